@@ -1,0 +1,14 @@
+/* Functions that must not be used; this header is included before every source file by the build. */
+#ifndef BASE_BANNED_H
+#define BASE_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll
+#pragma GCC poison mktemp tmpnam tempnam asctime ctime gmtime localtime
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * The configuration of a process: read once, then const. main.cf syntax and parameter meanings are postconf(5)'s; parameters.def has the rows.
+ *
+ * A row gives the struct one field of its name: const char * for text types, bool, int (numbers, and seconds for times). Text fields have $name
+ * expanded, except raw ones (banners, reply templates) that are expanded when used.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/err.h"
+#include "base/str.h"
+
+struct config_names;    /* every name and its value; config.c */
+
+struct config {
+#define PARAM_TEXT(name, ...) const char *name;
+#define PARAM_RAW(name, ...) const char *name;
+#define PARAM_TABLES(name, ...) const char *name;
+#define PARAM_BOOL(name, ...) bool name;
+#define PARAM_INT(name, ...) int name;
+#define PARAM_SIZE(name, ...) long long name;
+#define PARAM_TIME(name, ...) int name;         /* seconds */
+#define PARAM_ENUM(name, ...) const char *name; /* one of its words, checked */
+#include "config/parameters.def"
+#undef PARAM_TEXT
+#undef PARAM_RAW
+#undef PARAM_TABLES
+#undef PARAM_BOOL
+#undef PARAM_INT
+#undef PARAM_SIZE
+#undef PARAM_TIME
+#undef PARAM_ENUM
+	struct config_names *names;
+};
+
+struct config_pair {
+	const char *name, *value;
+};
+
+struct config_source {
+	const char *directory;                  /* of main.cf; NULL: MAIL_CONFIG or the built-in default */
+	const struct config_pair *overrides;    /* -o of master.cf and command line, later ones win */
+	size_t override_count;
+	const char *service;                    /* master.cf service name ("smtp", "127.0.0.1:25"), for process_name and the like; may be NULL */
+	const char *program;                    /* "smtpd" */
+	bool lmtp;                              /* rows with an lmtp_ twin take the twin's value */
+	bool stress;                            /* $stress is "yes" */
+};
+
+/* Warnings that do not stop the start: unknown names, inert parameters that are set. */
+typedef void (*config_warn_fn)(void *arg, const char *text);
+
+/* NULL with err ("main.cf, line 12: ..." or "parameter x: ...") when the configuration cannot be used. */
+const struct config *config_load(const struct config_source *source, config_warn_fn warn, void *arg, struct err *err);
+void config_free(const struct config **cfg);
+/* The expanded value of any name, user-defined ones included; NULL: not defined. Lives as long as cfg. */
+const char *config_text(const struct config *cfg, const char *name);
+/* Per-transport settings: <transport><suffix>, e.g. suffix "_destination_concurrency_limit"; falls back to default<suffix>. */
+int config_transport_int(const struct config *cfg, const char *transport, const char *suffix);
+int config_transport_time(const struct config *cfg, const char *transport, const char *suffix);
+/* Expands $name forms of a raw value; lookup is asked first and returns NULL for names it does not have. Caller frees. */
+typedef const char *(*config_lookup_fn)(void *arg, const char *name);
+char *config_expand(const struct config *cfg, const char *raw, config_lookup_fn lookup, void *arg);
+/* The directory that was read. */
+const char *config_directory(const struct config *cfg);
+/* A time with unit ("5m", default unit given: 's', 'm', 'h', 'd', 'w') as seconds; false: syntax or overflow. */
+bool config_parse_time(struct str text, char default_unit, int *seconds);
+
+#endif
