@@ -1,31 +1,31 @@
 /*
- * An outcome as a value (RFC 3463, RFC 3464): made once where it happens, kept in the queue file, quoted by the report. All strings
- * belong to the pool the value was made in.
+ * An outcome as a value (RFC 3463, RFC 3464): made once where it happens, kept in the queue file, quoted by
+ * the report. All strings belong to the pool the value was made in.
  */
 #ifndef MAIL_DSN_H
 #define MAIL_DSN_H
 
-#include <stdbool.h>
 #include "base/mem.h"
 #include "base/str.h"
+#include <stdbool.h>
 
 enum dsn_action {
 	DSN_NONE,
-	DSN_FAILED,             /* permanent: "bounced" in the log */
-	DSN_DELAYED,            /* try again: "deferred" */
-	DSN_DELIVERED,          /* final delivery: "sent" */
-	DSN_RELAYED,            /* handed to a host without DSN support: "sent" */
+	DSN_FAILED,    /* permanent: "bounced" in the log */
+	DSN_DELAYED,   /* try again: "deferred" */
+	DSN_DELIVERED, /* final delivery: "sent" */
+	DSN_RELAYED,   /* handed to a host without DSN support: "sent" */
 	DSN_EXPANDED
 };
 
 struct dsn {
 	enum dsn_action action;
-	char status[12];                /* "5.1.1" */
-	const char *reason;             /* one line for log and report, without newline */
-	const char *diag_type;          /* "smtp", "x-unix", ... or NULL */
-	const char *diag_text;          /* e.g. the remote reply "550 5.1.1 no such user" or NULL */
-	const char *mta_type;           /* "dns" or NULL */
-	const char *mta_name;           /* remote MTA or NULL */
+	char status[12];       /* "5.1.1" */
+	const char *reason;    /* one line for log and report, without newline */
+	const char *diag_type; /* "smtp", "x-unix", ... or NULL */
+	const char *diag_text; /* e.g. the remote reply "550 5.1.1 no such user" or NULL */
+	const char *mta_type;  /* "dns" or NULL */
+	const char *mta_name;  /* remote MTA or NULL */
 };
 
 /* RFC 3461 NOTIFY= bits. 0: none given. */

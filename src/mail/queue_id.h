@@ -1,20 +1,21 @@
 /*
- * Queue ids: a 64-bit number that never repeats, printed short (upper-case hexadecimal, 13 digits) or long (enable_long_queue_ids: letters and digits
- * without vowels, time first, with a 'z' after it). The number is microseconds since 1970, made unique by the spool's counter.
+ * Queue ids: a 64-bit number that never repeats, printed short (upper-case hexadecimal, 13 digits) or long
+ * (enable_long_queue_ids: letters and digits without vowels, time first, with a 'z' after it). The number is
+ * microseconds since 1970, made unique by the spool's counter.
  */
 #ifndef MAIL_QUEUE_ID_H
 #define MAIL_QUEUE_ID_H
 
 #include "base/str.h"
 
-#define QUEUE_ID_MAX 20         /* with NUL */
+#define QUEUE_ID_MAX 20 /* with NUL */
 
 struct queue_id {
 	char text[QUEUE_ID_MAX];
 };
 
 struct queue_id queue_id_make(uint64_t number, bool long_form);
-bool queue_id_valid(struct str text);                   /* either form; nothing that could leave a directory */
-uint64_t queue_id_number(const struct queue_id *id);    /* its time in microseconds */
+bool queue_id_valid(struct str text);		     /* either form; nothing that could leave a directory */
+uint64_t queue_id_number(const struct queue_id *id); /* its time in microseconds */
 
 #endif

@@ -5,13 +5,13 @@
 #include "base/stream.h"
 
 /*
- * A reply from a server (RFC 5321 section 4.2). Lines beyond the limits are counted but not kept; a line without a code of three digits
- * is a syntax error (code 0). All text is made printable, 8-bit included.
+ * A reply from a server (RFC 5321 section 4.2). Lines beyond the limits are counted but not kept; a line
+ * without a code of three digits is a syntax error (code 0). All text is made printable, 8-bit included.
  */
 struct smtp_reply {
-	int code;               /* 0: not a reply */
-	char status[12];        /* enhanced code of the last line, "" when absent */
-	char *text;             /* all lines, joined by '\n', each with its code; owned */
+	int code;	 /* 0: not a reply */
+	char status[12]; /* enhanced code of the last line, "" when absent */
+	char *text;	 /* all lines, joined by '\n', each with its code; owned */
 	size_t lines;
 };
 
@@ -26,8 +26,9 @@ void smtp_split_command(struct str line, struct str *verb, struct str *rest);
 int smtp_next_parameter(struct str *rest, struct str *keyword, struct str *value);
 
 /*
- * Content in the queue file is in wire form without dot-stuffing: lines end in CRLF, and the last line has its end. The writer sends it: adds
- * the dots and the final CRLF.CRLF dot line. first_of_line carries state between calls; true at the start.
+ * Content in the queue file is in wire form without dot-stuffing: lines end in CRLF, and the last line has
+ * its end. The writer sends it: adds the dots and the final CRLF.CRLF dot line. first_of_line carries state
+ * between calls; true at the start.
  */
 bool smtp_write_content(struct stream *s, struct str part, bool *first_of_line);
 bool smtp_end_content(struct stream *s, bool first_of_line);

@@ -1,0 +1,161 @@
+#include "mail/event.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include <ctype.h>
+#include <inttypes.h>
+
+#define EVENT_TEXT_MAX 8192
+
+struct event_row {
+	const char *name, *program;
+	enum log_level level;
+	const char *classic;
+};
+
+static const struct event_row event_rows[EV_COUNT] = {
+#define EVENT(id, program, level, classic) [EV_##id] = {#id, program, level, classic},
+#include "mail/events.def"
+#undef EVENT
+};
+
+/* Written once by event_set_resolution before threads start. */
+static int event_digits = 2;
+
+void event_set_resolution(int digits)
+{
+	event_digits = digits < 0 ? 0 : digits > 6 ? 6 : digits;
+}
+
+/* Two significant digits, at most event_digits after the point, no trailing zeros. */
+const char *event_format_seconds(int64_t us, char *out, size_t size)
+{
+	int64_t unit = US_PER_SEC, floor = 10 * US_PER_SEC;
+	int digits = 0;
+	size_t n;
+
+	if (us < 0)
+		us = 0;
+	for (; digits < event_digits && us < floor; digits++) {
+		unit /= 10;
+		floor /= 10;
+	}
+	us = (us + unit / 2) / unit * unit;
+	snprintf(out, size, "%" PRId64 ".%06" PRId64, us / US_PER_SEC, us % US_PER_SEC);
+	n = strlen(out);
+	while (n > 0 && out[n - 1] == '0')
+		n--;
+	if (n > 0 && out[n - 1] == '.')
+		n--;
+	out[n] = '\0';
+	return out;
+}
+
+static const struct event_field *event_find(const struct event_field *fields, size_t count, struct str name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_is(name, fields[i].name))
+			return fields[i].type == FIELD_TEXT && !fields[i].text ? NULL : &fields[i];
+	return NULL;
+}
+
+static void event_put_value(struct buf *out, const struct event_field *f)
+{
+	char seconds[24];
+
+	switch (f->type) {
+	case FIELD_TEXT:
+		buf_puts(out, f->text);
+		break;
+	case FIELD_INT:
+		buf_printf(out, "%" PRId64, f->number);
+		break;
+	case FIELD_SECONDS:
+		buf_puts(out, event_format_seconds(f->number, seconds, sizeof(seconds)));
+		break;
+	}
+}
+
+/* Renders a template; an optional part is rendered into the same buffer and cut off again when a field of it
+ * is absent. */
+static void event_classic(
+	struct buf *out, const char *template, const struct event_field *fields, size_t count)
+{
+	size_t part_start = 0;
+	bool in_part = false, absent = false;
+
+	for (const char *p = template; *p; p++) {
+		if (*p == '[' && strchr(p, ']') && p[1] != '{' && !in_part) {
+			in_part = true;
+			absent = false;
+			part_start = out->len;
+		} else if (*p == ']' && in_part) {
+			in_part = false;
+			if (absent)
+				buf_truncate(out, part_start);
+		} else if (*p == '{') {
+			const char *end = strchr(p, '}');
+			struct str name = {p + 1, (size_t)(end - p - 1)};
+			const struct event_field *f = event_find(fields, count, name);
+
+			if (f)
+				event_put_value(out, f);
+			else
+				absent = true;
+			p = end;
+		} else {
+			buf_putc(out, *p);
+		}
+	}
+}
+
+static void event_json_string(struct buf *out, const char *s)
+{
+	buf_putc(out, '"');
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			buf_printf(out, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			buf_printf(out, "\\u%04x", c);
+		else
+			buf_putc(out, (char)c);
+	}
+	buf_putc(out, '"');
+}
+
+static void event_json(
+	struct buf *out, const struct event_row *row, const struct event_field *fields, size_t count)
+{
+	buf_puts(out, "{\"event\":\"");
+	for (const char *p = row->name; *p; p++)
+		buf_putc(out, (char)tolower((unsigned char)*p));
+	buf_putc(out, '"');
+	for (size_t i = 0; i < count; i++) {
+		if (fields[i].type == FIELD_TEXT && !fields[i].text)
+			continue;
+		buf_printf(out, ",\"%s\":", fields[i].name);
+		if (fields[i].type == FIELD_TEXT)
+			event_json_string(out, fields[i].text);
+		else if (fields[i].type == FIELD_INT)
+			buf_printf(out, "%" PRId64, fields[i].number);
+		else
+			buf_printf(out, "%.6f", (double)fields[i].number / 1e6);
+	}
+	buf_putc(out, '}');
+}
+
+void event_log(enum event_id id, const struct event_field *fields, size_t count)
+{
+	const struct event_row *row = &event_rows[id];
+	struct buf text = BUF(EVENT_TEXT_MAX);
+
+	if (log_is_json())
+		event_json(&text, row, fields, count);
+	else
+		event_classic(&text, row->classic, fields, count);
+	log_raw(row->program, row->level, buf_cstr(&text));
+	buf_free(&text);
+}
