@@ -24,14 +24,6 @@ struct config {
 #define PARAM_TIME(name, ...) int name;         /* seconds */
 #define PARAM_ENUM(name, ...) const char *name; /* one of its words, checked */
 #include "config/parameters.def"
-#undef PARAM_TEXT
-#undef PARAM_RAW
-#undef PARAM_TABLES
-#undef PARAM_BOOL
-#undef PARAM_INT
-#undef PARAM_SIZE
-#undef PARAM_TIME
-#undef PARAM_ENUM
 	struct config_names *names;
 };
 
