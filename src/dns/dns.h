@@ -38,12 +38,22 @@ struct dns_answer {
 };
 
 struct dns;
-struct dns *dns_new(struct err *err);                           /* reads resolv.conf: before chroot */
+struct dns_options {
+	const char *resolv_conf;        /* NULL: /etc/resolv.conf; servers and the options timeout, attempts, rotate and trust-ad count */
+	const char *hosts;              /* NULL: /etc/hosts */
+	uint16_t port;                  /* of the servers; 0: 53 */
+};
+struct dns *dns_new(struct err *err);                           /* reads resolv.conf and hosts: before chroot and before threads */
+struct dns *dns_open(const struct dns_options *options, struct err *err);
+/* A resolver for one slot with the settings of origin, which outlives it; reads no files that a chroot may lack. Any thread may call it. */
+struct dns *dns_clone(const struct dns *origin, struct err *err);
 void dns_free(struct dns **d);
 void dns_lookup(struct dns *d, struct pool *pool, const char *name, enum dns_type type, struct dns_answer *out);
 /* A and AAAA at once; want_v4/v6 choose. Addresses in the resolver's order; literals are answered without asking. */
 void dns_addresses(struct dns *d, struct pool *pool, const char *name, bool want_v4, bool want_v6, struct dns_answer *out);
-/* The verified name of an address: PTR, then address of that name must contain it. *name is "unknown" otherwise; *reverse is the unverified name.
+/* As dns_addresses, with the hosts file asked first. */
+void dns_native_addresses(struct dns *d, struct pool *pool, const char *name, bool want_v4, bool want_v6, struct dns_answer *out);
+/* The verified name of an address: hosts file or PTR, then address of that name must contain it. *name is "unknown" otherwise; *reverse is the unverified name.
  * Return: OK, NOT_FOUND (550-like) or RETRY (450-like) for the name-and-address check, as smtpd_peername_lookup needs them. */
 enum dns_status dns_peer_name(struct dns *d, struct pool *pool, const struct net_addr *peer, const char **name, const char **reverse, enum dns_status *reverse_status);
 /* Parses a raw DNS message as dns_lookup would its answer: for tests and fuzzing. */
