@@ -38,16 +38,26 @@ int stream_fd(const struct stream *s);
 void stream_set_layer(struct stream *s, const struct stream_layer *layer, void *ctx);
 void *stream_layer_ctx(const struct stream *s);                 /* NULL: plain */
 
-/* Each read or write call may take `seconds`; with whole_request the clock runs from stream_start_request() on. 0: for ever. */
+/*
+ * Each wait for the peer may take `seconds`; with whole_request all waits since stream_start_request() together (time that we spend on other
+ * things is not counted). 0: for ever.
+ */
 void stream_set_timeout(struct stream *s, int seconds, bool whole_request);
 void stream_start_request(struct stream *s);
-/* With whole_request: the deadline moves on by one second for every `bytes_per_second` bytes moved (0: does not move). */
+int64_t stream_deadline(const struct stream *s);                /* of a call made now; for layers that wait themselves */
+/* With whole_request: the time left grows by one second for every `bytes_per_second` bytes moved, up to `seconds` (0: does not grow). */
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second);
 
-enum stream_status stream_status(const struct stream *s);      /* sticky; STREAM_OK until something failed */
+/*
+ * Sticky; STREAM_OK until something failed. After an end or a time-out of reading the peer can still be told something; after an error, or a
+ * time-out of writing, nothing works any more.
+ */
+enum stream_status stream_status(const struct stream *s);
 int stream_errno(const struct stream *s);
 
 /*
+ * Whenever input must be waited for, buffered output is flushed first.
+ *
  * Reads one line of at most max bytes (without its end). The slice lives until the next read call. Bytes after a last LF at end
  * of stream are dropped with STREAM_EOF.
  */
