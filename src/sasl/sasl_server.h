@@ -26,11 +26,14 @@ struct sasl_server;
 /* Connects to the back end and reads its mechanisms; NULL with err: not available. timeouts in seconds. */
 struct sasl_server *sasl_server_new(const char *type, const char *path, const struct sasl_peer *peer, const char *security_options, int timeout, struct err *err);
 void sasl_server_free(struct sasl_server **s);
+/* Makes a server that is between exchanges ready for another session; the link to the back end stays. Its mechanisms are chosen anew. */
+bool sasl_server_serve(struct sasl_server *s, const struct sasl_peer *peer, const char *security_options, struct err *err);
 const char *sasl_mechanisms(const struct sasl_server *s);       /* "PLAIN LOGIN", allowed ones only */
-/* initial: base64 text of the initial response, {NULL,0} when there is none. reply gets the base64 challenge or the reason of a failure. */
+/* A link that was lost is made again by the next sasl_start; the exchange that met the loss ends with SASL_TEMPFAIL.
+ * initial: base64 text of the initial response, {NULL,0} when there is none. reply gets the base64 challenge or the reason of a failure. */
 enum sasl_status sasl_start(struct sasl_server *s, const char *mechanism, struct str initial, struct buf *reply);
 enum sasl_status sasl_step(struct sasl_server *s, struct str response, struct buf *reply);
-const char *sasl_username(const struct sasl_server *s);         /* after SASL_OK */
+const char *sasl_username(const struct sasl_server *s);         /* after SASL_OK; after SASL_FAIL the name that was tried, if known; else NULL */
 const char *sasl_mechanism(const struct sasl_server *s);
 
 #endif

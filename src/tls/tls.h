@@ -9,7 +9,7 @@ struct tls_context;
 
 struct tls_server_options {
 	const char *chain_files;        /* smtpd_tls_chain_files; "" uses the pairs below */
-	const char *cert_file, *key_file;
+	const char *cert_file, *key_file;       /* cert_file "none": anonymous key exchange only. NULL is "" everywhere */
 	const char *eccert_file, *eckey_file;
 	const char *ca_file, *ca_path;
 	const char *protocols;          /* ">=TLSv1.2", "!SSLv2, !SSLv3" */
@@ -17,6 +17,7 @@ struct tls_server_options {
 	const char *exclude_ciphers;
 	bool ask_certificate, require_certificate;
 	int verify_depth;
+	const char *fingerprint_digest; /* NULL: sha256 */
 };
 
 struct tls_info {                       /* of an established session; strings live as long as the stream */
@@ -35,7 +36,7 @@ struct tls_info {                       /* of an established session; strings li
 
 struct tls_context *tls_server_context(const struct tls_server_options *o, struct err *err);    /* reads keys: before privileges drop */
 void tls_context_free(struct tls_context **c);
-/* The handshake, within the stream's timeout. Plaintext input that is still buffered is an attack: false, err says so (STARTTLS injection). */
+/* The handshake, within the stream's timeout; the process ignores SIGPIPE. Plaintext input that is still buffered is an attack: false, err says so (STARTTLS injection). */
 bool tls_accept(struct stream *s, struct tls_context *c, struct err *err);
 const struct tls_info *tls_session_info(const struct stream *s);        /* NULL: plain */
 

@@ -1,0 +1,127 @@
+#include <openssl/err.h>
+
+#include "tls/tls_internal.h"
+
+static const unsigned char session_context[] = "postern";
+
+static bool is_set(const char *value)
+{
+	return value && value[0];
+}
+
+static bool load_keys(SSL_CTX *ctx, const struct tls_server_options *o, struct err *err)
+{
+	if (is_set(o->chain_files))
+		return tls_load_chain_files(ctx, o->chain_files, err);
+	if (is_set(o->cert_file) && strcmp(o->cert_file, "none") == 0)
+		return true;
+	if (!is_set(o->cert_file) && !is_set(o->eccert_file))
+		return err_set(err, "no certificate is configured");
+	if (is_set(o->cert_file) && !tls_load_pair(ctx, o->cert_file, o->key_file, err))
+		return false;
+	return !is_set(o->eccert_file) || tls_load_pair(ctx, o->eccert_file, o->eckey_file, err);
+}
+
+static bool load_authorities(SSL_CTX *ctx, const struct tls_server_options *o, struct err *err)
+{
+	STACK_OF(X509_NAME) * names;
+
+	if (is_set(o->ca_path) && SSL_CTX_load_verify_dir(ctx, o->ca_path) != 1)
+		return tls_error(err, "cannot use CA directory %s", o->ca_path);
+	if (!is_set(o->ca_file))
+		return true;
+	if (SSL_CTX_load_verify_file(ctx, o->ca_file) != 1)
+		return tls_error(err, "cannot load CA file %s", o->ca_file);
+	names = SSL_load_client_CA_file(o->ca_file);
+	if (!names)
+		return tls_error(err, "cannot load CA file %s", o->ca_file);
+	SSL_CTX_set_client_CA_list(ctx, names);
+	return true;
+}
+
+/* Lets every certificate pass: whether it is trusted is judged, and logged, afterwards. */
+static int accept_any(int ok, X509_STORE_CTX *store)
+{
+	return 1;
+}
+
+static void set_verification(SSL_CTX *ctx, const struct tls_server_options *o)
+{
+	if (o->require_certificate)
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	else if (o->ask_certificate)
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, accept_any);
+	if (o->verify_depth > 0)
+		SSL_CTX_set_verify_depth(ctx, o->verify_depth);
+}
+
+/* A client that was sent here while it speaks another protocol must not get through (ALPACA). */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+	const unsigned char *in, unsigned in_len, void *arg)
+{
+	static const unsigned char ours[] = "\4smtp";
+
+	if (SSL_select_next_proto((unsigned char **)out, out_len, ours, sizeof(ours) - 1, in, in_len) ==
+		OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_OK;
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+static void set_behaviour(SSL_CTX *ctx)
+{
+	SSL_CTX_set_options(
+		ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+				      SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 1);
+	SSL_CTX_set_dh_auto(ctx, 1);
+	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
+}
+
+static const EVP_MD *find_digest(const char *name, struct err *err)
+{
+	const EVP_MD *digest = EVP_get_digestbyname(is_set(name) ? name : "sha256");
+
+	if (!digest)
+		err_set(err, "unknown digest: %s", name);
+	return digest;
+}
+
+/* Tickets are sealed with a key of this context alone, so they are of no use at a listener with other
+ * settings. */
+static bool set_up_server(struct tls_context *c, const struct tls_server_options *o, struct err *err)
+{
+	c->digest = find_digest(o->fingerprint_digest, err);
+	if (!c->digest)
+		return false;
+	set_behaviour(c->ssl);
+	set_verification(c->ssl, o);
+	if (!SSL_CTX_set_session_id_context(c->ssl, session_context, sizeof(session_context) - 1))
+		return tls_error(err, "TLS session context");
+	return tls_set_protocols(c->ssl, o->protocols, err) &&
+	       tls_set_ciphers(c->ssl, o->cipher_list, o->exclude_ciphers, err) &&
+	       load_keys(c->ssl, o, err) && load_authorities(c->ssl, o, err);
+}
+
+struct tls_context *tls_server_context(const struct tls_server_options *o, struct err *err)
+{
+	struct tls_context *c = x_alloc(sizeof(*c));
+
+	ERR_clear_error();
+	c->ssl = SSL_CTX_new(TLS_server_method());
+	if (!c->ssl)
+		tls_error(err, "cannot start the TLS library");
+	else if (set_up_server(c, o, err))
+		return c;
+	tls_context_free(&c);
+	return NULL;
+}
+
+void tls_context_free(struct tls_context **c)
+{
+	if (!*c)
+		return;
+	SSL_CTX_free((*c)->ssl);
+	x_free(c);
+}

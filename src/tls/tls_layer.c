@@ -1,0 +1,163 @@
+#include <errno.h>
+#include <openssl/err.h>
+#include <poll.h>
+
+#include "base/clock.h"
+#include "base/net.h"
+#include "tls/tls_internal.h"
+
+/* What a failed call means to the stream: 0 end, -1 with errno. */
+static ssize_t outcome(SSL *ssl, int result, short *events)
+{
+	int saved = errno;
+
+	switch (SSL_get_error(ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+		*events = POLLIN;
+		errno = EAGAIN;
+		return -1;
+	case SSL_ERROR_WANT_WRITE:
+		*events = POLLOUT;
+		errno = EAGAIN;
+		return -1;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	case SSL_ERROR_SYSCALL:
+		errno = saved ? saved : ECONNRESET;
+		return -1;
+	default:
+		errno = EPROTO;
+		return -1;
+	}
+}
+
+static ssize_t layer_read(void *ctx, void *data, size_t n, short *events)
+{
+	struct tls_session *t = ctx;
+	size_t got = 0;
+	int result;
+
+	ERR_clear_error();
+	errno = 0;
+	result = SSL_read_ex(t->ssl, data, n, &got);
+	return result == 1 ? (ssize_t)got : outcome(t->ssl, result, events);
+}
+
+static ssize_t layer_write(void *ctx, const void *data, size_t n, short *events)
+{
+	struct tls_session *t = ctx;
+	ssize_t failure;
+	size_t put = 0;
+	int result;
+
+	ERR_clear_error();
+	errno = 0;
+	result = SSL_write_ex(t->ssl, data, n, &put);
+	if (result == 1)
+		return (ssize_t)put;
+	failure = outcome(t->ssl, result, events);
+	if (failure == 0)
+		errno = EPIPE;
+	return -1;
+}
+
+static size_t layer_pending(void *ctx)
+{
+	struct tls_session *t = ctx;
+
+	return (size_t)SSL_pending(t->ssl);
+}
+
+static void session_free(struct tls_session *t)
+{
+	SSL_free(t->ssl);
+	pool_free(&t->pool);
+	x_free(&t);
+}
+
+static void layer_close(void *ctx)
+{
+	struct tls_session *t = ctx;
+
+	ERR_clear_error();
+	if (SSL_is_init_finished(t->ssl))
+		SSL_shutdown(t->ssl);
+	ERR_clear_error();
+	session_free(t);
+}
+
+static const struct stream_layer layer = {layer_read, layer_write, layer_pending, layer_close};
+
+static bool handshake_failed(SSL *ssl, int error, struct err *err)
+{
+	if (error == SSL_ERROR_SSL && SSL_get_verify_result(ssl) != X509_V_OK)
+		return tls_error(err, "TLS handshake failed (certificate: %s)",
+			X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
+	if (error == SSL_ERROR_SSL)
+		return tls_error(err, "TLS handshake failed");
+	if (error == SSL_ERROR_SYSCALL && errno)
+		return err_errno(err, "TLS handshake failed");
+	return err_set(err, "TLS handshake failed: lost connection");
+}
+
+static bool handshake(SSL *ssl, int fd, int64_t deadline, struct err *err)
+{
+	for (;;) {
+		int result, error, ready;
+
+		ERR_clear_error();
+		errno = 0;
+		result = SSL_do_handshake(ssl);
+		if (result == 1)
+			return true;
+		error = SSL_get_error(ssl, result);
+		if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+			return handshake_failed(ssl, error, err);
+		ready = net_wait(fd, error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline);
+		if (ready == 0)
+			return err_set(err, "TLS handshake failed: timed out");
+		if (ready < 0)
+			return err_errno(err, "TLS handshake failed");
+	}
+}
+
+static struct tls_session *session_new(struct tls_context *c, int fd, struct err *err)
+{
+	struct tls_session *t = x_alloc(sizeof(*t));
+
+	t->pool = pool_new(1024);
+	t->ssl = SSL_new(c->ssl);
+	if (t->ssl && SSL_set_fd(t->ssl, fd) == 1)
+		return t;
+	tls_error(err, "cannot start a TLS session");
+	session_free(t);
+	return NULL;
+}
+
+bool tls_accept(struct stream *s, struct tls_context *c, struct err *err)
+{
+	struct tls_session *t;
+
+	if (stream_buffered(s) > 0)
+		return err_set(err, "plaintext was sent ahead of the TLS handshake");
+	if (!stream_flush(s))
+		return err_set(err, "TLS handshake failed: lost connection");
+	t = session_new(c, stream_fd(s), err);
+	if (!t)
+		return false;
+	SSL_set_accept_state(t->ssl);
+	if (!handshake(t->ssl, stream_fd(s), stream_deadline(s), err)) {
+		session_free(t);
+		return false;
+	}
+	tls_describe(t, c->digest, true);
+	stream_set_layer(s, &layer, t);
+	return true;
+}
+
+const struct tls_info *tls_session_info(const struct stream *s)
+{
+	const struct tls_session *t = stream_layer_ctx(s);
+
+	return t ? &t->info : NULL;
+}
