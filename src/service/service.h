@@ -14,6 +14,8 @@
 #include "config/master_cf.h"
 #include "spool/spool.h"
 
+#define SERVICE_STOP_GRACE 5    /* seconds that running tasks have when the system stops */
+
 struct service;
 
 struct service_ops {
@@ -21,12 +23,15 @@ struct service_ops {
 	bool needs_root;                                /* keeps root: local, virtual, pipe */
 	bool single_slot;                               /* one task at a time per process (user ids) */
 	bool no_slots;                                  /* the program has its own loop: run() */
+	bool exclusive;                                 /* one process of this service at a time, whatever happened to master: qmgr, pickup */
 	bool (*before_jail)(struct service *s, struct err *err);
 	bool (*start)(struct service *s, struct err *err);
 	/* A connection was accepted: called on the waiter thread, must not block; takes fd over. */
 	void (*accepted)(struct service *s, int fd, const struct net_addr *peer);
 	void (*retire)(struct service *s);              /* no more connections will come; finish. May be NULL */
 	int (*run)(struct service *s);                  /* no_slots programs: until service_retiring(); returns the exit status */
+	void (*tick)(struct service *s);                /* about once a second on the waiter thread, must not block; may be NULL */
+	void (*end)(struct service *s);                 /* all slots have ended: release service_data(); may be NULL */
 	void *(*slot_start)(void *service);             /* per slot cache, given the struct service; may be NULL */
 	void (*slot_end)(void *cache, void *service);
 	void (*options)(struct service *s, int opt, const char *value);  /* program's own options of master.cf's command */
@@ -45,14 +50,21 @@ struct spool *service_spool(struct service *s);                 /* opened before
 void service_set_data(struct service *s, void *data);           /* the program's own */
 void *service_data(const struct service *s);
 int service_listener(const struct service *s, size_t i);        /* descriptor, or -1 past the last */
-bool service_retiring(const struct service *s);                 /* readable from any thread */
-int service_wake_fd(const struct service *s);                   /* readable when retiring (for programs with their own loop) */
+bool service_retiring(const struct service *s);                 /* readable from any thread; true as well when stopping */
+bool service_stopping(const struct service *s);                 /* the system stops: a few seconds (SERVICE_STOP_GRACE) are left */
+int service_wake_fd(const struct service *s);                   /* readable when retiring (for programs with their own loop); never read it */
+void service_leave(struct service *s);                          /* retire by ourselves: nothing to do, or something is wrong with us */
 bool service_stressed(const struct service *s);                 /* the service is short of slots: overload values apply */
 const struct config *service_stress_config(const struct service *s);    /* configuration with stress=yes */
 /* Sessions count themselves so that retiring can wait and status can tell. */
 void service_session_begin(struct service *s);
 void service_session_end(struct service *s);
-/* True where the process may use its own fd path "public/qmgr" relative to the queue directory: cwd is the queue directory, also in the chroot. */
+/* The path of something below the queue directory, e.g. "public/qmgr". It is relative: cwd is the queue directory, in the chroot too. */
 const char *service_queue_path(const struct service *s, const char *relative, char *out, size_t size);
+/* Memory shared by all processes of the instance, zero when the instance starts; for what must be counted across workers. Whoever uses it
+ * lays it out and must expect any content: a process may have died anywhere. */
+void *service_shared_clients(struct service *s, size_t *size);
+/* For the child between fork and exec: signals as a fresh program expects them. */
+void service_reset_signals(void);
 
 #endif

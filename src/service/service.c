@@ -1,0 +1,273 @@
+#include "service/service.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "mail/event.h"
+#include "service/service_private.h"
+
+#define FINISH_POLL_MS 100
+
+const struct config *service_config(const struct service *s)
+{
+	return s->config;
+}
+
+const struct config *service_stress_config(const struct service *s)
+{
+	return s->stress_config ? s->stress_config : s->config;
+}
+
+const char *service_name(const struct service *s)
+{
+	return s->args.name;
+}
+
+enum service_type service_kind(const struct service *s)
+{
+	return s->args.type;
+}
+
+struct slots *service_slots(struct service *s)
+{
+	return s->slots;
+}
+
+int service_slot_limit(const struct service *s)
+{
+	return s->ops->single_slot ? 1 : s->args.slots;
+}
+
+struct spool *service_spool(struct service *s)
+{
+	return s->spool;
+}
+
+void service_set_data(struct service *s, void *data)
+{
+	s->data = data;
+}
+
+void *service_data(const struct service *s)
+{
+	return s->data;
+}
+
+int service_listener(const struct service *s, size_t i)
+{
+	return i < (size_t)s->args.listeners ? SERVICE_FD_LISTEN + (int)i : -1;
+}
+
+bool service_retiring(const struct service *s)
+{
+	return atomic_load(&s->state) != SERVICE_SERVING;
+}
+
+bool service_stopping(const struct service *s)
+{
+	return atomic_load(&s->state) == SERVICE_STOPPING;
+}
+
+int service_wake_fd(const struct service *s)
+{
+	return s->wake_fd;
+}
+
+void service_session_begin(struct service *s)
+{
+	int n = atomic_fetch_add(&s->sessions, 1) + 1;
+
+	if (s->worker)
+		atomic_store_explicit(&s->worker->sessions, n, memory_order_relaxed);
+}
+
+void service_session_end(struct service *s)
+{
+	int n = atomic_fetch_sub(&s->sessions, 1) - 1;
+
+	if (s->worker)
+		atomic_store_explicit(&s->worker->sessions, n, memory_order_relaxed);
+}
+
+const char *service_queue_path(const struct service *s, const char *relative, char *out, size_t size)
+{
+	snprintf(out, size, "%s", relative);
+	return out;
+}
+
+void *service_shared_clients(struct service *s, size_t *size)
+{
+	*size = sizeof s->area->clients;
+	return s->area->clients;
+}
+
+static void program_option(void *arg, int letter, const char *value)
+{
+	struct service *s = arg;
+
+	if (s->ops->options)
+		s->ops->options(s, letter, value);
+}
+
+static bool map_shared(struct service *s, struct err *err)
+{
+	bool counted = s->args.service >= 0 && s->args.service < SHARED_SERVICES;
+
+	s->area = shared_map(counted ? SERVICE_FD_SHARED : -1, err);
+	if (!s->area)
+		return false;
+	if (!counted)
+		return true;
+	s->shared = &s->area->services[s->args.service];
+	if (s->args.worker >= 0 && s->args.worker < SHARED_WORKERS) {
+		s->worker = &s->shared->workers[s->args.worker];
+		atomic_store(&s->worker->slots, service_slot_limit(s));
+	}
+	return true;
+}
+
+static void *slot_start(void *arg)
+{
+	struct service *s = arg;
+
+	return s->ops->slot_start ? s->ops->slot_start(s) : NULL;
+}
+
+static void slot_end(void *cache, void *arg)
+{
+	struct service *s = arg;
+
+	if (s->ops->slot_end)
+		s->ops->slot_end(cache, s);
+}
+
+/* Names of threads are short: "smtpd" of "smtpd", whatever the service is called. */
+static bool make_slots(struct service *s, struct err *err)
+{
+	struct slots_options options = {
+		.max_slots = service_slot_limit(s),
+		.idle_ns = s->config->max_idle * NS_PER_SEC,
+		.max_use = s->config->max_use,
+		.slot_start = slot_start,
+		.slot_end = slot_end,
+		.arg = s,
+		.name = s->ops->program,
+	};
+
+	s->slots = slots_new(&options, err);
+	return s->slots != NULL;
+}
+
+/* All that needs root or the real root directory comes before service_drop. */
+static bool prepare(struct service *s, struct err *err)
+{
+	if (!map_shared(s, err) || !service_load_config(s, err))
+		return false;
+	service_open_log(s);
+	event_set_resolution(s->config->delay_logging_resolution_limit);
+	s->session_limit = service_raise_limits() - 256 - 4 * service_slot_limit(s);
+	if (!service_control_open(s, err) || !service_enter_queue_directory(s, err))
+		return false;
+	if (s->ops->exclusive && !service_take_lock(s, err))
+		return false;
+	if (!service_open_spool(s, err))
+		return false;
+	if (s->ops->before_jail && !s->ops->before_jail(s, err))
+		return false;
+	return service_drop(s, err);
+}
+
+static bool start(struct service *s, struct err *err)
+{
+	if (s->ops->no_slots) {
+		if (!service_control_thread(s, err))
+			return false;
+		return !s->ops->start || s->ops->start(s, err);
+	}
+	if (!make_slots(s, err))
+		return false;
+	if (s->ops->start && !s->ops->start(s, err))
+		return false;
+	atomic_store(&s->heartbeat, clock_mono());
+	slots_tick(s->slots, 250, service_tick, s);
+	return !s->ops->accepted || service_listen(s, err);
+}
+
+static bool work_left(struct service *s)
+{
+	struct slots_load load = slots_load(s->slots);
+
+	return atomic_load(&s->sessions) > 0 || load.running > 0 || load.queued > 0;
+}
+
+static void release(struct service *s)
+{
+	if (s->ops->end)
+		s->ops->end(s);
+	slots_free(&s->slots);
+	spool_close(&s->spool);
+	config_free(&s->config);
+	config_free(&s->stress_config);
+	service_args_free(&s->args);
+	pthread_mutex_destroy(&s->listen_lock);
+	x_free(&s);
+}
+
+/* Retiring waits for the sessions as long as they last; stopping gives them SERVICE_STOP_GRACE. */
+static int finish(struct service *s)
+{
+	service_close_listeners(s);
+	service_tell(s, CHANNEL_LEAVING);
+	if (s->worker)
+		atomic_store(&s->worker->slots, 0);
+	if (s->ops->retire)
+		s->ops->retire(s);
+	while (!service_stopping(s) && work_left(s))
+		service_control_step(s, FINISH_POLL_MS);
+	if (!slots_stop(s->slots, deadline_in(SERVICE_STOP_GRACE))) {
+		log_warning("%d sessions did not end in %d seconds and were cut", atomic_load(&s->sessions),
+			SERVICE_STOP_GRACE);
+		_exit(0);
+	}
+	release(s);
+	return 0;
+}
+
+static void check_watchdog(struct service *s)
+{
+	int64_t silent = clock_mono() - atomic_load(&s->heartbeat);
+
+	if (silent < s->config->daemon_timeout * NS_PER_SEC)
+		return;
+	log_line(LOGL_PANIC, "watchdog timeout");
+	abort();
+}
+
+static int serve(struct service *s)
+{
+	service_tell(s, CHANNEL_READY);
+	if (s->ops->no_slots)
+		return s->ops->run(s);
+	while (!service_retiring(s)) {
+		service_control_step(s, 1000);
+		check_watchdog(s);
+	}
+	return finish(s);
+}
+
+int service_main(int argc, char **argv, const struct service_ops *ops)
+{
+	struct service *s = x_alloc(sizeof *s);
+	struct err err = {""};
+
+	s->ops = ops;
+	pthread_mutex_init(&s->listen_lock, NULL);
+	s->channel = s->signal_fd = s->wake_fd = -1;
+	if (!service_args_parse(argc, argv, ops->option_letters, program_option, s, &s->args, &err) ||
+		!prepare(s, &err) || !start(s, &err))
+		log_fatal("%s", err.text);
+	return serve(s);
+}

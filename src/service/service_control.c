@@ -1,0 +1,150 @@
+/* What comes from outside: signals, and master's bytes on the channel. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/net.h"
+#include "base/sys.h"
+#include "service/service_private.h"
+
+#define CONTROL_STACK (64u << 10)
+
+static void enter_state(struct service *s, enum service_state state)
+{
+	int old = atomic_load(&s->state);
+	uint64_t one = 1;
+
+	while (old < (int)state && !atomic_compare_exchange_weak(&s->state, &old, state))
+		continue;
+	if (write(s->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+		log_warning("wake-up: %s", strerror(errno));
+}
+
+void service_leave(struct service *s)
+{
+	enter_state(s, SERVICE_RETIRING);
+}
+
+static sigset_t our_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return set;
+}
+
+/* A Ctrl-C at the terminal reaches all processes; master decides what follows, so SIGINT and SIGHUP are read
+ * and dropped. */
+bool service_control_open(struct service *s, struct err *err)
+{
+	sigset_t set = our_signals();
+
+	signal(SIGPIPE, SIG_IGN);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	s->channel = SERVICE_FD_CHANNEL;
+	if (!net_nonblock(s->channel, true))
+		return err_errno(err, "channel to master");
+	s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (s->signal_fd < 0 || s->wake_fd < 0)
+		return err_errno(err, "signals");
+	return true;
+}
+
+void service_reset_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	signal(SIGPIPE, SIG_DFL);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+void service_tell(struct service *s, char byte)
+{
+	if (s->channel < 0)
+		return;
+	if (send(s->channel, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+		log_debug("cannot tell master: %s", strerror(errno));
+}
+
+static void read_signals(struct service *s)
+{
+	struct signalfd_siginfo info;
+
+	while (read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+		if (info.ssi_signo == SIGTERM)
+			enter_state(s, SERVICE_STOPPING);
+	}
+}
+
+/* Without master there is nobody to serve for, but what was begun is finished. */
+static void read_channel(struct service *s)
+{
+	char bytes[16];
+	ssize_t n = recv(s->channel, bytes, sizeof bytes, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		sys_close(&s->channel);
+		enter_state(s, SERVICE_RETIRING);
+		return;
+	}
+	for (ssize_t i = 0; i < n; i++) {
+		if (bytes[i] == CHANNEL_STOP)
+			enter_state(s, SERVICE_STOPPING);
+		else if (bytes[i] == CHANNEL_RETIRE)
+			enter_state(s, SERVICE_RETIRING);
+	}
+}
+
+/* wake_fd stays readable once we retire, so it is left out then. */
+void service_control_step(struct service *s, int timeout_ms)
+{
+	struct pollfd fds[3] = {
+		{.fd = s->signal_fd, .events = POLLIN},
+		{.fd = s->channel, .events = POLLIN},
+		{.fd = service_retiring(s) ? -1 : s->wake_fd, .events = POLLIN},
+	};
+
+	if (poll(fds, 3, timeout_ms) <= 0)
+		return;
+	if (fds[0].revents)
+		read_signals(s);
+	if (fds[1].revents)
+		read_channel(s);
+}
+
+static void *control_main(void *arg)
+{
+	struct service *s = arg;
+
+	for (;;)
+		service_control_step(s, -1);
+	return NULL;
+}
+
+bool service_control_thread(struct service *s, struct err *err)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int failed;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, CONTROL_STACK);
+	failed = pthread_create(&thread, &attr, control_main, s);
+	pthread_attr_destroy(&attr);
+	errno = failed;
+	return failed == 0 || err_errno(err, "start the control thread");
+}

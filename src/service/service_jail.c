@@ -1,0 +1,164 @@
+/* From root to what the service needs: configuration, log, queue directory, lock, spool, root directory,
+ * user. */
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "service/service_private.h"
+
+#define MAIN_CF_MAX (16u << 20)
+#define DESCRIPTORS_MAX 65536
+#define LOCK_PATIENCE 60 /* seconds until the process before us must have gone */
+#define LOCK_POLL_MS 50
+
+/* master keeps the text it checked in memory, so that a file half written by an editor never reaches a
+ * service. */
+static bool read_main_text(struct buf *text, struct err *err)
+{
+	struct stat st;
+	char *room;
+
+	if (fstat(SERVICE_FD_CONFIG, &st) != 0)
+		return err_errno(err, "configuration from master");
+	room = buf_reserve(text, (size_t)st.st_size + 1);
+	if (!room)
+		return err_set(err, "configuration from master: too long");
+	if (sys_pread_all(SERVICE_FD_CONFIG, room, (size_t)st.st_size, 0) != (ssize_t)st.st_size)
+		return err_errno(err, "read configuration from master");
+	buf_added(text, (size_t)st.st_size);
+	return true;
+}
+
+bool service_load_config(struct service *s, struct err *err)
+{
+	struct buf text = BUF(MAIN_CF_MAX);
+	struct config_source source = {
+		.directory = s->args.config_dir,
+		.overrides = s->args.overrides,
+		.override_count = s->args.override_count,
+		.service = s->args.name,
+		.program = s->args.program,
+		.lmtp = s->ops->lmtp_capable && strcmp(s->args.program, "lmtp") == 0,
+	};
+	bool ok = read_main_text(&text, err);
+
+	source.main_text = buf_cstr(&text);
+	if (ok)
+		s->config = config_load(&source, NULL, NULL, err);
+	if (s->config && s->args.type == SERVICE_INET) {
+		source.stress = true;
+		s->stress_config = config_load(&source, NULL, NULL, err);
+		ok = s->stress_config != NULL;
+	}
+	buf_free(&text);
+	return ok && s->config;
+}
+
+void service_open_log(struct service *s)
+{
+	struct log_options options = {
+		.sink = s->args.log_fd ? LOG_SINK_FD : LOG_SINK_SYSLOG,
+		.fd = SERVICE_FD_LOG,
+		.syslog_name = s->config->syslog_name,
+		.program = s->args.program,
+		.facility = s->config->syslog_facility,
+		.json = strcmp(s->config->log_format, "json") == 0,
+		.verbose = s->args.verbose,
+	};
+
+	log_open(&options);
+}
+
+int service_raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 1024;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	return limit.rlim_cur < DESCRIPTORS_MAX ? (int)limit.rlim_cur : DESCRIPTORS_MAX;
+}
+
+bool service_enter_queue_directory(struct service *s, struct err *err)
+{
+	umask(077);
+	if (chdir(s->config->queue_directory) != 0)
+		return err_errno(err, "chdir %s", s->config->queue_directory);
+	if (geteuid() != 0) {
+		s->owner_uid = geteuid();
+		s->owner_gid = getegid();
+		return true;
+	}
+	return sys_user(s->config->mail_owner, &s->owner_uid, &s->owner_gid, err) ||
+	       err_prefix(err, "mail_owner");
+}
+
+/* After a crash of master the process of its time may still be at work. The lock lasts until we exit; its
+ * descriptor is not needed again. */
+bool service_take_lock(struct service *s, struct err *err)
+{
+	int64_t deadline = deadline_in(LOCK_PATIENCE);
+	char *path = x_asprintf(
+		"%s/%s.%s", s->config->process_id_directory, service_type_name(s->args.type), s->args.name);
+	int fd;
+
+	while ((fd = sys_lock_file(path, err)) < 0 && errno == EAGAIN && clock_mono() < deadline &&
+		!service_retiring(s))
+		service_control_step(s, LOCK_POLL_MS);
+	x_free(&path);
+	return fd >= 0;
+}
+
+bool service_open_spool(struct service *s, struct err *err)
+{
+	struct spool_options options = {
+		.queue_directory = ".",
+		.hash_queue_names = s->config->hash_queue_names,
+		.hash_queue_depth = s->config->hash_queue_depth,
+		.long_ids = s->config->enable_long_queue_ids,
+		.owner = s->owner_uid,
+		.group = s->owner_gid,
+		.drop_group = s->owner_gid,
+		.stale_before_us = atomic_load(&s->area->started_us),
+	};
+
+	s->spool = spool_open(&options, err);
+	return s->spool != NULL;
+}
+
+static bool enter_jail(struct service *s, struct err *err)
+{
+	if (geteuid() != 0)
+		return true;
+	tzset();
+	if (chroot(".") != 0 || chdir("/") != 0)
+		return err_errno(err, "chroot %s", s->config->queue_directory);
+	return true;
+}
+
+bool service_drop(struct service *s, struct err *err)
+{
+	bool root = geteuid() == 0;
+
+	if (s->ops->needs_root && root && s->args.unprivileged)
+		return err_set(err,
+			"service %s must run privileged: give it \"n\" in the unprivileged column of "
+			"master.cf",
+			s->args.name);
+	if (s->args.chroot && !enter_jail(s, err))
+		return false;
+	if (!s->args.unprivileged || !root)
+		return true;
+	if (!sys_become(s->owner_uid, s->owner_gid, &s->owner_gid, 1, err))
+		return false;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return err_errno(err, "give up new privileges");
+	return true;
+}

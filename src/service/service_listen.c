@@ -1,0 +1,131 @@
+/* Taking connections, on the waiter thread. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "service/service_private.h"
+
+/* Descriptors or memory ran out: the connection waits in the kernel until the next tick, and we do not spin.
+ */
+static void accept_failed(struct service *s, int error)
+{
+	if (error == EAGAIN)
+		return;
+	log_warning("accept connection: %s", strerror(error));
+	service_pause(s, PAUSE_TROUBLE);
+}
+
+static void ready(int fd, void *arg)
+{
+	struct service *s = arg;
+	struct net_addr peer;
+	int client = net_accept(fd, &peer);
+
+	if (client < 0) {
+		accept_failed(s, errno);
+		return;
+	}
+	s->ops->accepted(s, client, &peer);
+	if (atomic_load(&s->sessions) >= s->session_limit)
+		service_pause(s, PAUSE_TROUBLE);
+}
+
+static bool watch_all(struct service *s, struct err *err)
+{
+	for (int i = 0; i < s->args.listeners; i++) {
+		if (!slots_watch(s->slots, service_listener(s, (size_t)i), true, ready, s, err))
+			return false;
+	}
+	return s->listening = true;
+}
+
+static void unwatch_all(struct service *s)
+{
+	for (int i = 0; s->listening && i < s->args.listeners; i++)
+		slots_unwatch(s->slots, service_listener(s, (size_t)i));
+	s->listening = false;
+}
+
+/* With the lock held. */
+static void follow_pauses(struct service *s)
+{
+	bool wanted = s->pauses == 0 && s->args.listeners > 0 && !service_retiring(s);
+	struct err err = {""};
+
+	if (wanted && !s->listening && !watch_all(s, &err))
+		log_warning("listening again: %s", err.text);
+	else if (!wanted && s->listening)
+		unwatch_all(s);
+}
+
+void service_pause(struct service *s, enum service_pause why)
+{
+	pthread_mutex_lock(&s->listen_lock);
+	s->pauses |= (int)why;
+	follow_pauses(s);
+	pthread_mutex_unlock(&s->listen_lock);
+}
+
+void service_resume(struct service *s, enum service_pause why)
+{
+	pthread_mutex_lock(&s->listen_lock);
+	s->pauses &= ~(int)why;
+	follow_pauses(s);
+	pthread_mutex_unlock(&s->listen_lock);
+}
+
+bool service_listen(struct service *s, struct err *err)
+{
+	bool ok;
+
+	pthread_mutex_lock(&s->listen_lock);
+	ok = watch_all(s, err);
+	pthread_mutex_unlock(&s->listen_lock);
+	return ok;
+}
+
+void service_close_listeners(struct service *s)
+{
+	pthread_mutex_lock(&s->listen_lock);
+	unwatch_all(s);
+	for (int i = 0; i < s->args.listeners; i++)
+		close(service_listener(s, (size_t)i));
+	s->args.listeners = 0;
+	pthread_mutex_unlock(&s->listen_lock);
+}
+
+static void publish_load(struct service *s)
+{
+	struct slots_load load = slots_load(s->slots);
+
+	atomic_store_explicit(&s->worker->running, load.running, memory_order_relaxed);
+	atomic_store_explicit(&s->worker->queued, load.queued, memory_order_relaxed);
+	atomic_store_explicit(&s->worker->parked, load.parked, memory_order_relaxed);
+}
+
+/* Four times a second. */
+void service_tick(void *service)
+{
+	struct service *s = service;
+
+	atomic_store(&s->heartbeat, clock_mono());
+	if (s->worker)
+		publish_load(s);
+	if (++s->ticks % 4 != 0)
+		return;
+	if (atomic_load(&s->sessions) < s->session_limit)
+		service_resume(s, PAUSE_TROUBLE);
+	if (s->ops->tick)
+		s->ops->tick(s);
+}
+
+bool service_stressed(const struct service *s)
+{
+	if (!s->stress_config || !s->shared)
+		return false;
+	if (s->worker)
+		publish_load((struct service *)(uintptr_t)s);
+	if (atomic_load(&s->sessions) >= s->session_limit / 10 * 9)
+		return true;
+	return shared_check_stress(s->shared);
+}
