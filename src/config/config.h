@@ -39,6 +39,7 @@ struct config_source {
 	const char *program;                    /* "smtpd" */
 	bool lmtp;                              /* rows with an lmtp_ twin take the twin's value */
 	bool stress;                            /* $stress is "yes" */
+	const char *main_text;                  /* the text of main.cf, read by the caller; NULL: read the file */
 };
 
 /* Warnings that do not stop the start: unknown names, inert parameters that are set. */
