@@ -74,7 +74,8 @@ struct spool_options {
 	bool long_ids;
 	uid_t owner;                    /* new files are given to this user when we are root */
 	gid_t group;
-	int64_t stale_before_us;        /* unfinished files older than this are leftovers (start of this instance) */
+	gid_t drop_group;               /* setgid_group, the group of maildrop: used by spool_make_directories alone */
+	int64_t stale_before_us;        /* unfinished files older than this are leftovers (start of this instance); 0: of any age */
 };
 
 struct spool *spool_open(const struct spool_options *options, struct err *err);  /* keeps directory descriptors: works after chroot */

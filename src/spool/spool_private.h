@@ -1,0 +1,115 @@
+/* What the files of the spool share. Nothing outside this folder includes it. INTERNALS.md has the layout. */
+#ifndef SPOOL_SPOOL_PRIVATE_H
+#define SPOOL_SPOOL_PRIVATE_H
+
+#include "base/buf.h"
+#include "base/cursor.h"
+#include "spool/spool.h"
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#define SPOOL_HEADER_SIZE 128u
+#define SPOOL_MEMORY_MAX (128u << 10)  /* content up to this is kept in memory and written at once */
+#define SPOOL_ENVELOPE_MAX (64u << 20) /* bytes of envelope, and of updates, that are read */
+#define SPOOL_RECORD_MAX SPOOL_ENVELOPE_MAX
+#define SPOOL_DEPTH_MAX 8
+#define SPOOL_PATH_MAX (2 * SPOOL_DEPTH_MAX + QUEUE_ID_MAX + 8)
+
+enum {
+	SPOOL_ONE_WRITE = 1
+}; /* header.flags: the whole file was written by one call, so its parts may have reached the disk in any
+      order */
+
+/* What the processes share through one small mapped file. */
+struct spool_shared {
+	_Atomic uint64_t last; /* number of the newest id */
+	char boot[40]; /* the system's boot_id when recovery last went through: a later boot may follow a loss
+			  of power */
+};
+
+struct spool {
+	int root;		/* the queue directory */
+	int dirs[QUEUE_COUNT];	/* O_PATH */
+	int depth[QUEUE_COUNT]; /* levels of subdirectories */
+	bool long_ids;
+	bool sync_directory; /* fsync of a new file does not persist its name on this file system */
+	uid_t owner;
+	gid_t group;
+	int64_t stale_before_us;
+	struct spool_shared *shared; /* NULL: not ours to use */
+	char boot[40];		     /* boot_id of the running system; "" when unknown */
+};
+
+struct spool_header {
+	uint32_t flags;
+	uint64_t arrival_us;
+	uint64_t content_offset, content_size;
+	uint64_t envelope_offset, envelope_size;
+	uint32_t content_crc, envelope_crc;
+};
+
+enum spool_record_type { RECORD_STATUS = 1, RECORD_SCHEDULE = 2, RECORD_ENVELOPE = 3 };
+
+/* ---- spool_format.c: bytes on disk */
+uint32_t spool_seed(const struct queue_id
+		*id); /* every checksum starts from the id, so bytes of another message never match */
+void spool_put_u8(struct buf *b, uint8_t v);
+void spool_put_u16(struct buf *b, uint16_t v);
+void spool_put_u32(struct buf *b, uint32_t v);
+void spool_put_u64(struct buf *b, uint64_t v);
+void spool_put_text(struct buf *b, const char *text); /* NULL is kept apart from "" */
+void spool_put_dsn(struct buf *b, const struct dsn *d);
+bool spool_get_text(struct cursor *c, struct pool *pool, const char **out);
+bool spool_get_dsn(struct cursor *c, struct pool *pool, const struct dsn **out);
+void spool_header_encode(
+	const struct spool_header *h, const struct queue_id *id, unsigned char out[SPOOL_HEADER_SIZE]);
+enum spool_status spool_header_decode(const unsigned char in[SPOOL_HEADER_SIZE], const struct queue_id *id,
+	struct spool_header *h, struct err *err);
+size_t spool_record_begin(struct buf *b, enum spool_record_type type);
+void spool_record_end(struct buf *b, const struct queue_id *id, size_t mark);
+/* Takes the next record off; false: no whole one is left (end, or a torn tail). */
+bool spool_record_next(struct cursor *c, const struct queue_id *id, uint16_t *type, struct cursor *payload);
+
+/* ---- spool_envelope.c */
+void spool_envelope_encode(const struct envelope *e, struct buf *out);
+bool spool_envelope_decode(struct cursor in, struct pool *pool, struct envelope *e, struct err *err);
+/* Applies update records; *valid: bytes up to the torn tail. */
+bool spool_updates_apply(
+	struct cursor in, struct pool *pool, struct envelope *e, size_t *valid, struct err *err);
+void spool_schedule_encode(const struct envelope *e, struct buf *out);
+
+/* ---- spool_dir.c */
+/* The path below the queue's directory; false: not a queue id. */
+bool spool_path(
+	const struct spool *s, enum spool_queue q, const struct queue_id *id, char out[SPOOL_PATH_MAX]);
+bool spool_make_parents(const struct spool *s, enum spool_queue q, const char *path);
+/* Never replaces an existing file. */
+bool spool_rename(int from, const char *old, int to, const char *new);
+/* Makes a directory entry durable where the file's own fsync does not. */
+bool spool_sync_entry(const struct spool *s, enum spool_queue q, const char *path, int fd);
+
+/* ---- spool_sequence.c */
+void spool_shared_open(struct spool *s);
+void spool_shared_close(struct spool *s);
+bool spool_shared_make(int root, uid_t owner, gid_t group, struct err *err);
+uint64_t spool_sequence_next(const struct spool *s);
+
+/* ---- spool_scan.c */
+/* As spool_scan, and tells the directory the name is in, which may be another level than spool_path says. */
+typedef bool (*spool_entry_fn)(void *arg, enum spool_queue q, const struct queue_id *id, int dirfd);
+bool spool_scan_entries(
+	struct spool *s, enum spool_queue q, spool_entry_fn found, void *arg, struct err *err);
+
+/* ---- spool_read.c */
+/* Opens a message after checking that it is a regular file of ours with one name. */
+enum spool_status spool_open_message(struct spool *s, enum spool_queue q, const struct queue_id *id,
+	int flags, int *fd, struct stat *st, struct err *err);
+/* Reads and checks the header against the file's size. */
+enum spool_status spool_read_header(
+	int fd, uint64_t file_size, const struct queue_id *id, struct spool_header *h, struct err *err);
+uint64_t spool_updates_offset(const struct spool_header *h);
+/* SPOOL_OK, SPOOL_UNFINISHED, SPOOL_CORRUPT or SPOOL_TROUBLE for an open file. */
+enum spool_status spool_load_open(int fd, const struct stat *st, const struct queue_id *id, struct pool *pool,
+	struct envelope **out, struct err *err);
+
+#endif

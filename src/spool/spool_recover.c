@@ -1,0 +1,152 @@
+/* Puts the queue right after a crash, file by file; INTERNALS.md says why each decision is safe. May run
+ * while mail arrives. */
+#include "base/clock.h"
+#include "base/sys.h"
+#include "spool/spool_private.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+struct recovery {
+	struct spool *spool;
+	struct spool_recovery *result;
+	bool new_boot; /* power may have been lost since the last recovery */
+};
+
+/* The number of hash levels was changed: the file goes where it is looked for now. */
+static bool put_in_place(const struct spool *s, enum spool_queue q, const struct queue_id *id, int dirfd)
+{
+	char path[SPOOL_PATH_MAX];
+	struct stat here, there;
+
+	if (!spool_path(s, q, id, path) || fstatat(dirfd, id->text, &here, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (fstatat(s->dirs[q], path, &there, AT_SYMLINK_NOFOLLOW) == 0)
+		return here.st_ino == there.st_ino;
+	return spool_make_parents(s, q, path) && spool_rename(dirfd, id->text, s->dirs[q], path);
+}
+
+static bool reads_well(int fd, const struct stat *st, const struct queue_id *id)
+{
+	struct pool *pool = pool_new(4096);
+	struct envelope *e;
+	enum spool_status status = spool_load_open(fd, st, id, pool, &e, NULL);
+
+	pool_free(&pool);
+	return status == SPOOL_OK || status == SPOOL_TROUBLE;
+}
+
+static bool content_reads_well(struct spool *s, enum spool_queue q, const struct queue_id *id)
+{
+	struct spool_reader *r;
+	struct str piece;
+	enum spool_status status = spool_open_content(s, q, id, &r, NULL);
+
+	if (status != SPOOL_OK)
+		return status != SPOOL_CORRUPT;
+	do
+		status = spool_read_content(r, &piece, NULL);
+	while (status == SPOOL_OK && piece.n > 0);
+	spool_reader_free(&r);
+	return status != SPOOL_CORRUPT;
+}
+
+static void set_aside(struct recovery *r, enum spool_queue q, const struct queue_id *id)
+{
+	if (q != QUEUE_CORRUPT && spool_move(r->spool, q, QUEUE_CORRUPT, id, NULL))
+		r->result->damaged++;
+}
+
+static bool is_stale(const struct spool *s, const struct stat *st)
+{
+	int64_t changed = (int64_t)st->st_mtim.tv_sec * US_PER_SEC + st->st_mtim.tv_nsec / 1000;
+
+	return s->stale_before_us == 0 || changed < s->stale_before_us;
+}
+
+/* Nobody holds the lock and it is ours now: its writer is gone, and one that comes to lock it later will see
+ * that the file has no name. */
+static void judge_unfinished(
+	struct recovery *r, enum spool_queue q, const struct queue_id *id, int fd, const struct stat *st)
+{
+	struct spool_header h = {0};
+	struct stat now;
+	enum spool_status status;
+
+	if (!is_stale(r->spool, st) || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &now) < 0 ||
+		now.st_nlink == 0)
+		return;
+	status = spool_read_header(fd, (uint64_t)now.st_size, id, &h, NULL);
+	if (status == SPOOL_OK)
+		r->result->messages++;
+	else if (status == SPOOL_CORRUPT || h.content_offset != 0)
+		set_aside(r, q, id);
+	else if (status == SPOOL_UNFINISHED && spool_remove(r->spool, q, id, NULL))
+		r->result->leftovers++;
+}
+
+/* The parts of a file written at once may have reached the disk without the others. Mail in deferred was read
+ * before it got there. */
+static bool may_be_torn(const struct recovery *r, enum spool_queue q, const struct spool_header *h)
+{
+	return r->new_boot && (h->flags & SPOOL_ONE_WRITE) && q != QUEUE_DEFERRED;
+}
+
+static void judge(
+	struct recovery *r, enum spool_queue q, const struct queue_id *id, int fd, const struct stat *st)
+{
+	struct spool_header h = {0};
+	enum spool_status status = spool_read_header(fd, (uint64_t)st->st_size, id, &h, NULL);
+
+	if (status == SPOOL_UNFINISHED)
+		judge_unfinished(r, q, id, fd, st);
+	else if (status == SPOOL_CORRUPT ||
+		 (status == SPOOL_OK && may_be_torn(r, q, &h) &&
+			 !(reads_well(fd, st, id) && content_reads_well(r->spool, q, id))))
+		set_aside(r, q, id);
+	else
+		r->result->messages++;
+}
+
+static bool recover_entry(void *arg, enum spool_queue q, const struct queue_id *id, int dirfd)
+{
+	struct recovery *r = arg;
+	enum spool_status status;
+	struct stat st;
+	int fd;
+
+	if (!put_in_place(r->spool, q, id, dirfd))
+		return true;
+	if (q == QUEUE_ACTIVE) { /* looked at where it goes */
+		spool_move(r->spool, QUEUE_ACTIVE, QUEUE_INCOMING, id, NULL);
+		return true;
+	}
+	status = spool_open_message(r->spool, q, id, O_RDONLY, &fd, &st, NULL);
+	if (status == SPOOL_OK)
+		judge(r, q, id, fd, &st);
+	else if (status == SPOOL_CORRUPT)
+		set_aside(r, q, id);
+	sys_close(&fd);
+	return true;
+}
+
+static bool boot_changed(const struct spool *s)
+{
+	return !s->shared || s->boot[0] == '\0' || memcmp(s->boot, s->shared->boot, sizeof(s->boot)) != 0;
+}
+
+bool spool_recover(struct spool *s, struct spool_recovery *result, struct err *err)
+{
+	static const enum spool_queue order[] = {
+		QUEUE_ACTIVE, QUEUE_MAILDROP, QUEUE_INCOMING, QUEUE_HOLD, QUEUE_DEFERRED};
+	struct recovery r = {s, result, boot_changed(s)};
+
+	memset(result, 0, sizeof(*result));
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (!spool_scan_entries(s, order[i], recover_entry, &r, err))
+			return false;
+	if (s->shared)
+		memcpy(s->shared->boot, s->boot, sizeof(s->boot));
+	return true;
+}

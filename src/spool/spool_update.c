@@ -1,0 +1,154 @@
+/*
+ * Changes to a message are records appended to its file; a torn tail left by a crash is cut first. The last
+ * record about a fact counts. When the records outgrow the message, the file is written anew beside itself
+ * and takes its own place.
+ */
+#include "base/sys.h"
+#include "spool/spool_private.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct target {
+	struct spool *spool;
+	enum spool_queue queue;
+	const struct queue_id *id;
+	int fd;
+	uint64_t end; /* where the next record goes */
+	uint64_t size;
+};
+
+/* Walks the records that are there; in whole if they are few. */
+static bool find_end(struct target *t, const struct spool_header *h, struct err *err)
+{
+	uint64_t from = spool_updates_offset(h);
+	size_t n = (size_t)(t->size - from);
+	struct cursor c, payload;
+	uint16_t type;
+	char *bytes;
+
+	t->end = from;
+	if (n == 0)
+		return true;
+	if (n > SPOOL_ENVELOPE_MAX)
+		return err_set(err, "queue file %s: too many records", t->id->text);
+	bytes = x_alloc(n);
+	c = cursor_of(bytes, n);
+	if (sys_pread_all(t->fd, bytes, n, (off_t)from) != (ssize_t)n) {
+		x_free(&bytes);
+		return err_errno(err, "read queue file %s", t->id->text);
+	}
+	while (spool_record_next(&c, t->id, &type, &payload))
+		;
+	t->end = from + n - c.left;
+	x_free(&bytes);
+	return true;
+}
+
+static bool target_open(struct target *t, struct err *err)
+{
+	struct spool_header h;
+	struct stat st;
+
+	if (spool_open_message(t->spool, t->queue, t->id, O_RDWR, &t->fd, &st, err) != SPOOL_OK)
+		return false;
+	t->size = (uint64_t)st.st_size;
+	if (spool_read_header(t->fd, t->size, t->id, &h, err) == SPOOL_OK && find_end(t, &h, err))
+		return true;
+	sys_close(&t->fd);
+	return false;
+}
+
+static bool append(struct target *t, const struct buf *records, bool durable)
+{
+	if (t->size > t->end && ftruncate(t->fd, (off_t)t->end) < 0)
+		return false;
+	return sys_pwrite_all(t->fd, records->data, records->len, (off_t)t->end) &&
+	       (!durable || fdatasync(t->fd) == 0);
+}
+
+static bool append_to(struct spool *s, enum spool_queue q, const struct queue_id *id, struct buf *records,
+	bool durable, struct err *err)
+{
+	struct target t = {.spool = s, .queue = q, .id = id, .fd = -1};
+	bool ok;
+
+	if (records->over)
+		ok = err_set(err, "queue file %s: records too large", id->text);
+	else
+		ok = target_open(&t, err) &&
+		     (append(&t, records, durable) || err_errno(err, "write queue file %s", id->text));
+	sys_close(&t.fd);
+	buf_free(records);
+	return ok;
+}
+
+bool spool_record(struct spool *s, enum spool_queue q, const struct queue_id *id,
+	const struct spool_update *updates, size_t count, bool durable, struct err *err)
+{
+	struct buf records = BUF(SPOOL_RECORD_MAX);
+
+	for (size_t i = 0; i < count; i++) {
+		size_t mark = spool_record_begin(&records, RECORD_STATUS);
+
+		spool_put_u32(&records, updates[i].index);
+		spool_put_u8(&records, (uint8_t)updates[i].state);
+		spool_put_dsn(&records, updates[i].dsn);
+		spool_record_end(&records, id, mark);
+	}
+	return count == 0 || append_to(s, q, id, &records, durable, err);
+}
+
+bool spool_schedule(struct spool *s, enum spool_queue q, const struct queue_id *id, int64_t next_attempt_us,
+	uint32_t attempts, int64_t warned_us, struct err *err)
+{
+	struct envelope e = {
+		.id = *id, .next_attempt_us = next_attempt_us, .attempts = attempts, .warned_us = warned_us};
+	struct buf records = BUF(256);
+
+	spool_schedule_encode(&e, &records);
+	return append_to(s, q, id, &records, false, err);
+}
+
+bool spool_replace_envelope(struct spool *s, enum spool_queue q, const struct queue_id *id,
+	const struct envelope *e, struct err *err)
+{
+	struct envelope schedule = *e;
+	struct buf records = BUF(SPOOL_RECORD_MAX);
+	size_t mark = spool_record_begin(&records, RECORD_ENVELOPE);
+
+	spool_envelope_encode(e, &records);
+	spool_record_end(&records, id, mark);
+	schedule.id = *id;
+	spool_schedule_encode(&schedule, &records);
+	return append_to(s, q, id, &records, true, err);
+}
+
+/* The message is in one of the two queues after any crash: one rename. It need not be forced out, either
+ * place is right. */
+bool spool_move(struct spool *s, enum spool_queue from, enum spool_queue to, const struct queue_id *id,
+	struct err *err)
+{
+	char old[SPOOL_PATH_MAX], new[SPOOL_PATH_MAX];
+
+	if (!spool_path(s, from, id, old) || !spool_path(s, to, id, new))
+		return err_set(err, "bad queue id");
+	if (from == to || spool_rename(s->dirs[from], old, s->dirs[to], new))
+		return true;
+	if (errno == ENOENT && spool_make_parents(s, to, new) &&
+		spool_rename(s->dirs[from], old, s->dirs[to], new))
+		return true;
+	return err_errno(
+		err, "move %s from %s to %s", id->text, spool_queue_name(from), spool_queue_name(to));
+}
+
+bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id, struct err *err)
+{
+	char path[SPOOL_PATH_MAX];
+
+	if (!spool_path(s, q, id, path))
+		return err_set(err, "bad queue id");
+	if (unlinkat(s->dirs[q], path, 0) == 0 || errno == ENOENT)
+		return true;
+	return err_errno(err, "remove %s/%s", spool_queue_name(q), id->text);
+}

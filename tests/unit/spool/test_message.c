@@ -1,0 +1,289 @@
+/* One message through its life: written, read, changed, moved, removed; small and large. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spool_fixture.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct str text_of(size_t size)
+{
+	char *p = x_alloc(size + 1);
+
+	for (size_t i = 0; i < size; i++)
+		p[i] = (char)(i % 76 == 74 ? '\r' : i % 76 == 75 ? '\n' : 'a' + (int)(i % 23));
+	return (struct str){p, size};
+}
+
+static void expect_content(
+	struct fixture *f, enum spool_queue q, const struct queue_id *id, struct str wanted)
+{
+	struct spool_reader *r;
+	struct str piece;
+	size_t at = 0;
+
+	assert_int_equal(spool_open_content(f->spool, q, id, &r, NULL), SPOOL_OK);
+	for (int round = 0; round < 2; round++, at = 0) {
+		do {
+			assert_int_equal(spool_read_content(r, &piece, NULL), SPOOL_OK);
+			assert_true(at + piece.n <= wanted.n);
+			assert_memory_equal(piece.p, wanted.p + at, piece.n);
+			at += piece.n;
+		} while (piece.n > 0);
+		assert_int_equal(at, wanted.n);
+		assert_true(spool_rewind(r));
+	}
+	spool_reader_free(&r);
+}
+
+static void test_sizes(void **state)
+{
+	static const size_t sizes[] = {
+		0, 1, 2000, 16 << 10, (128 << 10) - 1, 128 << 10, (128 << 10) + 1, 300000, 5 << 20};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct str text = text_of(sizes[i]);
+		struct queue_id id = fixture_write(f, QUEUE_INCOMING, text);
+		struct envelope *e;
+
+		assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_OK);
+		assert_int_equal(e->content_size, sizes[i]);
+		assert_string_equal(e->id.text, id.text);
+		expect_content(f, QUEUE_INCOMING, &id, text);
+		x_free(&text.p);
+	}
+}
+
+static void test_envelope_round_trip(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_INCOMING, STR("Subject: x\r\n\r\nhello\r\n"));
+	struct envelope *e;
+
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_OK);
+	assert_string_equal(e->sender, "sender@example.org");
+	assert_string_equal(e->envid, "env-1");
+	assert_int_equal(e->ret, RET_HDRS);
+	assert_int_equal(e->flags, ENVELOPE_8BIT | ENVELOPE_DOTS);
+	assert_int_equal(e->recipient_count, 3);
+	assert_string_equal(e->recipients[1].address, "two@example.net");
+	assert_string_equal(e->recipients[1].original, "Two@example.net");
+	assert_string_equal(e->recipients[1].orcpt, "rfc822;2@example.net");
+	assert_int_equal(e->recipients[1].notify, NOTIFY_DELAY);
+	assert_null(e->recipients[0].original);
+	assert_null(e->recipients[0].last);
+	assert_string_equal(envelope_attribute(e, "client_name"), "client.example");
+	assert_string_equal(envelope_attribute(e, "empty"), "");
+	assert_null(envelope_attribute(e, "absent"));
+	assert_int_equal(e->attempts, 0);
+}
+
+static void test_updates(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_DEFERRED, STR("body\r\n"));
+	struct dsn *late = dsn_make(f->pool, DSN_DELAYED, "4.4.1", "connect to %s: timed out", "mx");
+	struct spool_update updates[] = {{0, RECIPIENT_DONE, NULL}, {2, RECIPIENT_PENDING, late}};
+	struct envelope *e;
+
+	late->diag_type = "smtp";
+	late->diag_text = "451 4.4.1 later";
+	assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, updates, 2, true, NULL));
+	assert_true(spool_schedule(f->spool, QUEUE_DEFERRED, &id, 1234567, 3, 99, NULL));
+	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+	assert_int_equal(e->recipients[0].state, RECIPIENT_DONE);
+	assert_int_equal(e->recipients[1].state, RECIPIENT_PENDING);
+	assert_string_equal(e->recipients[2].last->reason, "connect to mx: timed out");
+	assert_string_equal(e->recipients[2].last->diag_text, "451 4.4.1 later");
+	assert_null(e->recipients[2].last->mta_name);
+	assert_int_equal(e->next_attempt_us, 1234567);
+	assert_int_equal(e->attempts, 3);
+	assert_int_equal(e->warned_us, 99);
+	updates[0].state = RECIPIENT_FAILED;
+	assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, updates, 1, false, NULL));
+	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+	assert_int_equal(e->recipients[0].state, RECIPIENT_FAILED);
+}
+
+static void test_torn_tail(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_DEFERRED, STR("body\r\n"));
+	struct spool_update first = {0, RECIPIENT_DONE, NULL}, second = {1, RECIPIENT_DONE, NULL};
+	struct envelope *e;
+	off_t before, after;
+	int fd;
+
+	before = fixture_size(f, QUEUE_DEFERRED, &id);
+	assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, &first, 1, true, NULL));
+	after = fixture_size(f, QUEUE_DEFERRED, &id);
+	for (off_t cut = before; cut < after; cut++) {
+		fd = fixture_open(f, QUEUE_DEFERRED, &id);
+		assert_int_equal(ftruncate(fd, cut), 0);
+		close(fd);
+		assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+		assert_int_equal(e->recipients[0].state, RECIPIENT_PENDING);
+		assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, &second, 1, true, NULL));
+		assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+		assert_int_equal(e->recipients[0].state, RECIPIENT_PENDING);
+		assert_int_equal(e->recipients[1].state, RECIPIENT_DONE);
+		fd = fixture_open(f, QUEUE_DEFERRED, &id);
+		assert_int_equal(ftruncate(fd, before), 0);
+		close(fd);
+		assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, &first, 1, true, NULL));
+	}
+}
+
+static void test_replace_envelope(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_HOLD, STR("body\r\n"));
+	struct spool_update done = {1, RECIPIENT_DONE, NULL};
+	struct envelope *e, *again;
+
+	assert_int_equal(spool_load(f->spool, QUEUE_HOLD, &id, f->pool, &e, NULL), SPOOL_OK);
+	e->sender = "other@example.org";
+	e->recipient_count = 2;
+	assert_true(spool_replace_envelope(f->spool, QUEUE_HOLD, &id, e, NULL));
+	assert_true(spool_record(f->spool, QUEUE_HOLD, &id, &done, 1, true, NULL));
+	assert_int_equal(spool_load(f->spool, QUEUE_HOLD, &id, f->pool, &again, NULL), SPOOL_OK);
+	assert_string_equal(again->sender, "other@example.org");
+	assert_int_equal(again->recipient_count, 2);
+	assert_int_equal(again->recipients[1].state, RECIPIENT_DONE);
+	expect_content(f, QUEUE_HOLD, &id, STR("body\r\n"));
+}
+
+static void test_move_find_remove(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_INCOMING, STR("body\r\n"));
+	struct envelope *e;
+	enum spool_queue q;
+
+	assert_true(spool_find(f->spool, &id, &q));
+	assert_int_equal(q, QUEUE_INCOMING);
+	assert_true(spool_move(f->spool, QUEUE_INCOMING, QUEUE_DEFERRED, &id, NULL));
+	assert_true(spool_find(f->spool, &id, &q));
+	assert_int_equal(q, QUEUE_DEFERRED);
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_GONE);
+	assert_true(spool_remove(f->spool, QUEUE_DEFERRED, &id, NULL));
+	assert_true(spool_remove(f->spool, QUEUE_DEFERRED, &id, NULL));
+	assert_false(spool_find(f->spool, &id, &q));
+	assert_false(spool_move(f->spool, QUEUE_DEFERRED, QUEUE_HOLD, &id, NULL));
+}
+
+static void test_abort_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct str text = text_of(300000);
+	struct spool_writer *w = spool_create(f->spool, QUEUE_INCOMING, NULL);
+	struct queue_id id = *spool_writer_id(w);
+	struct envelope *e;
+	enum spool_queue q;
+
+	assert_true(spool_content(w, text));
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_UNFINISHED);
+	spool_abort(&w);
+	assert_null(w);
+	assert_false(spool_find(f->spool, &id, &q));
+	x_free(&text.p);
+}
+
+static void test_hostile_names(void **state)
+{
+	static const char *const names[] = {"", "A", "../../etc/passwd", "a.b", "ABC/DEF", "..", "ABCDE"};
+	struct fixture *f = *state;
+	struct envelope *e;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct queue_id id = {""};
+
+		memcpy(id.text, names[i], strlen(names[i]) + 1);
+		assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_GONE);
+		assert_false(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+	}
+}
+
+static void test_foreign_files(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_INCOMING, STR("body\r\n"));
+	struct queue_id link_id = {"6420000000001"}, symlink_id = {"6420000000002"},
+			pipe_id = {"6420000000003"};
+	struct envelope *e;
+	int dir = open(f->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char from[64];
+
+	snprintf(from, sizeof(from), "incoming/%s", id.text);
+	assert_int_equal(symlinkat(id.text, dir, "incoming/6420000000002"), 0);
+	assert_int_equal(mkfifoat(dir, "incoming/6420000000003", 0600), 0);
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &symlink_id, f->pool, &e, NULL), SPOOL_CORRUPT);
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &pipe_id, f->pool, &e, NULL), SPOOL_CORRUPT);
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_OK);
+	assert_int_equal(linkat(dir, from, dir, "incoming/6420000000001", 0), 0);
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &link_id, f->pool, &e, NULL), SPOOL_CORRUPT);
+	assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_CORRUPT);
+	close(dir);
+}
+
+/* A file under another's name, any byte changed, any length: corrupt or unfinished, never read as a message
+ * with other facts. */
+static void test_damage(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_INCOMING, STR("Subject: x\r\n\r\nbody\r\n"));
+	off_t size = fixture_size(f, QUEUE_INCOMING, &id);
+	int fd = fixture_open(f, QUEUE_INCOMING, &id);
+	struct envelope *e;
+
+	for (off_t at = 0; at < size; at++) {
+		char byte, other;
+		struct spool_reader *r = NULL;
+		struct str piece = {"x", 1};
+		enum spool_status status;
+
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		other = (char)(byte ^ 0x41);
+		assert_int_equal(pwrite(fd, &other, 1, at), 1);
+		status = spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL);
+		if (status == SPOOL_OK) {
+			assert_int_equal(
+				spool_open_content(f->spool, QUEUE_INCOMING, &id, &r, NULL), SPOOL_OK);
+			while (status == SPOOL_OK && piece.n > 0)
+				status = spool_read_content(r, &piece, NULL);
+			spool_reader_free(&r);
+		}
+		assert_int_equal(status, SPOOL_CORRUPT);
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	}
+	for (off_t cut = size - 1; cut >= 0; cut--) {
+		assert_int_equal(ftruncate(fd, cut), 0);
+		assert_int_equal(
+			spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &e, NULL), SPOOL_UNFINISHED);
+	}
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_sizes, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_envelope_round_trip, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_updates, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_torn_tail, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_replace_envelope, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_move_find_remove, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_abort_leaves_nothing, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_hostile_names, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_foreign_files, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_damage, fixture_setup, fixture_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
