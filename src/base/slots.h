@@ -31,11 +31,12 @@ struct task {
 	struct heap_entry timer;
 	int fd;
 	enum task_wake why;
+	bool parked;
 };
 
 struct slots_options {
 	int max_slots;                          /* threads at most, >= 1 */
-	int64_t idle_ns;                        /* an idle slot above min ends after this; max_idle */
+	int64_t idle_ns;                        /* an idle slot ends after this; max_idle. 0: at once */
 	int max_use;                            /* a slot is renewed after so many tasks; 0: never */
 	size_t stack_bytes;                     /* 0: 256 kB */
 	void *(*slot_start)(void *arg);         /* what a slot caches (resolver, policy connections); may be NULL */
@@ -58,7 +59,10 @@ bool slots_unpark(struct slots *s, struct task *task);
  * among processes) and control connections.
  */
 bool slots_watch(struct slots *s, int fd, bool exclusive, void (*ready)(int fd, void *arg), void *arg, struct err *err);
+/* When it returns, ready() is not running and will not be called (unless called from within ready()). The descriptor stays open. */
 void slots_unwatch(struct slots *s, int fd);
+/* The watch sleeps for ms milliseconds: for ready() when the process is out of descriptors (EMFILE, ENFILE), instead of being called at once again. */
+void slots_watch_pause(struct slots *s, int fd, int ms);
 /* Calls tick(arg) on the waiter thread about every ms milliseconds. One per struct slots. */
 void slots_tick(struct slots *s, int ms, void (*tick)(void *arg), void *arg);
 
@@ -66,8 +70,11 @@ struct slots_load {
 	int max, threads, running, queued, parked;
 };
 struct slots_load slots_load(struct slots *s);
-/* Wakes every parked task with TASK_SHUTDOWN, waits until all tasks ended or the deadline, then joins the threads. true: all ended. */
+/*
+ * Wakes every parked task with TASK_SHUTDOWN (and those that park later), waits until all tasks ended or the deadline, then joins the threads.
+ * true: all ended. false: some still run; it may be called again.
+ */
 bool slots_stop(struct slots *s, int64_t deadline);
-void slots_free(struct slots **s);                              /* after slots_stop */
+void slots_free(struct slots **s);      /* after slots_stop returned true; NULL allowed */
 
 #endif
