@@ -1,5 +1,3 @@
-#include <ctype.h>
-
 #include "base/sys.h"
 #include "dns/dns_internal.h"
 
