@@ -94,13 +94,6 @@ int64_t stream_deadline(const struct stream *s)
 	return s->budget == INT64_MAX ? INT64_MAX : clock_mono() + s->budget;
 }
 
-int64_t stream_deadline(const struct stream *s)
-{
-	if (!s->whole_request)
-		return deadline_in(s->timeout);
-	return s->budget == INT64_MAX ? INT64_MAX : clock_mono() + s->budget;
-}
-
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second)
 {
 	s->min_rate = bytes_per_second;
