@@ -1,0 +1,168 @@
+/* The asking side of public/qmgr: questions with an answer, and the notifier of processes that bring mail. */
+#include "base/clock.h"
+#include "base/net.h"
+#include "base/stream.h"
+#include "base/sys.h"
+#include "ipc/queue.h"
+#include <errno.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct asking {
+	struct stream *stream;
+	struct buf frame; /* one frame of the answer */
+	queue_listed_fn listed;
+	void *arg;
+};
+
+/* 1: the end; 0: more follows; -1: failure. */
+static int take_frame(struct asking *a, struct pool *pool, struct err *err)
+{
+	struct queue_request done;
+	struct queue_listed listed;
+	struct cursor fields;
+	uint16_t type;
+	size_t used;
+
+	if (frame_parse(buf_slice(&a->frame), &type, &fields, &used) != 1) {
+		err_set(err, "broken answer from the queue manager");
+		return -1;
+	}
+	if (type == FRAME_LISTED && queue_listed_decode(fields, pool, &listed)) {
+		if (a->listed)
+			a->listed(a->arg, &listed);
+		return 0;
+	}
+	if (type != FRAME_DONE || !queue_request_decode(type, fields, pool, &done)) {
+		err_set(err, "broken answer from the queue manager");
+		return -1;
+	}
+	if (done.text && done.text[0]) {
+		err_set(err, "%s", done.text);
+		return -1;
+	}
+	return 1;
+}
+
+/* The length, then as much as it says. */
+static bool read_frame(struct asking *a, struct err *err)
+{
+	unsigned char prefix[4];
+	struct cursor c = cursor_of(prefix, sizeof(prefix));
+	uint32_t length;
+	char *room;
+
+	buf_clear(&a->frame);
+	if (stream_read_exact(a->stream, prefix, sizeof(prefix)) != STREAM_OK)
+		return err_set(err, "no answer from the queue manager");
+	cursor_u32(&c, &length);
+	buf_add(&a->frame, prefix, sizeof(prefix));
+	room = length <= FRAME_MAX ? buf_reserve(&a->frame, length) : NULL;
+	if (!room)
+		return err_set(err, "broken answer from the queue manager");
+	if (stream_read_exact(a->stream, room, length) != STREAM_OK)
+		return err_set(err, "the queue manager's answer ended too soon");
+	buf_added(&a->frame, length);
+	return true;
+}
+
+static bool read_answer(struct asking *a, struct err *err)
+{
+	int more = 0;
+
+	while (more == 0) {
+		struct pool *pool = pool_new(4096);
+
+		more = read_frame(a, err) ? take_frame(a, pool, err) : -1;
+		pool_free(&pool);
+	}
+	return more == 1;
+}
+
+bool queue_ask(const char *socket_path, const struct queue_request *r, int seconds, queue_listed_fn listed,
+	void *arg, struct err *err)
+{
+	struct asking a = {.frame = BUF(FRAME_MAX + 4), .listed = listed, .arg = arg};
+	int fd = net_connect_unix(socket_path, err);
+	bool ok;
+
+	if (fd < 0)
+		return false;
+	a.stream = stream_new(fd);
+	stream_set_timeout(a.stream, seconds, false);
+	queue_request_encode(&a.frame, r);
+	ok = stream_write(a.stream, a.frame.data, a.frame.len) && stream_flush(a.stream);
+	if (!ok)
+		err_set(err, "cannot write to the queue manager");
+	ok = ok && read_answer(&a, err);
+	buf_free(&a.frame);
+	stream_free(&a.stream);
+	return ok;
+}
+
+/* ---- the notifier */
+struct queue_notifier {
+	pthread_mutex_t lock; /* guards fd */
+	int fd;
+	struct sockaddr_un address;
+};
+
+struct queue_notifier *queue_notifier_new(const char *socket_path)
+{
+	struct queue_notifier *n = x_alloc(sizeof(*n));
+	struct str path = str_c(socket_path);
+
+	n->fd = -1;
+	n->address.sun_family = AF_UNIX;
+	if (path.n <
+		sizeof(n->address.sun_path)) /* else nothing is ever reached, and the scan finds the mail */
+		memcpy(n->address.sun_path, path.p, path.n);
+	pthread_mutex_init(&n->lock, NULL);
+	return n;
+}
+
+void queue_notifier_free(struct queue_notifier **n)
+{
+	if (!*n)
+		return;
+	sys_close(&(*n)->fd);
+	pthread_mutex_destroy(&(*n)->lock);
+	x_free(n);
+}
+
+static bool reconnect(struct queue_notifier *n)
+{
+	sys_close(&n->fd);
+	n->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (n->fd >= 0 && connect(n->fd, (struct sockaddr *)&n->address, sizeof(n->address)) == 0)
+		return true;
+	sys_close(&n->fd);
+	return false;
+}
+
+/* A frame is sent whole or its connection is given up, so that the reader never sees half of one. */
+static bool send_whole(struct queue_notifier *n, const struct buf *frame)
+{
+	ssize_t sent = send(n->fd, frame->data, frame->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (sent == (ssize_t)frame->len || (sent < 0 && (errno == EAGAIN || errno == EINTR)))
+		return true;
+	sys_close(&n->fd);
+	return false;
+}
+
+void queue_notify(struct queue_notifier *n, enum spool_queue q, const struct queue_id *id)
+{
+	const struct queue_request r = {.type = FRAME_NEW_MAIL, .id = *id, .queue = q};
+	struct buf frame = BUF(256);
+
+	queue_request_encode(&frame, &r);
+	pthread_mutex_lock(&n->lock);
+	if (n->fd < 0 || !send_whole(n, &frame))
+		if (reconnect(n))
+			send_whole(n, &frame);
+	pthread_mutex_unlock(&n->lock);
+	buf_free(&frame);
+}
