@@ -1,0 +1,186 @@
+#include "mail/address.h"
+#include "rewrite/resolver.h"
+
+#define BAD_ADDRESS "5.1.3 bad address syntax"
+
+struct resolution {
+	struct resolver *r;
+	struct pool *pool;
+	struct buf text;	    /* the address so far */
+	struct address_parts parts; /* slices of text */
+	bool local;		    /* the domain is ours */
+	bool bad;
+	struct err *err;
+};
+
+static void set_text(struct resolution *s, struct buf *next)
+{
+	buf_free(&s->text);
+	s->text = *next;
+	*next = BUF(2 * ADDRESS_MAX);
+}
+
+static bool is_ipv4(struct str domain)
+{
+	struct net_addr addr;
+
+	return str_find(domain, ':') < 0 && net_parse_ip(domain, 0, &addr);
+}
+
+static void split_text(struct resolution *s)
+{
+	struct str text = buf_slice(&s->text);
+	struct str domain = str_trim(address_domain(text));
+
+	if (domain.n > 1 && domain.p[domain.n - 1] == '.' && domain.p[domain.n - 2] != '.')
+		domain.n--;
+	if (s->r->cfg->resolve_numeric_domain && is_ipv4(domain))
+		domain = str_c(pool_printf(s->pool, "[" STR_FMT "]", STR_ARG(domain)));
+	s->parts = (struct address_parts){address_local(text), domain};
+}
+
+/* Replaces an address at this host by the one its local part holds; false: there is none. */
+static bool descend(struct resolution *s)
+{
+	struct buf next = BUF(2 * ADDRESS_MAX);
+	bool inside = s->r->cfg->resolve_dequoted_address || !rewrite_needs_quotes(s->parts.local);
+
+	if (inside && rewrite_embedded(s->r->cfg, s->parts.local, &next)) {
+		set_text(s, &next);
+		return true;
+	}
+	buf_free(&next);
+	return false;
+}
+
+static enum table_status domain_is_ours(struct resolution *s)
+{
+	if (s->parts.domain.n == 0)
+		return TABLE_FOUND;
+	return resolve_is_local_domain(s->r, s->parts.domain, s->err);
+}
+
+/* Strips our own domains as long as the local part names another address. Each round removes one of @ ! %, so
+ * it ends. */
+static enum table_status strip_own_domains(struct resolution *s)
+{
+	enum table_status status;
+
+	do {
+		split_text(s);
+		status = domain_is_ours(s);
+		if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
+			return status;
+		s->local = status == TABLE_FOUND;
+	} while (s->local && descend(s));
+	return TABLE_FOUND;
+}
+
+/* An address without domain is ours; "user@" is so only where resolve_null_domain says so. */
+static void complete(struct resolution *s)
+{
+	bool has_at = address_at(buf_slice(&s->text)) >= 0;
+
+	if (s->local && s->parts.local.n == 0)
+		s->parts.local = str_c(s->r->cfg->empty_address_recipient);
+	if (s->parts.domain.n)
+		return;
+	if (has_at && !s->r->cfg->resolve_null_domain)
+		s->bad = true;
+	else
+		s->parts.domain = str_c(s->r->cfg->myhostname);
+}
+
+static bool valid_utf8_hostname(struct resolution *s, struct str domain)
+{
+	char *ascii = pool_strndup(s->pool, domain.p, domain.n);
+
+	if (!s->r->cfg->smtputf8_enable || !address_valid_utf8(domain))
+		return false;
+	for (size_t i = 0; i < domain.n; i++) {
+		if ((unsigned char)ascii[i] >= 0x80)
+			ascii[i] = 'x';
+	}
+	return address_valid_hostname((struct str){ascii, domain.n});
+}
+
+static bool valid_domain(struct resolution *s)
+{
+	struct str domain = s->parts.domain;
+
+	if (domain.n && domain.p[0] == '[')
+		return address_valid_literal(domain);
+	if (is_ipv4(domain))
+		return false;
+	return address_has_8bit(domain) ? valid_utf8_hostname(s, domain) : address_valid_hostname(domain);
+}
+
+static bool names_other_host(struct str local)
+{
+	return str_find(local, '@') >= 0 || str_find(local, '!') >= 0 || str_find(local, '%') >= 0;
+}
+
+static enum table_status classify(struct resolution *s, struct resolved *out)
+{
+	const struct {
+		struct matchlist *list;
+		enum address_class class;
+	} rows[] = {
+		{s->r->alias_domains, CLASS_VIRTUAL_ALIAS},
+		{s->r->mailbox_domains, CLASS_VIRTUAL_MAILBOX},
+		{s->r->relay_domains, CLASS_RELAY},
+	};
+
+	out->class = s->local ? CLASS_LOCAL : CLASS_DEFAULT;
+	for (size_t i = 0; !s->local && i < sizeof(rows) / sizeof(*rows); i++) {
+		enum table_status status = matchlist_name(rows[i].list, s->parts.domain, s->err);
+
+		if (status == TABLE_FOUND) {
+			out->class = rows[i].class;
+			break;
+		}
+		if (status != TABLE_NOT_FOUND)
+			return status;
+	}
+	return TABLE_FOUND;
+}
+
+static enum table_status finish(struct resolution *s, const char *sender, struct resolved *out)
+{
+	enum table_status status;
+
+	complete(s);
+	out->recipient =
+		pool_printf(s->pool, STR_FMT "@" STR_FMT, STR_ARG(s->parts.local), STR_ARG(s->parts.domain));
+	out->routed = names_other_host(s->parts.local);
+	if (out->recipient[0] == '-' && !s->r->cfg->allow_min_user)
+		s->bad = true;
+	if (strlen(out->recipient) > ADDRESS_MAX || s->text.over)
+		s->bad = true;
+	if (s->bad || !valid_domain(s)) {
+		out->class = s->local ? CLASS_LOCAL : CLASS_DEFAULT;
+		out->error = true;
+		out->transport = "error";
+		out->nexthop = BAD_ADDRESS;
+		return TABLE_FOUND;
+	}
+	status = classify(s, out);
+	if (status != TABLE_FOUND)
+		return status;
+	return route_choose(s->r, sender, s->parts.domain, s->pool, out, s->err);
+}
+
+enum table_status resolve_address(struct resolver *r, const char *sender, const char *address,
+	struct pool *pool, struct resolved *out, struct err *err)
+{
+	struct resolution s = {.r = r, .pool = pool, .text = BUF(2 * ADDRESS_MAX), .err = err};
+	enum table_status status;
+
+	*out = (struct resolved){.class = CLASS_DEFAULT};
+	buf_puts(&s.text, address[0] ? address : r->cfg->empty_address_recipient);
+	status = strip_own_domains(&s);
+	if (status == TABLE_FOUND)
+		status = finish(&s, sender, out);
+	buf_free(&s.text);
+	return status;
+}

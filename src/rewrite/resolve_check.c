@@ -1,0 +1,130 @@
+/* Whether a recipient exists: reject_unlisted_recipient, and the sender's twin. */
+#include "mail/address.h"
+#include "mail/dsn.h"
+#include "rewrite/resolver.h"
+
+static enum table_status listed(
+	struct resolver *r, struct maps *maps, const char *recipient, bool bare, struct err *err)
+{
+	struct buf value = BUF(TABLE_VALUE_MAX);
+	enum table_status status = maps_lookup_address(
+		maps, str_c(recipient), r->cfg->recipient_delimiter, bare, &value, NULL, err);
+
+	buf_free(&value);
+	return status;
+}
+
+/* An address that is rewritten to something else is known, whatever its class. */
+static enum table_status rewritten_elsewhere(
+	struct resolver *r, const char *recipient, bool bare, struct err *err)
+{
+	struct maps *const maps[] = {r->recipient_canonical_maps, r->canonical_maps, r->alias_maps};
+
+	for (size_t i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
+		enum table_status status = listed(r, maps[i], recipient, bare, err);
+
+		if (status != TABLE_NOT_FOUND)
+			return status;
+	}
+	return TABLE_NOT_FOUND;
+}
+
+/* The text of the error transport: "5.1.6 User has moved ...". */
+static void unknown_by_transport(const struct resolved *to, struct recipient_check *out)
+{
+	size_t n = dsn_status_length(str_c(to->nexthop));
+	struct str status = n && n < sizeof(out->dsn_text) ? str_first(str_c(to->nexthop), n) : STR("5.0.0");
+
+	memcpy(out->dsn_text, status.p, status.n);
+	out->dsn = out->dsn_text;
+	out->text = str_trim(str_from(str_c(to->nexthop), n)).p;
+	out->code = status.p[0] == '4' ? 450 : 550;
+	out->status = TABLE_NOT_FOUND;
+}
+
+static void unknown_in_table(const struct resolver *r, enum address_class class, struct recipient_check *out)
+{
+	const struct config *cfg = r->cfg;
+	const struct {
+		int code;
+		const char *text;
+	} rows[] = {
+		[CLASS_LOCAL] = {cfg->unknown_local_recipient_reject_code,
+			"User unknown in local recipient table"},
+		[CLASS_VIRTUAL_ALIAS] = {cfg->unknown_virtual_alias_reject_code,
+			"User unknown in virtual alias table"},
+		[CLASS_VIRTUAL_MAILBOX] = {cfg->unknown_virtual_mailbox_reject_code,
+			"User unknown in virtual mailbox table"},
+		[CLASS_RELAY] = {cfg->unknown_relay_recipient_reject_code,
+			"User unknown in relay recipient table"},
+	};
+
+	out->status = TABLE_NOT_FOUND;
+	out->dsn = "5.1.1";
+	out->code = rows[class].code;
+	out->text = cfg->show_user_unknown_table_name ? rows[class].text : "User unknown";
+}
+
+/* The table of the class's recipients; NULL: every recipient exists. */
+static struct maps *class_table(struct resolver *r, enum address_class class)
+{
+	switch (class) {
+	case CLASS_LOCAL:
+		return r->local_recipients;
+	case CLASS_VIRTUAL_ALIAS:
+		return r->alias_maps;
+	case CLASS_VIRTUAL_MAILBOX:
+		return r->mailbox_maps;
+	case CLASS_RELAY:
+		return r->relay_recipients;
+	case CLASS_DEFAULT:
+		break;
+	}
+	return NULL;
+}
+
+/* The sender of notices to the postmaster is never anybody's mailbox, and always accepted. */
+static bool is_double_bounce(const struct resolver *r, const struct resolved *to)
+{
+	return to->class == CLASS_LOCAL &&
+	       str_case_is(address_local(str_c(to->recipient)), r->cfg->double_bounce_sender);
+}
+
+static void check_class(struct resolver *r, const struct resolved *to, bool bare, struct recipient_check *out,
+	struct err *err)
+{
+	struct maps *table = class_table(r, to->class);
+
+	if (!table || (maps_empty(table) && to->class != CLASS_VIRTUAL_ALIAS)) {
+		out->status = TABLE_FOUND;
+		return;
+	}
+	out->status = listed(r, table, to->recipient, bare, err);
+	if (out->status == TABLE_NOT_FOUND)
+		unknown_in_table(r, to->class, out);
+}
+
+void resolve_check_recipient(
+	struct resolver *r, const struct resolved *to, struct recipient_check *out, struct err *err)
+{
+	enum table_status bare;
+
+	*out = (struct recipient_check){.status = TABLE_FOUND};
+	if (to->error) {
+		unknown_by_transport(to, out);
+		return;
+	}
+	if (is_double_bounce(r, to))
+		return;
+	bare = resolve_is_bare_domain(r, address_domain(str_c(to->recipient)), err);
+	if (bare == TABLE_FOUND || bare == TABLE_NOT_FOUND)
+		out->status = rewritten_elsewhere(r, to->recipient, bare == TABLE_FOUND, err);
+	else
+		out->status = bare;
+	if (out->status != TABLE_NOT_FOUND)
+		return;
+	if (to->class != CLASS_VIRTUAL_ALIAS && strcmp(to->transport, "error") == 0)
+		unknown_by_transport(to, out);
+	else
+		check_class(r, to, bare == TABLE_FOUND, out, err);
+}

@@ -1,0 +1,95 @@
+#include "mail/address.h"
+#include "rewrite/resolver.h"
+
+bool rewrite_needs_quotes(struct str local)
+{
+	struct buf plain = BUF(4 * ADDRESS_MAX), quoted = BUF(8 * ADDRESS_MAX);
+	bool differs;
+
+	buf_str(&plain, local);
+	buf_puts(&plain, "@x");
+	address_quote(buf_slice(&plain), &quoted);
+	differs = !str_eq(buf_slice(&plain), buf_slice(&quoted));
+	buf_free(&plain);
+	buf_free(&quoted);
+	return differs;
+}
+
+/* "@a,@b:user@site" is a source route; its last stop is what counts. */
+static struct str without_route(struct str address)
+{
+	ptrdiff_t colon;
+
+	if (address.n == 0 || address.p[0] != '@')
+		return address;
+	colon = str_find(address, ':');
+	return colon < 0 ? address : str_from(address, (size_t)colon + 1);
+}
+
+static void swap_parts(struct buf *out, struct str user, struct str site)
+{
+	buf_str(out, user);
+	buf_putc(out, '@');
+	buf_str(out, site);
+}
+
+static bool rewrite_bang_or_percent(const struct config *cfg, struct str local, struct buf *out)
+{
+	ptrdiff_t bang = cfg->swap_bangpath ? str_find(local, '!') : -1;
+	ptrdiff_t percent = cfg->allow_percent_hack ? str_rfind(local, '%') : -1;
+
+	if (bang >= 0)
+		swap_parts(out, str_from(local, (size_t)bang + 1), str_first(local, (size_t)bang));
+	else if (percent >= 0)
+		swap_parts(out, str_first(local, (size_t)percent), str_from(local, (size_t)percent + 1));
+	return bang >= 0 || percent >= 0;
+}
+
+bool rewrite_embedded(const struct config *cfg, struct str local, struct buf *out)
+{
+	struct str last = without_route(local);
+
+	if (last.n != local.n || address_at(local) >= 0) {
+		buf_str(out, last);
+		return true;
+	}
+	return rewrite_bang_or_percent(cfg, local, out);
+}
+
+static void append_origin(const struct resolver *r, bool local, struct buf *out)
+{
+	const char *domain = local ? r->cfg->myorigin : r->cfg->remote_header_rewrite_domain;
+
+	if (r->cfg->append_at_myorigin && domain[0])
+		buf_printf(out, "@%s", domain);
+}
+
+/* Completes the domain that is at the end of out. */
+static void finish_domain(const struct resolver *r, bool local, struct buf *out)
+{
+	struct str domain = address_domain(buf_slice(out));
+	const char *parent = local ? r->cfg->mydomain : r->cfg->remote_header_rewrite_domain;
+
+	if (domain.n > 1 && domain.p[domain.n - 1] == '.' && domain.p[domain.n - 2] != '.')
+		buf_truncate(out, out->len - 1);
+	else if (r->cfg->append_dot_mydomain && parent[0] && domain.n && domain.p[0] != '[' &&
+		 str_find(domain, '.') < 0)
+		buf_printf(out, ".%s", parent);
+}
+
+void rewrite_address(struct resolver *r, bool local, struct str address, struct buf *out)
+{
+	size_t before = out->len;
+
+	address = without_route(address);
+	if (address.n == 0)
+		return;
+	if (address_at(address) >= 0) {
+		buf_str(out, address);
+	} else if (rewrite_needs_quotes(address) || !rewrite_bang_or_percent(r->cfg, address, out)) {
+		buf_truncate(out, before);
+		buf_str(out, address);
+		append_origin(r, local, out);
+	}
+	finish_domain(r, local, out);
+}

@@ -1,0 +1,160 @@
+#include "base/mem.h"
+#include "table/table_type.h"
+
+static const struct table_type *const types[] = {
+#define TABLE_TYPE(id) &table_type_##id,
+#include "table/types.def"
+#undef TABLE_TYPE
+};
+
+static const struct table_type *type_find(struct str name)
+{
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		if (str_is(name, types[i]->name))
+			return types[i];
+	}
+	return NULL;
+}
+
+void table_each_type(void (*name)(void *arg, const char *type), void *arg)
+{
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		name(arg, types[i]->name);
+}
+
+static struct table *table_new(const struct table_type *type, const char *spec, int flags)
+{
+	struct table *t = x_alloc(sizeof(*t));
+
+	t->type = type;
+	t->spec = x_strdup(spec);
+	t->flags = flags;
+	t->pattern = type->pattern;
+	return t;
+}
+
+struct table *table_open(const char *spec, int flags, struct err *err)
+{
+	struct str all = str_c(spec);
+	ptrdiff_t colon = str_find(all, ':');
+	const struct table_type *type;
+	struct table *t;
+
+	if (colon <= 0) {
+		err_set(err, "open dictionary: expecting \"type:name\" form instead of \"%s\"", spec);
+		return NULL;
+	}
+	type = type_find(str_first(all, (size_t)colon));
+	if (!type) {
+		err_set(err, "unsupported dictionary type: %.*s", (int)colon, spec);
+		return NULL;
+	}
+	t = table_new(type, spec, flags);
+	if (!type->open(t, spec + colon + 1, err))
+		table_close(&t);
+	return t;
+}
+
+static enum table_status broken_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	err_set(err, "%s is unavailable. %s", t->spec, (const char *)t->state);
+	return TABLE_MISCONFIGURED;
+}
+
+static void broken_close(struct table *t)
+{
+	x_free(&t->state);
+}
+
+static const struct table_type type_broken = {
+	.name = "broken", .lookup = broken_lookup, .close = broken_close};
+
+struct table *table_broken(const char *spec, const char *reason)
+{
+	struct table *t = table_new(&type_broken, spec, 0);
+
+	t->state = x_strdup(reason);
+	table_warn(t, "%s is unavailable. %s", spec, reason);
+	return t;
+}
+
+void table_close(struct table **tp)
+{
+	struct table *t = *tp;
+
+	if (!t)
+		return;
+	if (t->type->close)
+		t->type->close(t);
+	for (size_t i = 0; i < t->warning_count; i++)
+		x_free(&t->warnings[i]);
+	x_free(&t->warnings);
+	x_free(&t->spec);
+	x_free(tp);
+}
+
+static enum table_status lookup_folded(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	struct buf folded = BUF(2 * TABLE_KEY_MAX);
+	enum table_status status;
+
+	table_fold(key, &folded);
+	status = t->type->lookup(t, buf_slice(&folded), value, err);
+	buf_free(&folded);
+	return status;
+}
+
+enum table_status table_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	enum table_status status;
+	size_t before = value->len;
+
+	if (key.n > TABLE_KEY_MAX || str_has_nul(key))
+		return TABLE_NOT_FOUND;
+	if ((t->flags & TABLE_FOLD) && !t->pattern)
+		status = lookup_folded(t, key, value, err);
+	else
+		status = t->type->lookup(t, key, value, err);
+	if (status == TABLE_FOUND && value->over) {
+		buf_truncate(value, before);
+		err_set(err, "%s: the result is too long", t->spec);
+		return TABLE_RETRY;
+	}
+	return status;
+}
+
+enum table_status table_each(struct table *t, table_entry_fn entry, void *arg, struct err *err)
+{
+	if (t->type->each)
+		return t->type->each(t, entry, arg, err);
+	err_set(err, "%s: this table type cannot be listed", t->spec);
+	return TABLE_MISCONFIGURED;
+}
+
+const char *table_spec(const struct table *t)
+{
+	return t->spec;
+}
+
+bool table_is_pattern(const struct table *t)
+{
+	return t->pattern;
+}
+
+void table_warn(struct table *t, const char *fmt, ...)
+{
+	struct buf text = BUF(2000);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	t->warnings = x_realloc(t->warnings, (t->warning_count + 1) * sizeof(*t->warnings));
+	t->warnings[t->warning_count++] = buf_take(&text);
+}
+
+void table_warnings(const struct table *t, table_warn_fn warn, void *arg)
+{
+	for (size_t i = 0; i < t->warning_count; i++)
+		warn(arg, t->warnings[i]);
+}

@@ -1,0 +1,86 @@
+/* texthash:/file: postmap(1) source, read into memory without building an index. */
+#include "table/table_type.h"
+
+static bool texthash_add(
+	struct table *t, const char *path, int line, struct str key, struct str text, struct err *err)
+{
+	struct buf folded = BUF(2 * TABLE_KEY_MAX), value = BUF(TABLE_VALUE_MAX);
+	bool ok = table_value(t, text, &value, err);
+
+	if (t->flags & TABLE_FOLD)
+		table_fold(key, &folded);
+	else
+		buf_str(&folded, key);
+	if (ok && !entries_add(t->state, buf_slice(&folded), buf_slice(&value), true))
+		table_warn(t, "%s, line %d: duplicate entry: \"%s\"", path, line, buf_cstr(&folded));
+	buf_free(&folded);
+	buf_free(&value);
+	return ok;
+}
+
+static void texthash_line(
+	struct table *t, const char *path, struct source *s, struct str line, struct buf *key)
+{
+	struct err err;
+	struct str value;
+
+	if (s->indented) {
+		table_warn(t, "%s, line %d: logical line must not start with whitespace: \"" STR_FMT "\"",
+			path, s->first, STR_ARG(str_first(line, 30)));
+		return;
+	}
+	switch (source_pair(line, key, &value)) {
+	case PAIR_UNBALANCED:
+		table_warn(t, "%s, line %d: unbalanced '\"' in '" STR_FMT "' -- ignoring this line", path,
+			s->first, STR_ARG(line));
+		return;
+	case PAIR_NO_VALUE:
+		table_warn(t, "%s, line %d: expected format: key whitespace value -- ignoring this line",
+			path, s->first);
+		return;
+	case PAIR_OK:
+		break;
+	}
+	if (key->data[key->len - 1] == ':')
+		table_warn(t, "%s, line %d: record is in \"key: value\" format; is this an alias file?", path,
+			s->first);
+	if (!texthash_add(t, path, s->first, buf_slice(key), value, &err))
+		table_warn(t, "%s, line %d: %s: skipping this entry", path, s->first, err.text);
+}
+
+static bool texthash_open(struct table *t, const char *name, struct err *err)
+{
+	struct buf key = BUF(TABLE_KEY_MAX);
+	struct source source;
+	struct str line;
+
+	t->state = hash_new(entries_free);
+	if (!source_open(&source, name, err))
+		return false;
+	while (source_next(&source, &line))
+		texthash_line(t, name, &source, line, &key);
+	source_close(&source);
+	buf_free(&key);
+	return true;
+}
+
+static void texthash_close(struct table *t)
+{
+	hash_free((struct hash **)&t->state);
+}
+
+static enum table_status texthash_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	return entries_lookup(t->state, key, value);
+}
+
+static enum table_status texthash_each(struct table *t, table_entry_fn entry, void *arg, struct err *err)
+{
+	return entries_each(t->state, entry, arg);
+}
+
+const struct table_type table_type_texthash = {.name = "texthash",
+	.open = texthash_open,
+	.close = texthash_close,
+	.lookup = texthash_lookup,
+	.each = texthash_each};
