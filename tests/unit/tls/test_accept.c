@@ -44,6 +44,7 @@ static void *run_client(void *arg)
 {
 	struct client *c = arg;
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	char go;
 	SSL *ssl;
 
 	if (c->made) {
@@ -60,6 +61,7 @@ static void *run_client(void *arg)
 		assert_int_equal(write(c->fd, "STARTTLS\r\nRSET\r\n", 16), 16);
 	else
 		assert_int_equal(write(c->fd, "STARTTLS\r\n", 10), 10);
+	assert_int_equal(read(c->fd, &go, 1), 1);
 	talk(c, ssl);
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);
@@ -123,6 +125,8 @@ static struct session begin(struct tls_server_options o, struct fixture *f, stru
 	stream_set_timeout(s.stream, 5, false);
 	assert_int_equal(pthread_create(&s.thread, NULL, run_client, c), 0);
 	assert_int_equal(stream_line(s.stream, 100, &line, &end), STREAM_OK);
+	stream_puts(s.stream, "2");
+	stream_flush(s.stream);
 	s.ok = tls_accept(s.stream, s.context, &s.err);
 	return s;
 }
