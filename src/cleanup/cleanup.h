@@ -20,8 +20,11 @@ enum cleanup_status {
 };
 
 struct cleanup_env;             /* what all messages of a service share: configuration, tables; thread-safe */
+/* notifier may be NULL: the queue manager finds the mail by its scans. */
 struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spool, struct resolver *resolver, struct queue_notifier *notifier, struct err *err);
 void cleanup_env_free(struct cleanup_env **env);
+/* Whether the file system has room for a message of this size: 1.5 times message_size_limit, or queue_minfree if that is more. For MAIL FROM. */
+bool cleanup_has_space(const struct cleanup_env *env, uint64_t size);
 
 struct cleanup_options {
 	bool local_rewrite;             /* local rewriting context (client is in local_header_rewrite_clients, or local submission) */

@@ -1,0 +1,151 @@
+#include "base/mem.h"
+#include "cleanup/cleanup_private.h"
+
+struct reply {
+	const char *dsn, *text;
+};
+
+static const struct reply replies[] = {
+	[CLEANUP_OK] = {"2.0.0", "Ok: queued as"},
+	[CLEANUP_TOO_BIG] = {"5.3.4", "Error: message file too big"},
+	[CLEANUP_HOPS] = {"5.4.0", "Error: too many hops"},
+	[CLEANUP_REJECTED] = {"5.7.1", "Error: message content rejected"},
+	[CLEANUP_NO_RECIPIENTS] = {"5.1.0", "Error: no recipients specified"},
+	[CLEANUP_NO_SPACE] = {"4.3.1", "Error: insufficient system storage"},
+	[CLEANUP_TROUBLE] = {"4.3.0", "Error: queue file write error"},
+};
+
+struct cleanup *cleanup_begin(struct cleanup_env *env, const struct cleanup_options *options, struct err *err)
+{
+	struct spool_writer *writer = spool_create(env->spool, options->queue, err);
+	struct cleanup *c;
+
+	if (!writer)
+		return NULL;
+	c = x_alloc(sizeof(*c));
+	c->env = env;
+	c->options = *options;
+	c->pool = pool_new(2048);
+	c->options.client = pool_strdup(c->pool, options->client ? options->client : "local");
+	c->writer = writer;
+	c->id = *spool_writer_id(writer);
+	c->arrival_us = spool_writer_time(writer);
+	c->known = hash_new(NULL);
+	buf_init(&c->header, (size_t)env->cfg->header_size_limit);
+	buf_init(&c->scratch, SIZE_MAX / 2);
+	c->envelope.sender = "";
+	return c;
+}
+
+static void cleanup_free(struct cleanup **cp)
+{
+	struct cleanup *c = *cp;
+
+	spool_abort(&c->writer);
+	x_free(&c->envelope.attributes);
+	x_free(&c->envelope.recipients);
+	hash_free(&c->known);
+	buf_free(&c->header);
+	buf_free(&c->scratch);
+	pool_free(&c->pool);
+	x_free(cp);
+}
+
+void cleanup_abort(struct cleanup **cp)
+{
+	if (*cp)
+		cleanup_free(cp);
+}
+
+bool cleanup_fail(struct cleanup *c, enum cleanup_status status, const char *dsn, const char *text)
+{
+	if (c->status == CLEANUP_OK) {
+		c->status = status;
+		c->dsn = dsn;
+		c->text = text;
+		spool_abort(&c->writer);
+	}
+	return false;
+}
+
+const struct queue_id *cleanup_id(const struct cleanup *c)
+{
+	return &c->id;
+}
+
+int64_t cleanup_time(const struct cleanup *c)
+{
+	return c->arrival_us;
+}
+
+struct pool *cleanup_pool(struct cleanup *c)
+{
+	return c->pool;
+}
+
+void cleanup_note(struct cleanup *c, const char *name, const char *value)
+{
+	struct envelope *e = &c->envelope;
+
+	if (e->attribute_count == c->attribute_cap) {
+		c->attribute_cap = c->attribute_cap ? c->attribute_cap * 2 : 16;
+		e->attributes = x_realloc(e->attributes, c->attribute_cap * sizeof(*e->attributes));
+	}
+	e->attributes[e->attribute_count++] =
+		(struct spool_attribute){pool_strdup(c->pool, name), pool_strdup(c->pool, value)};
+}
+
+void cleanup_attribute(struct cleanup *c, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	if (c->envelope.attribute_count >= (size_t)c->env->cfg->queue_file_attribute_count_limit)
+		cleanup_fail(c, CLEANUP_REJECTED, NULL, "Error: too many message attributes");
+	else
+		cleanup_note(c, name, value);
+}
+
+static bool finish_content(struct cleanup *c)
+{
+	if (c->mid_line && !cleanup_line(c, STR(""), false))
+		return false;
+	if (!c->in_body && (!cleanup_header(c) || !cleanup_missing_headers(c)))
+		return false;
+	if (!c->id_logged)
+		cleanup_log_id(c, STR(""), false);
+	return true;
+}
+
+static bool commit(struct cleanup *c)
+{
+	struct err err;
+
+	if (c->envelope.recipient_count == 0)
+		return cleanup_fail(c, CLEANUP_NO_RECIPIENTS, NULL, NULL);
+	if (c->options.internal)
+		c->envelope.flags |= ENVELOPE_INTERNAL;
+	cleanup_note(c, "rewrite_context", c->options.local_rewrite ? "local" : "remote");
+	if (!spool_commit(&c->writer, &c->envelope, &err))
+		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, pool_printf(c->pool, "Error: %s", err.text));
+	if (c->env->notifier && c->options.queue != QUEUE_HOLD)
+		queue_notify(c->env->notifier, c->options.queue, &c->id);
+	return true;
+}
+
+void cleanup_end(struct cleanup **cp, struct cleanup_result *result, char *text, size_t text_size)
+{
+	struct cleanup *c = *cp;
+	const struct reply *reply;
+
+	if (c->status == CLEANUP_OK && finish_content(c))
+		commit(c);
+	reply = &replies[c->status];
+	if (c->status == CLEANUP_OK)
+		snprintf(text, text_size, "%s %s", reply->text, c->id.text);
+	else
+		snprintf(text, text_size, "%s", c->text ? c->text : reply->text);
+	result->status = c->status;
+	result->dsn = c->dsn ? c->dsn : reply->dsn;
+	result->text = text;
+	cleanup_free(cp);
+}

@@ -1,0 +1,155 @@
+#include "base/mem.h"
+#include "cleanup/cleanup_private.h"
+
+#define LINE_MAX_SMTP 998 /* RFC 5321 section 4.5.3.1.6, without CRLF */
+#define CRLF STR("\r\n")
+
+static bool has_8bit(struct str s)
+{
+	uint64_t word, high = 0;
+
+	while (s.n >= sizeof(word)) {
+		memcpy(&word, s.p, sizeof(word));
+		high |= word;
+		s.p += sizeof(word);
+		s.n -= sizeof(word);
+	}
+	for (size_t i = 0; i < s.n; i++)
+		high |= (unsigned char)s.p[i];
+	return (high & UINT64_C(0x8080808080808080)) != 0;
+}
+
+bool cleanup_write(struct cleanup *c, struct str line, bool partial)
+{
+	int *flags = &c->envelope.flags;
+
+	if (c->status != CLEANUP_OK)
+		return false;
+	if (c->line_length == 0 && line.n && line.p[0] == '.')
+		*flags |= ENVELOPE_DOTS;
+	c->line_length += line.n;
+	if (c->line_length > LINE_MAX_SMTP)
+		*flags |= ENVELOPE_LONG_LINES;
+	if (!(*flags & ENVELOPE_8BIT) && has_8bit(line))
+		*flags |= ENVELOPE_8BIT;
+	if (!spool_content(c->writer, line))
+		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, NULL);
+	if (partial)
+		return true;
+	c->line_length = 0;
+	if (!spool_content(c->writer, CRLF))
+		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, NULL);
+	return true;
+}
+
+bool cleanup_write_lines(struct cleanup *c, struct str text)
+{
+	for (;;) {
+		const char *end = text.n ? memmem(text.p, text.n, "\r\n", 2) : NULL;
+		struct str line = end ? str_first(text, (size_t)(end - text.p)) : text;
+
+		if (!cleanup_write(c, line, false))
+			return false;
+		if (!end)
+			return true;
+		text = str_from(text, line.n + 2);
+	}
+}
+
+static bool check_size(struct cleanup *c)
+{
+	const long long limit = c->env->cfg->message_size_limit;
+
+	if (limit > 0 && !c->options.internal &&
+		spool_content_size(c->writer) + c->header.len > (uint64_t)limit)
+		return cleanup_fail(c, CLEANUP_TOO_BIG, NULL, NULL);
+	return true;
+}
+
+/* The header is over: what was not there is added, then the empty line. */
+static bool end_of_headers(struct cleanup *c)
+{
+	c->in_body = true;
+	return cleanup_header(c) && cleanup_missing_headers(c) && cleanup_write(c, STR(""), false);
+}
+
+static bool body_line(struct cleanup *c, struct str line, bool partial)
+{
+	c->mid_line = partial;
+	return cleanup_write(c, line, partial) && check_size(c);
+}
+
+static bool is_continuation(const struct cleanup *c, struct str line)
+{
+	return c->mid_line || (c->header.len && line.n && (line.p[0] == ' ' || line.p[0] == '\t'));
+}
+
+/* Text over header_size_limit is discarded. */
+static void header_add(struct cleanup *c, struct str text)
+{
+	buf_str(&c->header, str_first(text, c->header.max - c->header.len));
+}
+
+/*
+ * The one place that decides where the header ends: at an empty line, or before the first line that is
+ * neither a header nor a continuation, where an empty line is put in.
+ */
+static bool header_line(struct cleanup *c, struct str line, bool partial)
+{
+	if (is_continuation(c, line)) {
+		if (!c->mid_line)
+			header_add(c, CRLF);
+		header_add(c, line);
+	} else if (line.n == 0 && !partial) {
+		return end_of_headers(c);
+	} else if (cleanup_header_name(line) == 0) {
+		return end_of_headers(c) && body_line(c, line, partial);
+	} else {
+		if (!cleanup_header(c))
+			return false;
+		header_add(c, line);
+	}
+	c->mid_line = partial;
+	return check_size(c);
+}
+
+static struct str without_bytes(struct cleanup *c, const struct byte_set *set, struct str line)
+{
+	buf_clear(&c->scratch);
+	for (size_t i = 0; i < line.n; i++) {
+		if (!set->has[(unsigned char)line.p[i]])
+			buf_putc(&c->scratch, line.p[i]);
+	}
+	return buf_slice(&c->scratch);
+}
+
+static bool content_line(struct cleanup *c, struct str line, bool partial)
+{
+	if (c->status != CLEANUP_OK)
+		return false;
+	return c->in_body ? body_line(c, line, partial) : header_line(c, line, partial);
+}
+
+bool cleanup_line(struct cleanup *c, struct str line, bool partial)
+{
+	const struct cleanup_env *env = c->env;
+
+	if (env->strip.any && !c->options.internal && byte_set_hits(&env->strip, line))
+		line = without_bytes(c, &env->strip, line);
+	if (env->reject.any && !c->options.internal && byte_set_hits(&env->reject, line))
+		return cleanup_fail(c, CLEANUP_REJECTED, NULL, "disallowed character");
+	return content_line(c, line, partial);
+}
+
+void cleanup_prepend(struct cleanup *c, struct str header_lines)
+{
+	while (header_lines.n) {
+		const char *end = memmem(header_lines.p, header_lines.n, "\r\n", 2);
+		struct str line =
+			end ? str_first(header_lines, (size_t)(end - header_lines.p)) : header_lines;
+
+		if (!content_line(c, line, false))
+			return;
+		header_lines = str_from(header_lines, line.n + 2);
+	}
+}

@@ -1,0 +1,77 @@
+#include "base/mem.h"
+#include "cleanup/cleanup_private.h"
+#include "mail/address.h"
+
+/* The canonical form of an envelope address, in the message's pool. */
+static const char *canonical_form(struct cleanup *c, const char *address)
+{
+	struct buf out = BUF(2 * ADDRESS_MAX);
+	const char *kept;
+
+	rewrite_address(c->env->resolver, true, str_c(address), &out);
+	kept = pool_strdup(c->pool, buf_cstr(&out));
+	buf_free(&out);
+	return kept;
+}
+
+void cleanup_sender(struct cleanup *c, const char *sender, const char *envid, enum dsn_ret ret, int flags)
+{
+	c->envelope.sender = canonical_form(c, sender);
+	c->envelope.envid = pool_strdup(c->pool, envid);
+	c->envelope.ret = ret;
+	c->envelope.flags |= flags;
+}
+
+/* The same recipient with the same options is delivered once. Up to duplicate_filter_limit are remembered. */
+static bool is_duplicate(struct cleanup *c, const struct spool_recipient *rcpt)
+{
+	const int limit = c->env->cfg->duplicate_filter_limit;
+	struct buf key = BUF(8 * ADDRESS_MAX), folded = BUF(8 * ADDRESS_MAX);
+	bool known;
+
+	buf_printf(&key, "%d\n%s\n", rcpt->notify, rcpt->orcpt ? rcpt->orcpt : "");
+	if (c->env->cfg->enable_original_recipient)
+		buf_puts(&key, rcpt->original ? rcpt->original : rcpt->address);
+	buf_printf(&key, "\n%s", rcpt->address);
+	table_fold(buf_slice(&key), &folded);
+	known = hash_get(c->known, buf_slice(&folded)) != NULL;
+	if (!known && (limit <= 0 || hash_count(c->known) < (size_t)limit))
+		hash_put(c->known, buf_slice(&folded), c);
+	buf_free(&key);
+	buf_free(&folded);
+	return known;
+}
+
+static void add_recipient(struct cleanup *c, const struct spool_recipient *rcpt)
+{
+	struct envelope *e = &c->envelope;
+
+	if (is_duplicate(c, rcpt))
+		return;
+	if (e->recipient_count == c->recipient_cap) {
+		c->recipient_cap = c->recipient_cap ? c->recipient_cap * 2 : 4;
+		e->recipients = x_realloc(e->recipients, c->recipient_cap * sizeof(*e->recipients));
+	}
+	e->recipients[e->recipient_count++] = *rcpt;
+}
+
+void cleanup_recipient(
+	struct cleanup *c, const char *address, const char *original, const char *orcpt, int notify)
+{
+	const char *given = address[0] ? address : c->env->cfg->empty_address_recipient;
+	struct spool_recipient rcpt = {
+		.address = canonical_form(c, given),
+		.original = pool_strdup(c->pool, original && original[0] ? original : address),
+		.orcpt = pool_strdup(c->pool, orcpt),
+		.notify = notify,
+	};
+
+	if (!c->env->cfg->enable_original_recipient || strcmp(rcpt.original, rcpt.address) == 0)
+		rcpt.original = NULL;
+	add_recipient(c, &rcpt);
+}
+
+size_t cleanup_recipient_count(const struct cleanup *c)
+{
+	return c->envelope.recipient_count;
+}

@@ -1,0 +1,139 @@
+/* Headers that RFC 5322 section 3.6 wants and a local program may leave out. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cleanup/cleanup_private.h"
+#include "mail/address.h"
+#include "mail/received.h"
+
+#define FULL_NAME_MAX 200 /* bytes; a longer one is cut */
+#define HEADER_TEXT_MAX 4000
+
+static bool write_header(struct cleanup *c, const char *prefix, const char *name, struct str value)
+{
+	struct buf line = BUF(HEADER_TEXT_MAX);
+	bool ok;
+
+	buf_printf(&line, "%s%s: ", prefix, name);
+	buf_str(&line, value);
+	ok = cleanup_write_lines(c, buf_slice(&line));
+	buf_free(&line);
+	return ok;
+}
+
+static bool add_message_id(struct cleanup *c, const char *prefix)
+{
+	struct buf id = BUF(1000);
+	bool ok;
+
+	message_id_make(c->id.text, c->env->cfg->myhostname, c->arrival_us, &id);
+	ok = write_header(c, prefix, "Message-Id", buf_slice(&id));
+	cleanup_log_id(c, buf_slice(&id), prefix[0] != '\0');
+	buf_free(&id);
+	return ok;
+}
+
+static bool add_date(struct cleanup *c, const char *prefix)
+{
+	char date[64];
+
+	return write_header(c, prefix, "Date", str_c(clock_rfc5322(c->arrival_us, date, sizeof(date))));
+}
+
+/* The sender's full name as given, with control bytes made blanks; empty: none. */
+static struct str full_name(struct cleanup *c)
+{
+	const char *given = envelope_attribute(&c->envelope, "full_name");
+	char *name;
+
+	if (!given)
+		return STR("");
+	name = pool_strndup(c->pool, given, FULL_NAME_MAX);
+	for (char *p = name; *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = ' ';
+	}
+	return str_trim(str_c(name));
+}
+
+static bool is_phrase(struct str name)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		if (strchr("()<>[]:;@\\,.\"", name.p[i]))
+			return false;
+	}
+	return true;
+}
+
+/* A phrase (RFC 5322 section 3.2.5), or a comment with close = ')'. */
+static void add_quoted(struct buf *out, struct str name, const char *specials)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		if (strchr(specials, name.p[i]))
+			buf_putc(out, '\\');
+		buf_putc(out, name.p[i]);
+	}
+}
+
+static void from_standard(struct buf *out, struct str name, struct str address)
+{
+	if (is_phrase(name)) {
+		buf_str(out, name);
+	} else {
+		buf_putc(out, '"');
+		add_quoted(out, name, "\"\\");
+		buf_putc(out, '"');
+	}
+	buf_printf(out, " <" STR_FMT ">", STR_ARG(address));
+}
+
+static void from_obsolete(struct buf *out, struct str name, struct str address)
+{
+	buf_str(out, address);
+	buf_puts(out, " (");
+	add_quoted(out, name, "()\\");
+	buf_putc(out, ')');
+}
+
+static bool add_from(struct cleanup *c, const char *prefix)
+{
+	struct buf address = BUF(4 * ADDRESS_MAX), value = BUF(8 * ADDRESS_MAX);
+	struct str name = full_name(c);
+	bool ok;
+
+	if (c->envelope.sender[0]) {
+		address_quote(str_c(c->envelope.sender), &address);
+	} else {
+		buf_printf(&address, "MAILER-DAEMON@%s", c->env->cfg->myhostname);
+		name = STR("Mail Delivery System");
+	}
+	if (name.n == 0)
+		buf_str(&value, buf_slice(&address));
+	else if (strcmp(c->env->cfg->header_from_format, "obsolete") == 0)
+		from_obsolete(&value, name, buf_slice(&address));
+	else
+		from_standard(&value, name, buf_slice(&address));
+	ok = write_header(c, prefix, "From", buf_slice(&value));
+	buf_free(&address);
+	buf_free(&value);
+	return ok;
+}
+
+bool cleanup_missing_headers(struct cleanup *c)
+{
+	const struct config *cfg = c->env->cfg;
+	bool resent = c->seen >> SEEN_RESENT != 0;
+	const char *prefix = resent ? "Resent-" : "";
+	int seen = resent ? c->seen >> SEEN_RESENT : c->seen;
+
+	if (!c->options.local_rewrite && !cfg->always_add_missing_headers)
+		return true;
+	if (!(seen & SEEN_MESSAGE_ID) && !add_message_id(c, prefix))
+		return false;
+	if (!(seen & SEEN_DATE) && !add_date(c, prefix))
+		return false;
+	if (!(seen & SEEN_FROM) && !add_from(c, prefix))
+		return false;
+	if (cfg->undisclosed_recipients_header[0] && !((c->seen | c->seen >> SEEN_RESENT) & SEEN_RECIPIENTS))
+		return cleanup_write_lines(c, str_c(cfg->undisclosed_recipients_header));
+	return true;
+}
