@@ -476,7 +476,7 @@ static int try_layer(struct stream *s, short *events)
 {
 	ssize_t got;
 
-	in_room(s, 1);
+	in_room(s, in_bytes(s) + 1);
 	got = read_some(s, s->in.data + s->in.end, s->in.cap - s->in.end, events);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
@@ -506,6 +506,24 @@ int stream_wait(struct stream *s, int ms)
 		if (!s->layer || try_layer(s, &events))
 			return 1;
 	}
+}
+
+int stream_fill(struct stream *s, int ms)
+{
+	int64_t deadline = ms < 0 ? INT64_MAX : clock_mono() + ms * NS_PER_MS;
+	short events = POLLIN;
+
+	if (!stream_flush(s) || stream_status(s) != STREAM_OK)
+		return 1;
+	while (!try_layer(s, &events)) {
+		int ready = net_wait(s->fd, events, deadline);
+
+		if (ready < 0)
+			fail_in(s, STREAM_ERROR, errno);
+		if (ready <= 0)
+			return ready != 0;
+	}
+	return 1;
 }
 
 static void area_relax(struct area *a)

@@ -69,6 +69,8 @@ struct str stream_peek(const struct stream *s);                 /* the bytes in 
 void stream_discard_input(struct stream *s);                    /* forgets buffered input (STARTTLS) */
 /* Waits for input: 1 there is some (or end/error), 0 not within ms. Output is flushed first. */
 int stream_wait(struct stream *s, int ms);
+/* As stream_wait, for more input than is buffered already. */
+int stream_fill(struct stream *s, int ms);
 
 bool stream_write(struct stream *s, const void *data, size_t n);        /* buffered; false once an error is sticky */
 bool stream_puts(struct stream *s, const char *text);
