@@ -48,6 +48,9 @@ void cleanup_sender(struct cleanup *c, const char *sender, const char *envid, en
 void cleanup_attribute(struct cleanup *c, const char *name, const char *value);         /* copied; NULL value: nothing */
 void cleanup_recipient(struct cleanup *c, const char *address, const char *original, const char *orcpt, int notify);
 size_t cleanup_recipient_count(const struct cleanup *c);
+/* Decisions of access control that reach past the SMTP dialogue; before cleanup_end. */
+void cleanup_hold(struct cleanup *c);                           /* the message goes to QUEUE_HOLD */
+void cleanup_redirect(struct cleanup *c, const char *address);  /* goes there instead of to its recipients */
 /* The header that the server itself puts first (Received:), with CRLF line ends. Before the first cleanup_line. */
 void cleanup_prepend(struct cleanup *c, struct str header_lines);
 /* One line of the message without its line end. partial: the line goes on in the next call (longer than line_length_limit). false: the message is lost, still
