@@ -8,6 +8,15 @@
 #include <strings.h>
 #include <time.h>
 
+/* The C library makes macros of some. */
+#undef sprintf
+#undef vsprintf
+#undef strcpy
+#undef strcat
+#undef strncpy
+#undef strncat
+#undef strtok
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll
 #pragma GCC poison mktemp tmpnam tempnam asctime ctime gmtime localtime
 
