@@ -1,5 +1,6 @@
 /* What comes from outside: signals, and master's bytes on the channel. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -87,11 +88,45 @@ static void read_signals(struct service *s)
 	}
 }
 
+static int passed_descriptor(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fd;
+
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
+		c->cmsg_len != CMSG_LEN(sizeof fd))
+		return -1;
+	memcpy(&fd, CMSG_DATA(c), sizeof fd);
+	return fd;
+}
+
+/* Bytes from master, at most `size`, and a descriptor when one comes along. */
+static ssize_t receive(int channel, char *bytes, size_t size, int *fd)
+{
+	char room[CMSG_SPACE(sizeof(int))] __attribute__((aligned(__alignof__(struct cmsghdr))));
+	struct iovec part = {bytes, size};
+	struct msghdr msg = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+	ssize_t n = recvmsg(channel, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	*fd = n > 0 ? passed_descriptor(&msg) : -1;
+	return n;
+}
+
+/* The new file takes the place of the old one at once and under the same number, so that no writer notices.
+ */
+static void replace_log(struct service *s, int fd)
+{
+	if (s->args.log_fd && dup3(fd, SERVICE_FD_LOG, O_CLOEXEC) < 0)
+		log_warning("new log file: %s", strerror(errno));
+}
+
 /* Without master there is nobody to serve for, but what was begun is finished. */
 static void read_channel(struct service *s)
 {
 	char bytes[16];
-	ssize_t n = recv(s->channel, bytes, sizeof bytes, MSG_DONTWAIT);
+	int fd;
+	ssize_t n = receive(s->channel, bytes, sizeof bytes, &fd);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -100,6 +135,9 @@ static void read_channel(struct service *s)
 		enter_state(s, SERVICE_RETIRING);
 		return;
 	}
+	if (fd >= 0)
+		replace_log(s, fd);
+	sys_close(&fd);
 	for (ssize_t i = 0; i < n; i++) {
 		if (bytes[i] == CHANNEL_STOP)
 			enter_state(s, SERVICE_STOPPING);

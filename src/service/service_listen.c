@@ -84,14 +84,18 @@ bool service_listen(struct service *s, struct err *err)
 	return ok;
 }
 
+/* Not with the lock held: taking a watch away waits for its call in progress, which may want the lock. Nobody
+ * listens again once we retire. */
 void service_close_listeners(struct service *s)
 {
 	pthread_mutex_lock(&s->listen_lock);
-	unwatch_all(s);
-	for (int i = 0; i < s->args.listeners; i++)
-		close(service_listener(s, (size_t)i));
-	s->args.listeners = 0;
+	s->listening = false;
 	pthread_mutex_unlock(&s->listen_lock);
+	for (int i = 0; i < s->args.listeners; i++) {
+		slots_unwatch(s->slots, service_listener(s, (size_t)i));
+		close(service_listener(s, (size_t)i));
+	}
+	s->args.listeners = 0;
 }
 
 static void publish_load(struct service *s)

@@ -27,6 +27,7 @@ enum service_fd {
 /* From master to the process. */
 #define CHANNEL_RETIRE 'R'              /* finish your work, take no more */
 #define CHANNEL_STOP 'S'                /* the system stops */
+#define CHANNEL_LOG 'F'                 /* comes with a descriptor: the new maillog_file */
 
 #define SHARED_SERVICES 256
 #define SHARED_WORKERS 64               /* of one service that are counted */
