@@ -188,6 +188,12 @@ struct spool *spool_open(const struct spool_options *options, struct err *err)
 	}
 	s->sync_directory = needs_directory_sync(s->root);
 	spool_shared_open(s);
+	if (!s->shared &&
+		(geteuid() == 0 ||
+			geteuid() == s->owner)) { /* its mail could be in slots that we would not find */
+		err_errno(err, "map the queue's shared table in %s", options->queue_directory);
+		spool_close(&s);
+	}
 	return s;
 }
 

@@ -183,6 +183,29 @@ enum spool_status spool_header_decode(const unsigned char in[SPOOL_HEADER_SIZE],
 	return SPOOL_CORRUPT;
 }
 
+bool spool_header_id(const unsigned char in[SPOOL_HEADER_SIZE], struct queue_id *id)
+{
+	struct str text = {(const char *)in + 16, strnlen((const char *)in + 16, sizeof(id->text))};
+
+	*id = (struct queue_id){""};
+	if (!queue_id_valid(text))
+		return false;
+	memcpy(id->text, text.p, text.n);
+	return true;
+}
+
+void spool_records_end(struct buf *b)
+{
+	static const char end[RECORD_FRAME];
+
+	buf_add(b, end, sizeof(end));
+}
+
+bool spool_records_ended(const struct cursor *c)
+{
+	return c->left >= RECORD_FRAME && all_zero(c->p, RECORD_FRAME);
+}
+
 size_t spool_record_begin(struct buf *b, enum spool_record_type type)
 {
 	size_t mark = b->len;

@@ -12,6 +12,8 @@
 #define SPOOL_MEMORY_MAX (128u << 10)  /* content up to this is kept in memory and written at once */
 #define SPOOL_ENVELOPE_MAX (64u << 20) /* bytes of envelope, and of updates, that are read */
 #define SPOOL_RECORD_MAX SPOOL_ENVELOPE_MAX
+#define SPOOL_SLOTS 512
+#define SPOOL_SLOT_MAX (64u << 10) /* bytes of a message, envelope included, that goes into a slot */
 #define SPOOL_DEPTH_MAX 8
 #define SPOOL_PATH_MAX (2 * SPOOL_DEPTH_MAX + QUEUE_ID_MAX + 8)
 
@@ -23,8 +25,8 @@ enum {
 /* What the processes share through one small mapped file. */
 struct spool_shared {
 	_Atomic uint64_t last; /* number of the newest id */
-	char boot[40]; /* the system's boot_id when recovery last went through: a later boot may follow a loss
-			  of power */
+	char boot[40];	       /* boot_id at the last recovery: another boot may follow a loss of power */
+	_Atomic uint64_t slots[SPOOL_SLOTS]; /* which message is in which slot, see spool_slot.c */
 };
 
 struct spool {
@@ -65,8 +67,15 @@ void spool_header_encode(
 	const struct spool_header *h, const struct queue_id *id, unsigned char out[SPOOL_HEADER_SIZE]);
 enum spool_status spool_header_decode(const unsigned char in[SPOOL_HEADER_SIZE], const struct queue_id *id,
 	struct spool_header *h, struct err *err);
+/* The id that a header names; false: none that is valid. */
+bool spool_header_id(const unsigned char in[SPOOL_HEADER_SIZE], struct queue_id *id);
 size_t spool_record_begin(struct buf *b, enum spool_record_type type);
 void spool_record_end(struct buf *b, const struct queue_id *id, size_t mark);
+/* What follows the last record: without it old bytes of the file could be taken for one. It is
+ * overwritten by the next record. */
+void spool_records_end(struct buf *b);
+/* True when the bytes begin with the end mark. */
+bool spool_records_ended(const struct cursor *c);
 /* Takes the next record off; false: no whole one is left (end, or a torn tail). */
 bool spool_record_next(struct cursor *c, const struct queue_id *id, uint16_t *type, struct cursor *payload);
 
@@ -94,8 +103,25 @@ void spool_shared_close(struct spool *s);
 bool spool_shared_make(int root, uid_t owner, gid_t group, struct err *err);
 uint64_t spool_sequence_next(const struct spool *s);
 
+/* ---- spool_slot.c: messages of incoming in files that are written again and again */
+enum spool_slot_state { SLOT_FREE, SLOT_BUSY, SLOT_MESSAGE, SLOT_DAMAGED };
+/* Descriptors come locked (shared: the message stays as it is) and go with it; -1: not in a slot, as
+ * far as the table knows (open) or at all (search). */
+int spool_slot_open(struct spool *s, const struct queue_id *id, int flags, int *slot);
+int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int *slot);
+int spool_slot_claim(struct spool *s, int *slot); /* a free one, locked for writing; -1: none */
+bool spool_slot_commit(
+	struct spool *s, int slot, int fd, const struct queue_id *id, struct str file); /* false: errno */
+bool spool_slot_remove(struct spool *s, const struct queue_id *id, bool search); /* false: not in a slot */
+bool spool_slot_move(
+	struct spool *s, const struct queue_id *id, enum spool_queue to, const char *path); /* false: errno */
+int spool_slots_each(struct spool *s, bool (*found)(void *arg, const struct queue_id *id), void *arg);
+enum spool_slot_state spool_slot_recover(struct spool *s, int slot, struct queue_id *id);
+bool spool_slot_set_aside(struct spool *s, int slot, const struct queue_id *id); /* to corrupt */
+
 /* ---- spool_scan.c */
-/* As spool_scan, and tells the directory the name is in, which may be another level than spool_path says. */
+/* As spool_scan, and tells the directory the name is in, which may be another level than spool_path
+ * says. */
 typedef bool (*spool_entry_fn)(void *arg, enum spool_queue q, const struct queue_id *id, int dirfd);
 bool spool_scan_entries(
 	struct spool *s, enum spool_queue q, spool_entry_fn found, void *arg, struct err *err);

@@ -33,18 +33,11 @@ static enum spool_status open_failed(enum spool_queue q, const struct queue_id *
 	return why == ELOOP || why == ENXIO || why == EISDIR ? SPOOL_CORRUPT : SPOOL_TROUBLE;
 }
 
-enum spool_status spool_open_message(struct spool *s, enum spool_queue q, const struct queue_id *id,
-	int flags, int *fd, struct stat *st, struct err *err)
+static enum spool_status check_open(struct spool *s, enum spool_queue q, const struct queue_id *id, int *fd,
+	struct stat *st, struct err *err)
 {
-	char path[SPOOL_PATH_MAX];
 	enum spool_status status;
 
-	*fd = -1;
-	if (!spool_path(s, q, id, path))
-		return open_failed(q, id, err);
-	*fd = openat(s->dirs[q], path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (*fd < 0)
-		return open_failed(q, id, err);
 	if (fstat(*fd, st) < 0) {
 		status = SPOOL_TROUBLE;
 		err_errno(err, "fstat %s/%s", spool_queue_name(q), id->text);
@@ -54,6 +47,32 @@ enum spool_status spool_open_message(struct spool *s, enum spool_queue q, const 
 	if (status != SPOOL_OK)
 		sys_close(fd);
 	return status;
+}
+
+static int open_named(struct spool *s, enum spool_queue q, const struct queue_id *id, int flags)
+{
+	char path[SPOOL_PATH_MAX];
+
+	if (!spool_path(s, q, id, path))
+		return -1;
+	return openat(s->dirs[q], path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
+enum spool_status spool_open_message(struct spool *s, enum spool_queue q, const struct queue_id *id,
+	int flags, int *fd, struct stat *st, struct err *err)
+{
+	int slot;
+
+	*fd = q == QUEUE_INCOMING ? spool_slot_open(s, id, flags, &slot) : -1;
+	if (*fd < 0)
+		*fd = open_named(s, q, id, flags);
+	if (*fd < 0 && q == QUEUE_INCOMING && errno == ENOENT) {
+		*fd = spool_slot_search(s, id, flags, &slot);
+		errno = ENOENT;
+	}
+	if (*fd < 0)
+		return open_failed(q, id, err);
+	return check_open(s, q, id, fd, st, err);
 }
 
 uint64_t spool_updates_offset(const struct spool_header *h)
@@ -105,28 +124,35 @@ static enum spool_status decode_envelope(struct cursor blob, const struct spool_
 	return spool_envelope_decode(blob, pool, e, err) ? SPOOL_OK : SPOOL_CORRUPT;
 }
 
-/* bytes: the file from `base` to its end, beginning at or before envelope and updates. */
+/*
+ * bytes: the file from `base`, which is at or before envelope and updates. *whole: the records were seen to
+ * their end, or the file was; else there may be more of them behind the bytes.
+ */
 static enum spool_status decode_tail(struct str bytes, uint64_t base, const struct spool_header *h,
-	struct pool *pool, struct envelope *e, struct err *err)
+	struct pool *pool, struct envelope *e, bool *whole, struct err *err)
 {
 	struct cursor blob = cursor_of(bytes.p + (h->envelope_offset - base), h->envelope_size);
-	size_t updates = spool_updates_offset(h) - base;
+	struct cursor updates = cursor_of(bytes.p, bytes.n);
 	size_t valid;
 	enum spool_status status = decode_envelope(blob, h, pool, e, err);
 
-	if (status != SPOOL_OK || bytes.n == updates)
+	if (status != SPOOL_OK)
 		return status;
-	return spool_updates_apply(cursor_of(bytes.p + updates, bytes.n - updates), pool, e, &valid, err)
-		       ? SPOOL_OK
-		       : SPOOL_CORRUPT;
+	cursor_skip(&updates, spool_updates_offset(h) - base);
+	if (!spool_updates_apply(updates, pool, e, &valid, err))
+		return SPOOL_CORRUPT;
+	cursor_skip(&updates, valid);
+	*whole = spool_records_ended(&updates);
+	return SPOOL_OK;
 }
 
-/* The file is longer than the first read: what follows the content (or precedes it) is fetched on its own. */
+/* What follows the content (or precedes it) is fetched on its own. */
 static enum spool_status load_rest(int fd, uint64_t size, const struct spool_header *h, struct pool *pool,
 	struct envelope *e, struct err *err)
 {
 	uint64_t base = spool_updates_offset(h);
 	enum spool_status status = SPOOL_TROUBLE;
+	bool whole;
 	char *bytes;
 	ssize_t n;
 
@@ -143,7 +169,7 @@ static enum spool_status load_rest(int fd, uint64_t size, const struct spool_hea
 	else if (base + (uint64_t)n < spool_updates_offset(h))
 		err_set(err, "read queue file %s: it shrank", e->id.text);
 	else
-		status = decode_tail((struct str){bytes, (size_t)n}, base, h, pool, e, err);
+		status = decode_tail((struct str){bytes, (size_t)n}, base, h, pool, e, &whole, err);
 	x_free(&bytes);
 	return status;
 }
@@ -156,6 +182,7 @@ enum spool_status spool_load_open(int fd, const struct stat *st, const struct qu
 	struct envelope *e = pool_alloc(pool, sizeof(*e));
 	ssize_t n = sys_pread_all(fd, first, sizeof(first), 0);
 	enum spool_status status;
+	bool whole = false;
 
 	if (n < 0) {
 		err_errno(err, "read queue file %s", id->text);
@@ -167,9 +194,10 @@ enum spool_status spool_load_open(int fd, const struct stat *st, const struct qu
 	e->id = *id;
 	e->arrival_us = (int64_t)h.arrival_us;
 	e->content_size = h.content_size;
-	if (n < (ssize_t)sizeof(first) && (uint64_t)n >= spool_updates_offset(&h))
-		status = decode_tail((struct str){first, (size_t)n}, 0, &h, pool, e, err);
-	else
+	if ((uint64_t)n >= spool_updates_offset(&h))
+		status = decode_tail((struct str){first, (size_t)n}, 0, &h, pool, e, &whole, err);
+	if (status == SPOOL_OK && !whole &&
+		(n == (ssize_t)sizeof(first) || (uint64_t)n < spool_updates_offset(&h)))
 		status = load_rest(fd, (uint64_t)st->st_size, &h, pool, e, err);
 	if (status == SPOOL_OK)
 		*out = e;

@@ -27,14 +27,14 @@ static bool put_in_place(const struct spool *s, enum spool_queue q, const struct
 	return spool_make_parents(s, q, path) && spool_rename(dirfd, id->text, s->dirs[q], path);
 }
 
-static bool reads_well(int fd, const struct stat *st, const struct queue_id *id)
+static bool envelope_reads_well(struct spool *s, enum spool_queue q, const struct queue_id *id)
 {
 	struct pool *pool = pool_new(4096);
 	struct envelope *e;
-	enum spool_status status = spool_load_open(fd, st, id, pool, &e, NULL);
+	enum spool_status status = spool_load(s, q, id, pool, &e, NULL);
 
 	pool_free(&pool);
-	return status == SPOOL_OK || status == SPOOL_TROUBLE;
+	return status != SPOOL_CORRUPT;
 }
 
 static bool content_reads_well(struct spool *s, enum spool_queue q, const struct queue_id *id)
@@ -50,6 +50,11 @@ static bool content_reads_well(struct spool *s, enum spool_queue q, const struct
 	while (status == SPOOL_OK && piece.n > 0);
 	spool_reader_free(&r);
 	return status != SPOOL_CORRUPT;
+}
+
+static bool reads_well(struct spool *s, enum spool_queue q, const struct queue_id *id)
+{
+	return envelope_reads_well(s, q, id) && content_reads_well(s, q, id);
 }
 
 static void set_aside(struct recovery *r, enum spool_queue q, const struct queue_id *id)
@@ -102,8 +107,7 @@ static void judge(
 	if (status == SPOOL_UNFINISHED)
 		judge_unfinished(r, q, id, fd, st);
 	else if (status == SPOOL_CORRUPT ||
-		 (status == SPOOL_OK && may_be_torn(r, q, &h) &&
-			 !(reads_well(fd, st, id) && content_reads_well(r->spool, q, id))))
+		 (status == SPOOL_OK && may_be_torn(r, q, &h) && !reads_well(r->spool, q, id)))
 		set_aside(r, q, id);
 	else
 		r->result->messages++;
@@ -131,6 +135,20 @@ static bool recover_entry(void *arg, enum spool_queue q, const struct queue_id *
 	return true;
 }
 
+/* A slot is rewritten in place, so the message in it may be torn after any crash: its content is always read.
+ */
+static void recover_slot(struct recovery *r, int slot)
+{
+	struct queue_id id;
+	enum spool_slot_state state = spool_slot_recover(r->spool, slot, &id);
+
+	if (state == SLOT_MESSAGE && reads_well(r->spool, QUEUE_INCOMING, &id))
+		r->result->messages++;
+	else if ((state == SLOT_MESSAGE || state == SLOT_DAMAGED) &&
+		 spool_slot_set_aside(r->spool, slot, &id))
+		r->result->damaged++;
+}
+
 static bool boot_changed(const struct spool *s)
 {
 	return !s->shared || s->boot[0] == '\0' || memcmp(s->boot, s->shared->boot, sizeof(s->boot)) != 0;
@@ -143,6 +161,8 @@ bool spool_recover(struct spool *s, struct spool_recovery *result, struct err *e
 	struct recovery r = {s, result, boot_changed(s)};
 
 	memset(result, 0, sizeof(*result));
+	for (int slot = 0; s->shared && slot < SPOOL_SLOTS; slot++)
+		recover_slot(&r, slot);
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (!spool_scan_entries(s, order[i], recover_entry, &r, err))
 			return false;

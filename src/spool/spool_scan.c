@@ -91,10 +91,19 @@ static bool tell(void *arg, enum spool_queue q, const struct queue_id *id, int d
 	return l->found(l->arg, q, id);
 }
 
+static bool tell_slot(void *arg, const struct queue_id *id)
+{
+	struct listener *l = arg;
+
+	return l->found(l->arg, QUEUE_INCOMING, id);
+}
+
 bool spool_scan(struct spool *s, enum spool_queue q, spool_found_fn found, void *arg, struct err *err)
 {
 	struct listener l = {found, arg};
 
+	if (q == QUEUE_INCOMING && !spool_slots_each(s, tell_slot, &l))
+		return true;
 	return spool_scan_entries(s, q, tell, &l, err);
 }
 
@@ -106,6 +115,16 @@ static bool is_in(struct spool *s, enum spool_queue q, const struct queue_id *id
 	return spool_path(s, q, id, path) && fstatat(s->dirs[q], path, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static bool is_in_slot(struct spool *s, const struct queue_id *id, bool search)
+{
+	int slot;
+	int fd = search ? spool_slot_search(s, id, O_RDONLY, &slot) : spool_slot_open(s, id, O_RDONLY, &slot);
+	bool found = fd >= 0;
+
+	sys_close(&fd);
+	return found;
+}
+
 /* Twice, because the message may be moved from a queue not yet looked at to one that was. */
 bool spool_find(struct spool *s, const struct queue_id *id, enum spool_queue *out)
 {
@@ -114,7 +133,8 @@ bool spool_find(struct spool *s, const struct queue_id *id, enum spool_queue *ou
 
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-			if (is_in(s, order[i], id)) {
+			if (is_in(s, order[i], id) ||
+				(order[i] == QUEUE_INCOMING && is_in_slot(s, id, round == 1))) {
 				*out = order[i];
 				return true;
 			}

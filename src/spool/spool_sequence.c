@@ -19,11 +19,20 @@ static int open_file(int root, int flags)
 	return openat(root, FILE_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
 }
 
+/* Never made smaller: others have it mapped. */
+static bool grow(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       (st.st_size >= (off_t)sizeof(struct spool_shared) ||
+		       ftruncate(fd, sizeof(struct spool_shared)) == 0);
+}
+
 bool spool_shared_make(int root, uid_t owner, gid_t group, struct err *err)
 {
 	int fd = open_file(root, O_CREAT);
-	bool ok = fd >= 0 && ftruncate(fd, sizeof(struct spool_shared)) == 0 &&
-		  (geteuid() != 0 || fchown(fd, owner, group) == 0);
+	bool ok = fd >= 0 && grow(fd) && (geteuid() != 0 || fchown(fd, owner, group) == 0);
 
 	if (!ok)
 		err_errno(err, "%s", FILE_NAME);
@@ -33,11 +42,10 @@ bool spool_shared_make(int root, uid_t owner, gid_t group, struct err *err)
 
 static struct spool_shared *map_file(int fd)
 {
-	struct stat st;
-	void *p = MAP_FAILED;
+	void *p = grow(fd)
+			  ? mmap(NULL, sizeof(struct spool_shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+			  : MAP_FAILED;
 
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= (off_t)sizeof(struct spool_shared))
-		p = mmap(NULL, sizeof(struct spool_shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return p == MAP_FAILED ? NULL : p;
 }
 

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define FIRST_WALK (4u << 10)
+
 struct target {
 	struct spool *spool;
 	enum spool_queue queue;
@@ -18,31 +20,39 @@ struct target {
 	uint64_t size;
 };
 
-/* Walks the records that are there; in whole if they are few. */
-static bool find_end(struct target *t, const struct spool_header *h, struct err *err)
+/* Walks the records in the first n bytes after the message. 1: found their end; 0: they may go on; -1:
+ * failure. */
+static int walk(struct target *t, uint64_t from, size_t n, struct err *err)
 {
-	uint64_t from = spool_updates_offset(h);
-	size_t n = (size_t)(t->size - from);
-	struct cursor c, payload;
+	char *bytes = x_alloc(n + 1);
+	struct cursor c = cursor_of(bytes, n), payload;
 	uint16_t type;
-	char *bytes;
+	int result;
 
-	t->end = from;
-	if (n == 0)
-		return true;
-	if (n > SPOOL_ENVELOPE_MAX)
-		return err_set(err, "queue file %s: too many records", t->id->text);
-	bytes = x_alloc(n);
-	c = cursor_of(bytes, n);
 	if (sys_pread_all(t->fd, bytes, n, (off_t)from) != (ssize_t)n) {
 		x_free(&bytes);
-		return err_errno(err, "read queue file %s", t->id->text);
+		err_errno(err, "read queue file %s", t->id->text);
+		return -1;
 	}
 	while (spool_record_next(&c, t->id, &type, &payload))
 		;
 	t->end = from + n - c.left;
+	result = spool_records_ended(&c);
 	x_free(&bytes);
-	return true;
+	return result;
+}
+
+static bool find_end(struct target *t, const struct spool_header *h, struct err *err)
+{
+	uint64_t from = spool_updates_offset(h);
+	uint64_t n = t->size - from;
+	int found = walk(t, from, (size_t)(n < FIRST_WALK ? n : FIRST_WALK), err);
+
+	if (found != 0 || n <= FIRST_WALK)
+		return found >= 0;
+	if (n > SPOOL_ENVELOPE_MAX)
+		return err_set(err, "queue file %s: too many records", t->id->text);
+	return walk(t, from, (size_t)n, err) >= 0;
 }
 
 static bool target_open(struct target *t, struct err *err)
@@ -59,10 +69,9 @@ static bool target_open(struct target *t, struct err *err)
 	return false;
 }
 
-static bool append(struct target *t, const struct buf *records, bool durable)
+static bool append(struct target *t, struct buf *records, bool durable)
 {
-	if (t->size > t->end && ftruncate(t->fd, (off_t)t->end) < 0)
-		return false;
+	spool_records_end(records);
 	return sys_pwrite_all(t->fd, records->data, records->len, (off_t)t->end) &&
 	       (!durable || fdatasync(t->fd) == 0);
 }
@@ -126,6 +135,14 @@ bool spool_replace_envelope(struct spool *s, enum spool_queue q, const struct qu
 
 /* The message is in one of the two queues after any crash: one rename. It need not be forced out, either
  * place is right. */
+static bool move(struct spool *s, enum spool_queue from, const char *old, enum spool_queue to,
+	const char *new, const struct queue_id *id)
+{
+	if (spool_rename(s->dirs[from], old, s->dirs[to], new))
+		return true;
+	return from == QUEUE_INCOMING && errno == ENOENT && spool_slot_move(s, id, to, new);
+}
+
 bool spool_move(struct spool *s, enum spool_queue from, enum spool_queue to, const struct queue_id *id,
 	struct err *err)
 {
@@ -133,10 +150,9 @@ bool spool_move(struct spool *s, enum spool_queue from, enum spool_queue to, con
 
 	if (!spool_path(s, from, id, old) || !spool_path(s, to, id, new))
 		return err_set(err, "bad queue id");
-	if (from == to || spool_rename(s->dirs[from], old, s->dirs[to], new))
+	if (from == to || move(s, from, old, to, new, id))
 		return true;
-	if (errno == ENOENT && spool_make_parents(s, to, new) &&
-		spool_rename(s->dirs[from], old, s->dirs[to], new))
+	if (errno == ENOENT && spool_make_parents(s, to, new) && move(s, from, old, to, new, id))
 		return true;
 	return err_errno(
 		err, "move %s from %s to %s", id->text, spool_queue_name(from), spool_queue_name(to));
@@ -148,7 +164,13 @@ bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id
 
 	if (!spool_path(s, q, id, path))
 		return err_set(err, "bad queue id");
-	if (unlinkat(s->dirs[q], path, 0) == 0 || errno == ENOENT)
+	if (q == QUEUE_INCOMING && spool_slot_remove(s, id, false))
 		return true;
-	return err_errno(err, "remove %s/%s", spool_queue_name(q), id->text);
+	if (unlinkat(s->dirs[q], path, 0) == 0)
+		return true;
+	if (errno != ENOENT)
+		return err_errno(err, "remove %s/%s", spool_queue_name(q), id->text);
+	if (q == QUEUE_INCOMING)
+		spool_slot_remove(s, id, true);
+	return true;
 }

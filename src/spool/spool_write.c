@@ -192,14 +192,36 @@ static bool fill_header(
 	h->envelope_crc = crc32c(spool_seed(&w->id), w->pending.data + before, h->envelope_size);
 	if (e->next_attempt_us || e->attempts || e->warned_us)
 		spool_schedule_encode(e, &w->pending);
+	spool_records_end(&w->pending);
 	return true;
+}
+
+/* 1: done; 0: no slot for it; -1: failure. */
+static int write_to_slot(struct spool_writer *w)
+{
+	int slot, fd;
+	bool ok;
+
+	if (w->queue != QUEUE_INCOMING || w->pending.len > SPOOL_SLOT_MAX)
+		return 0;
+	fd = spool_slot_claim(w->spool, &slot);
+	if (fd < 0)
+		return 0;
+	ok = spool_slot_commit(w->spool, slot, fd, &w->id, buf_slice(&w->pending));
+	sys_close(&fd);
+	return ok ? 1 : -1;
 }
 
 static bool write_at_once(struct spool_writer *w, struct spool_header *h)
 {
+	int done;
+
 	h->flags = SPOOL_ONE_WRITE;
 	spool_header_encode(h, &w->id, (unsigned char *)w->pending.data);
-	return flush(w) && fdatasync(w->fd) == 0;
+	done = write_to_slot(w);
+	if (done != 0)
+		return done > 0;
+	return flush(w) && fdatasync(w->fd) == 0 && spool_sync_entry(w->spool, w->queue, w->path, w->fd);
 }
 
 /* The header makes the file a message: it comes when everything else is safe. */
@@ -209,7 +231,7 @@ static bool write_rest(struct spool_writer *w, struct spool_header *h)
 
 	spool_header_encode(h, &w->id, bytes);
 	return flush(w) && fdatasync(w->fd) == 0 && sys_pwrite_all(w->fd, bytes, sizeof(bytes), 0) &&
-	       fdatasync(w->fd) == 0;
+	       fdatasync(w->fd) == 0 && spool_sync_entry(w->spool, w->queue, w->path, w->fd);
 }
 
 static bool commit(struct spool_writer *w, struct envelope *e, struct err *err)
@@ -224,8 +246,7 @@ static bool commit(struct spool_writer *w, struct envelope *e, struct err *err)
 		return err_errno(err, "write queue file %s", w->id.text);
 	if (!fill_header(w, e, &h, err))
 		return false;
-	if (!(w->flushed == 0 ? write_at_once(w, &h) : write_rest(w, &h)) ||
-		!spool_sync_entry(w->spool, w->queue, w->path, w->fd))
+	if (!(w->flushed == 0 ? write_at_once(w, &h) : write_rest(w, &h)))
 		return err_errno(err, "write queue file %s", w->id.text);
 	return true;
 }

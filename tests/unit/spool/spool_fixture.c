@@ -20,7 +20,7 @@ int fixture_setup(void **state)
 		base && strlen(base) < 40 ? base : "/tmp");
 	assert_non_null(mkdtemp(f->directory));
 	f->options = (struct spool_options){.queue_directory = f->directory,
-		.hash_queue_names = "deferred, hold",
+		.hash_queue_names = "deferred",
 		.hash_queue_depth = 1,
 		.owner = geteuid(),
 		.group = getegid(),

@@ -1,0 +1,360 @@
+/*
+ * Slots: files of incoming that are written again and again in place, because a file that exists and keeps
+ * its size costs a fraction of a new one: no directory entry, no inode, no blocks, no journal
+ * (docs/decisions/spool-slots.md has the numbers). Named "slot.000" and so on; the header says whose message
+ * is inside, all zero means none.
+ *
+ * The lock of the file decides: it is rewritten or freed under the exclusive lock, and read under the shared
+ * one, after a look at the header. The table in shared memory only says where to look first; it may be wrong
+ * in any way, and is put right by whoever notices.
+ */
+#include "base/sys.h"
+#include "spool/spool_private.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define FREE UINT64_C(0)
+#define BUSY UINT64_C(1) /* a writer is trying it */
+#define SLOT_NAME_MAX 16
+
+static const unsigned char no_header[SPOOL_HEADER_SIZE];
+
+/* The number with its form, as the text must come out again. */
+static uint64_t entry_of(const struct queue_id *id)
+{
+	struct queue_id short_form = queue_id_make(queue_id_number(id), false);
+
+	return queue_id_number(id) << 1 | (strcmp(short_form.text, id->text) != 0);
+}
+
+static void slot_name(int slot, char out[SLOT_NAME_MAX])
+{
+	snprintf(out, SLOT_NAME_MAX, "slot.%03d", slot);
+}
+
+static void table_clear(struct spool *s, int slot, uint64_t entry)
+{
+	atomic_compare_exchange_strong(&s->shared->slots[slot], &entry, FREE);
+}
+
+static int table_lookup(const struct spool *s, const struct queue_id *id)
+{
+	uint64_t wanted = entry_of(id);
+
+	for (int slot = 0; slot < SPOOL_SLOTS; slot++)
+		if (atomic_load_explicit(&s->shared->slots[slot], memory_order_acquire) == wanted)
+			return slot;
+	return -1;
+}
+
+/* The id in the header; false: none, or not readable. */
+static bool slot_id(int fd, struct queue_id *id)
+{
+	unsigned char header[SPOOL_HEADER_SIZE];
+	struct spool_header h;
+
+	if (sys_pread_all(fd, header, sizeof(header), 0) != sizeof(header))
+		return false;
+	return spool_header_id(header, id) && spool_header_decode(header, id, &h, NULL) == SPOOL_OK;
+}
+
+static bool holds(int fd, const struct queue_id *id)
+{
+	struct queue_id inside;
+
+	return slot_id(fd, &inside) && strcmp(inside.text, id->text) == 0;
+}
+
+static int open_locked(struct spool *s, int slot, int flags, int lock)
+{
+	char name[SLOT_NAME_MAX];
+	struct stat st;
+	int fd;
+
+	slot_name(slot, name);
+	fd = openat(s->dirs[QUEUE_INCOMING], name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	if (fd >= 0 &&
+		(flock(fd, lock) < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1))
+		sys_close(&fd);
+	return fd;
+}
+
+/* With the exclusive lock held, or that of lock_name, the answer stays true. */
+static bool is_named(const struct spool *s, int slot, int fd)
+{
+	char name[SLOT_NAME_MAX];
+	struct stat here, there;
+
+	slot_name(slot, name);
+	return fstat(fd, &here) == 0 &&
+	       fstatat(s->dirs[QUEUE_INCOMING], name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       here.st_ino == there.st_ino && here.st_dev == there.st_dev;
+}
+
+/* Several may hold the shared lock; only one of them at a time changes the name. */
+static bool lock_name(const struct spool *s, int slot, int fd)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_SETLKW, &whole) == 0 && is_named(s, slot, fd);
+}
+
+static int open_holding(struct spool *s, int slot, const struct queue_id *id, int flags, int lock)
+{
+	int fd = open_locked(s, slot, flags, lock);
+
+	if (fd >= 0 && !holds(fd, id))
+		sys_close(&fd);
+	return fd;
+}
+
+int spool_slot_open(struct spool *s, const struct queue_id *id, int flags, int *slot)
+{
+	int fd;
+
+	*slot = s->shared && entry_of(id) > BUSY ? table_lookup(s, id) : -1;
+	if (*slot < 0)
+		return -1;
+	fd = open_holding(s, *slot, id, flags, LOCK_SH);
+	if (fd < 0)
+		table_clear(s, *slot, entry_of(id));
+	return fd;
+}
+
+int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int *slot)
+{
+	if (!s->shared || entry_of(id) <= BUSY)
+		return -1;
+	for (*slot = 0; *slot < SPOOL_SLOTS; ++*slot) {
+		int fd = open_holding(s, *slot, id, flags, LOCK_SH | LOCK_NB);
+
+		if (fd >= 0) {
+			atomic_store(&s->shared->slots[*slot], entry_of(id));
+			return fd;
+		}
+	}
+	return -1;
+}
+
+static int open_anyhow(struct spool *s, const struct queue_id *id, int flags, int *slot)
+{
+	int fd = spool_slot_open(s, id, flags, slot);
+
+	return fd >= 0 ? fd : spool_slot_search(s, id, flags, slot);
+}
+
+/* ---- writing */
+static bool give_to_owner(const struct spool *s, int fd)
+{
+	return geteuid() != 0 || fchown(fd, s->owner, s->group) == 0;
+}
+
+/* Free is what says so by an empty header, and nothing else: a damaged file is recovery's. */
+static bool is_free(const struct spool *s, int fd, int slot)
+{
+	unsigned char header[SPOOL_HEADER_SIZE] = {0};
+	struct queue_id id;
+
+	if (sys_pread_all(fd, header, sizeof(header), 0) < 0)
+		return false;
+	if (memcmp(header, no_header, sizeof(header)) == 0)
+		return true;
+	if (slot_id(fd, &id))
+		atomic_store(&s->shared->slots[slot], entry_of(&id));
+	return false;
+}
+
+static int claim(struct spool *s, int slot)
+{
+	uint64_t expected = FREE;
+	int fd;
+
+	if (atomic_load_explicit(&s->shared->slots[slot], memory_order_relaxed) != FREE ||
+		!atomic_compare_exchange_strong(&s->shared->slots[slot], &expected, BUSY))
+		return -1;
+	fd = open_locked(s, slot, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB);
+	if (fd >= 0 && is_free(s, fd, slot) && give_to_owner(s, fd))
+		return fd;
+	table_clear(s, slot, BUSY);
+	sys_close(&fd);
+	return -1;
+}
+
+int spool_slot_claim(struct spool *s, int *slot)
+{
+	for (int i = 0; s->shared && i < SPOOL_SLOTS; i++) {
+		int fd = claim(s, i);
+
+		if (fd >= 0) {
+			*slot = i;
+			return fd;
+		}
+	}
+	return -1;
+}
+
+static bool unlink_slot(struct spool *s, int slot)
+{
+	char name[SLOT_NAME_MAX];
+
+	slot_name(slot, name);
+	return unlinkat(s->dirs[QUEUE_INCOMING], name, 0) == 0;
+}
+
+bool spool_slot_commit(struct spool *s, int slot, int fd, const struct queue_id *id, struct str file)
+{
+	struct stat st;
+	char name[SLOT_NAME_MAX];
+	bool ok = fstat(fd, &st) == 0;
+
+	slot_name(slot, name);
+	ok = ok && sys_pwrite_all(fd, file.p, file.n, 0) && fdatasync(fd) == 0 &&
+	     (st.st_size > 0 || spool_sync_entry(s, QUEUE_INCOMING, name, fd));
+	if (!ok) {
+		int why = errno;
+
+		unlink_slot(s, slot); /* what the disk has of it is not known */
+		errno = why;
+	}
+	atomic_store_explicit(&s->shared->slots[slot], ok ? entry_of(id) : FREE, memory_order_release);
+	return ok;
+}
+
+/* ---- removing and moving */
+/* With the exclusive lock. A file that grew far beyond a slot's size is not worth keeping. */
+static bool empty_slot(struct spool *s, int slot, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_size <= 2 * (off_t)SPOOL_SLOT_MAX &&
+		sys_pwrite_all(fd, no_header, sizeof(no_header), 0))
+		return true;
+	return unlink_slot(s, slot);
+}
+
+static bool remove_unread(struct spool *s, int slot, const struct queue_id *id)
+{
+	int fd = open_holding(s, slot, id, O_RDWR, LOCK_EX | LOCK_NB);
+	bool removed = fd >= 0 && is_named(s, slot, fd) && empty_slot(s, slot, fd);
+
+	sys_close(&fd);
+	return removed;
+}
+
+/* Someone is reading: the file loses its name, and its reader keeps it to the end. */
+static bool remove_while_read(struct spool *s, int slot, const struct queue_id *id)
+{
+	int fd = open_holding(s, slot, id, O_RDWR, LOCK_SH);
+	bool removed = fd >= 0 && lock_name(s, slot, fd) && unlink_slot(s, slot);
+
+	sys_close(&fd);
+	return removed;
+}
+
+bool spool_slot_remove(struct spool *s, const struct queue_id *id, bool search)
+{
+	int slot, fd = -1;
+	bool removed;
+
+	slot = s->shared && entry_of(id) > BUSY ? table_lookup(s, id) : -1;
+	if (slot < 0 && search)
+		fd = spool_slot_search(s, id, O_RDONLY, &slot);
+	sys_close(&fd);
+	if (slot < 0 || slot >= SPOOL_SLOTS)
+		return false;
+	removed = remove_unread(s, slot, id) || remove_while_read(s, slot, id);
+	table_clear(s, slot, entry_of(id));
+	return removed;
+}
+
+bool spool_slot_move(struct spool *s, const struct queue_id *id, enum spool_queue to, const char *path)
+{
+	char name[SLOT_NAME_MAX];
+	int slot;
+	int fd = open_anyhow(s, id, O_RDWR, &slot);
+	bool ok;
+
+	if (fd < 0 || !lock_name(s, slot, fd)) {
+		sys_close(&fd);
+		errno = ENOENT;
+		return false;
+	}
+	slot_name(slot, name);
+	ok = spool_rename(s->dirs[QUEUE_INCOMING], name, s->dirs[to], path);
+	if (ok)
+		table_clear(s, slot, entry_of(id));
+	sys_close(&fd);
+	return ok;
+}
+
+int spool_slots_each(struct spool *s, bool (*found)(void *arg, const struct queue_id *id), void *arg)
+{
+	for (int slot = 0; s->shared && slot < SPOOL_SLOTS; slot++) {
+		uint64_t entry = atomic_load_explicit(&s->shared->slots[slot], memory_order_acquire);
+		struct queue_id id = queue_id_make(entry >> 1, entry & 1);
+
+		if (entry != FREE && entry != BUSY && !found(arg, &id))
+			return 0;
+	}
+	return 1;
+}
+
+/* ---- recovery */
+static enum spool_slot_state judge(struct spool *s, int slot, int fd, struct queue_id *id)
+{
+	unsigned char header[SPOOL_HEADER_SIZE] = {0};
+	struct spool_header h;
+
+	if (sys_pread_all(fd, header, sizeof(header), 0) < 0)
+		return SLOT_BUSY;
+	if (memcmp(header, no_header, sizeof(header)) == 0) {
+		atomic_store(&s->shared->slots[slot], FREE);
+		return SLOT_FREE;
+	}
+	if (!spool_header_id(header, id) || spool_header_decode(header, id, &h, NULL) != SPOOL_OK)
+		return SLOT_DAMAGED;
+	atomic_store(&s->shared->slots[slot], entry_of(id));
+	return SLOT_MESSAGE;
+}
+
+static void forget_missing(struct spool *s, int slot)
+{
+	uint64_t entry = atomic_load(&s->shared->slots[slot]);
+
+	if (entry != BUSY)
+		table_clear(s, slot, entry);
+}
+
+enum spool_slot_state spool_slot_recover(struct spool *s, int slot, struct queue_id *id)
+{
+	int fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB);
+	enum spool_slot_state state = SLOT_BUSY;
+
+	*id = (struct queue_id){""};
+	if (fd >= 0)
+		state = judge(s, slot, fd, id);
+	else if (errno == ENOENT)
+		forget_missing(s, slot);
+	sys_close(&fd);
+	return state;
+}
+
+/* Under the id it holds, or one that says when. */
+bool spool_slot_set_aside(struct spool *s, int slot, const struct queue_id *id)
+{
+	struct queue_id fresh = queue_id_make(spool_sequence_next(s), s->long_ids), now;
+	int fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB);
+	char name[SLOT_NAME_MAX];
+	bool ok = fd >= 0 && is_named(s, slot, fd) && slot_id(fd, &now) == (id->text[0] != 0);
+
+	slot_name(slot, name);
+	ok = ok && (!id->text[0] || strcmp(now.text, id->text) == 0) &&
+	     spool_rename(s->dirs[QUEUE_INCOMING], name, s->dirs[QUEUE_CORRUPT],
+		     id->text[0] ? id->text : fresh.text);
+	if (ok)
+		atomic_store(&s->shared->slots[slot], FREE);
+	sys_close(&fd);
+	return ok;
+}
