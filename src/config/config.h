@@ -1,18 +1,20 @@
 /*
- * The configuration of a process: read once, then const. main.cf syntax and parameter meanings are postconf(5)'s; parameters.def has the rows.
+ * The configuration of a process: read once, then const. main.cf syntax and parameter meanings are
+ * postconf(5)'s; parameters.def has the rows.
  *
- * A row gives the struct one field of its name: const char * for text types, bool, int (numbers, and seconds for times). Text fields have $name
- * expanded, except raw ones (banners, reply templates) that are expanded when used.
+ * A row gives the struct one field of its name: const char * for text types, bool, int (numbers, and seconds
+ * for times). Text fields have $name expanded, except raw ones (banners, reply templates) that are expanded
+ * when used.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include "base/err.h"
 #include "base/str.h"
+#include <stdbool.h>
+#include <stddef.h>
 
-struct config_names;    /* every name and its value; config.c */
+struct config_names; /* every name and its value; config.c */
 
 struct config {
 #define PARAM_TEXT(name, ...) const char *name;
@@ -21,7 +23,7 @@ struct config {
 #define PARAM_BOOL(name, ...) bool name;
 #define PARAM_INT(name, ...) int name;
 #define PARAM_SIZE(name, ...) long long name;
-#define PARAM_TIME(name, ...) int name;         /* seconds */
+#define PARAM_TIME(name, ...) int name;		/* seconds */
 #define PARAM_ENUM(name, ...) const char *name; /* one of its words, checked */
 #include "config/parameters.def"
 	struct config_names *names;
@@ -32,33 +34,45 @@ struct config_pair {
 };
 
 struct config_source {
-	const char *directory;                  /* of main.cf; NULL: MAIL_CONFIG or the built-in default */
-	const struct config_pair *overrides;    /* -o of master.cf and command line, later ones win */
+	const char *directory;		     /* of main.cf; NULL: MAIL_CONFIG or the built-in default */
+	const struct config_pair *overrides; /* -o of master.cf and command line, later ones win */
 	size_t override_count;
-	const char *service;                    /* master.cf service name ("smtp", "127.0.0.1:25"), for process_name and the like; may be NULL */
-	const char *program;                    /* "smtpd" */
-	bool lmtp;                              /* rows with an lmtp_ twin take the twin's value */
-	bool stress;                            /* $stress is "yes" */
-	const char *main_text;                  /* the text of main.cf, read by the caller; NULL: read the file */
+	const char *service;   /* master.cf service name ("smtp", "127.0.0.1:25"), for process_name and the
+				  like; may be NULL */
+	const char *program;   /* "smtpd" */
+	bool lmtp;	       /* rows with an lmtp_ twin take the twin's value */
+	bool stress;	       /* $stress is "yes" */
+	const char *main_text; /* the text of main.cf, read by the caller; NULL: read the file */
 };
 
-/* Warnings that do not stop the start: unknown names, inert parameters that are set. */
+/*
+ * Warnings that do not stop the start: parameters that are set and not acted on, entries given twice, bad
+ * values of parameters that the program does not read (their default is taken).
+ */
 typedef void (*config_warn_fn)(void *arg, const char *text);
 
 /* NULL with err ("main.cf, line 12: ..." or "parameter x: ...") when the configuration cannot be used. */
-const struct config *config_load(const struct config_source *source, config_warn_fn warn, void *arg, struct err *err);
+const struct config *config_load(
+	const struct config_source *source, config_warn_fn warn, void *arg, struct err *err);
 void config_free(const struct config **cfg);
 /* The expanded value of any name, user-defined ones included; NULL: not defined. Lives as long as cfg. */
 const char *config_text(const struct config *cfg, const char *name);
-/* Per-transport settings: <transport><suffix>, e.g. suffix "_destination_concurrency_limit"; falls back to default<suffix>. */
+/* Per-transport settings: <transport><suffix>, e.g. suffix "_destination_concurrency_limit"; falls back to
+ * default<suffix>. */
 int config_transport_int(const struct config *cfg, const char *transport, const char *suffix);
 int config_transport_time(const struct config *cfg, const char *transport, const char *suffix);
-/* Expands $name forms of a raw value; lookup is asked first and returns NULL for names it does not have. Caller frees. */
+/* Expands $name forms of a raw value; lookup is asked first and returns NULL for names it does not have.
+ * Caller frees. */
 typedef const char *(*config_lookup_fn)(void *arg, const char *name);
 char *config_expand(const struct config *cfg, const char *raw, config_lookup_fn lookup, void *arg);
+/* The text of such a setting, for those that are not integers. */
+const char *config_transport_text(const struct config *cfg, const char *transport, const char *suffix);
+/* Whether main.cf or an override gives the name a value. */
+bool config_is_set(const struct config *cfg, const char *name);
 /* The directory that was read. */
 const char *config_directory(const struct config *cfg);
-/* A time with unit ("5m", default unit given: 's', 'm', 'h', 'd', 'w') as seconds; false: syntax or overflow. */
+/* A time with unit ("5m", default unit given: 's', 'm', 'h', 'd', 'w') as seconds; false: syntax or overflow.
+ */
 bool config_parse_time(struct str text, char default_unit, int *seconds);
 
 #endif
