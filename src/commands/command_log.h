@@ -1,0 +1,15 @@
+/* Where the commands of an operator log: maillog_file when it can be written, else the system log; errors are
+ * told on standard error too. */
+#ifndef COMMANDS_COMMAND_LOG_H
+#define COMMANDS_COMMAND_LOG_H
+
+#include "base/log.h"
+#include "config/config.h"
+
+/* Opens the log under this program name. false: lines go to standard error, because maillog_file cannot be
+ * opened by us. */
+bool command_log_open(const struct config *cfg, const char *program, int verbose);
+/* One line for the operator: to standard error, and to the log. */
+void command_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,35 @@
+/* postern(1): starts, stops and looks after one instance of the mail system. */
+#ifndef COMMANDS_POSTERN_H
+#define COMMANDS_POSTERN_H
+
+#include "commands/command_log.h"
+#include <sys/types.h>
+
+struct instance {
+	const struct config *config;
+	const char *directory; /* of main.cf and master.cf */
+	int verbose;
+	bool logged; /* the log is open: not only standard error */
+	uid_t owner; /* mail_owner */
+	gid_t owner_group, drop_group;
+};
+
+/* postern_check.c */
+bool postern_identities(struct instance *i, struct err *err); /* fills owner and the groups */
+bool postern_make_directories(const struct instance *i, struct err *err);
+int postern_check(struct instance *i); /* warns of all that looks wrong; exit status */
+
+/* postern_control.c */
+pid_t postern_pid(const struct instance *i); /* of the running master; 0: none */
+int postern_start(struct instance *i);
+int postern_start_foreground(struct instance *i);
+int postern_stop(struct instance *i);
+int postern_abort(struct instance *i);
+int postern_reload(struct instance *i);
+int postern_status(struct instance *i);
+int postern_flush(struct instance *i);
+
+/* postern_logrotate.c */
+int postern_logrotate(struct instance *i);
+
+#endif

@@ -1,0 +1,96 @@
+#include "master/master.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sys.h"
+
+#define FILE_MAX (16u << 20)
+
+static bool read_file(const char *dir, const char *name, struct buf *out, struct err *err)
+{
+	char *path = x_asprintf("%s/%s", dir, name);
+	bool ok = sys_read_file(path, out, err);
+
+	x_free(&path);
+	return ok;
+}
+
+static uint64_t fingerprint(const struct buf *main_cf, const struct buf *master_cf)
+{
+	uint64_t h = hash_bytes(buf_cstr(main_cf), main_cf->len) * 31 +
+		     hash_bytes(buf_cstr(master_cf), master_cf->len);
+
+	return h ? h : 1;
+}
+
+uint64_t settings_fingerprint(const char *dir)
+{
+	struct buf main_cf = BUF(FILE_MAX), master_cf = BUF(FILE_MAX);
+	uint64_t h = 0;
+
+	if (read_file(dir, "main.cf", &main_cf, NULL) && read_file(dir, "master.cf", &master_cf, NULL))
+		h = fingerprint(&main_cf, &master_cf);
+	buf_free(&main_cf);
+	buf_free(&master_cf);
+	return h;
+}
+
+static int seal_text(const struct buf *text, struct err *err)
+{
+	int fd = memfd_create("main.cf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || !sys_write_all(fd, buf_cstr(text), text->len) ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+		err_errno(err, "keep main.cf in memory");
+		sys_close(&fd);
+	}
+	return fd;
+}
+
+static void warn(void *arg, const char *text)
+{
+	log_warning("%s", text);
+}
+
+static bool parse(struct settings *s, const char *dir, const struct buf *text, struct err *err)
+{
+	struct config_source source = {.directory = dir, .program = "master", .main_text = buf_cstr(text)};
+
+	s->config = config_load(&source, warn, NULL, err);
+	if (s->config)
+		s->table = master_cf_load(s->config, err);
+	return s->table != NULL;
+}
+
+struct settings *settings_load(const char *dir, struct err *err)
+{
+	struct buf main_cf = BUF(FILE_MAX), master_cf = BUF(FILE_MAX);
+	struct settings *s = x_alloc(sizeof *s);
+
+	s->main_fd = -1;
+	if (read_file(dir, "main.cf", &main_cf, err) && read_file(dir, "master.cf", &master_cf, err) &&
+		parse(s, dir, &main_cf, err)) {
+		s->fingerprint = fingerprint(&main_cf, &master_cf);
+		s->main_fd = seal_text(&main_cf, err);
+	}
+	buf_free(&main_cf);
+	buf_free(&master_cf);
+	if (s->main_fd < 0)
+		settings_free(&s);
+	return s;
+}
+
+void settings_free(struct settings **s)
+{
+	if (!*s)
+		return;
+	config_free(&(*s)->config);
+	master_cf_free(&(*s)->table);
+	sys_close(&(*s)->main_fd);
+	x_free(s);
+}
