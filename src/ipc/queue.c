@@ -68,6 +68,21 @@ enum {
 };
 enum { RECIPIENT_ADDRESS = 1, RECIPIENT_REASON, RECIPIENT_IS_FAILED };
 
+void queue_listed_fill(struct queue_listed *l, const struct envelope *e, struct pool *pool)
+{
+	l->arrival_us = e->arrival_us;
+	l->size = e->content_size;
+	l->sender = e->sender;
+	l->recipients = pool_alloc(pool, (e->recipient_count + 1) * sizeof(*l->recipients));
+	for (size_t i = 0; i < e->recipient_count; i++) {
+		const struct spool_recipient *r = &e->recipients[i];
+
+		if (r->state != RECIPIENT_DONE)
+			l->recipients[l->recipient_count++] = (struct queue_listed_recipient){
+				r->address, r->last ? r->last->reason : NULL, r->state == RECIPIENT_FAILED};
+	}
+}
+
 static void put_recipient(struct buf *out, const struct queue_listed_recipient *r)
 {
 	size_t mark = frame_open(out, LISTED_RECIPIENT);

@@ -48,6 +48,8 @@ struct queue_listed {
 	struct queue_listed_recipient *recipients;      /* those not done */
 	size_t recipient_count;
 };
+/* From the file: everything but id and queue; the recipients that are not done. Points into the envelope and the pool. */
+void queue_listed_fill(struct queue_listed *l, const struct envelope *e, struct pool *pool);
 void queue_listed_encode(struct buf *out, const struct queue_listed *l);
 bool queue_listed_decode(struct cursor fields, struct pool *pool, struct queue_listed *l);
 

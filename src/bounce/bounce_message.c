@@ -1,0 +1,238 @@
+#include "base/clock.h"
+#include "base/sys.h"
+#include "bounce/bounce_private.h"
+#include "mail/event.h"
+#include "mail/received.h"
+
+const char *bounce_subject(enum bounce_kind kind, enum bounce_audience audience)
+{
+	static const char *const subjects[][2] = {
+		[BOUNCE_FAILURE] = {"Undelivered Mail Returned to Sender",
+			"Postmaster Copy: Undelivered Mail"},
+		[BOUNCE_DELAY] = {"Delayed Mail (still being retried)", "Postmaster Warning: Delayed Mail"},
+		[BOUNCE_SUCCESS] = {"Successful Mail Delivery Report",
+			"Postmaster Copy: Successful Delivery"},
+	};
+
+	return subjects[kind][audience];
+}
+
+static void log_report(const struct report *r, const struct queue_id *id)
+{
+	static const char *const kinds[][2] = {
+		[BOUNCE_FAILURE] = {"sender non-delivery notification",
+			"postmaster non-delivery notification"},
+		[BOUNCE_DELAY] = {"sender delay notification", "postmaster delay notification"},
+		[BOUNCE_SUCCESS] = {"sender delivery status notification",
+			"postmaster delivery status notification"},
+	};
+
+	EVENT_LOG(BOUNCE, ev_text("qid", r->e->id.text), ev_text("kind", kinds[r->kind][r->audience]),
+		ev_text("report_qid", id->text));
+}
+
+/* ---- the header */
+
+static void received_field(struct report *r)
+{
+	struct buf out = BUF(4096);
+	const struct received field = {
+		.my_name = r->env->cfg->myhostname,
+		.mail_name = r->env->cfg->mail_name,
+		.queue_id = cleanup_id(r->out)->text,
+		.uid = -1,
+		.when_us = r->now_us,
+	};
+
+	received_format(&field, &out);
+	cleanup_prepend(r->out, buf_slice(&out));
+	buf_free(&out);
+}
+
+/* Only a plain, single id is quoted: it comes from the sender. */
+static bool plain_message_id(const char *id)
+{
+	size_t n = strlen(id);
+
+	if (n < 3 || n > 900 || id[0] != '<' || id[n - 1] != '>')
+		return false;
+	for (size_t i = 1; i + 1 < n; i++)
+		if ((unsigned char)id[i] <= ' ' || (unsigned char)id[i] >= 0x7f || id[i] == '<' ||
+			id[i] == '>')
+			return false;
+	return true;
+}
+
+static void thread_fields(struct report *r)
+{
+	const char *id = envelope_attribute(r->e, "message_id");
+
+	if (!r->env->cfg->enable_threaded_bounces || id == NULL || !plain_message_id(id))
+		return;
+	bounce_line(r, "References: %s", id);
+	bounce_line(r, "In-Reply-To: %s", id);
+}
+
+static void from_field(struct report *r)
+{
+	const char *origin = r->env->cfg->myorigin;
+
+	if (strcmp(r->env->cfg->header_from_format, "obsolete") == 0)
+		bounce_line(r, "From: MAILER-DAEMON@%s (Mail Delivery System)", origin);
+	else
+		bounce_line(r, "From: Mail Delivery System <MAILER-DAEMON@%s>", origin);
+}
+
+static void message_id_field(struct report *r)
+{
+	struct buf id = BUF(1024);
+
+	message_id_make(cleanup_id(r->out)->text, r->env->cfg->myhostname, r->now_us, &id);
+	bounce_line(r, "Message-Id: %s", buf_cstr(&id));
+	buf_free(&id);
+}
+
+static bool has_8bit(const struct report *r)
+{
+	return r->utf8 || (r->e->flags & ENVELOPE_8BIT) != 0;
+}
+
+static void encoding_field(struct report *r)
+{
+	if (has_8bit(r))
+		bounce_line(r, "Content-Transfer-Encoding: 8bit");
+}
+
+static void write_header(struct report *r)
+{
+	char date[64];
+
+	bounce_line(r, "Date: %s", clock_rfc5322(r->now_us, date, sizeof(date)));
+	from_field(r);
+	bounce_line(r, "Subject: %s", bounce_subject(r->kind, r->audience));
+	bounce_line(r, "To: %s", bounce_address(r, r->to));
+	bounce_line(r, "Auto-Submitted: auto-replied");
+	thread_fields(r);
+	bounce_line(r, "MIME-Version: 1.0");
+	bounce_line(r, "Content-Type: multipart/report; report-type=delivery-status;");
+	cleanup_line(
+		r->out, str_c(pool_printf(cleanup_pool(r->out), "\tboundary=\"%s\"", r->boundary)), false);
+	encoding_field(r);
+	message_id_field(r);
+	bounce_line(r, "%s", "");
+	bounce_line(r, "This is a MIME-encapsulated message.");
+	bounce_line(r, "%s", "");
+}
+
+/* ---- the parts */
+
+static void begin_part(struct report *r, const char *description, const char *type)
+{
+	bounce_line(r, "--%s", r->boundary);
+	bounce_line(r, "Content-Description: %s", description);
+	bounce_line(r, "Content-Type: %s", type);
+}
+
+static void notice_part(struct report *r)
+{
+	begin_part(r, "Notification", r->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
+	if (r->utf8)
+		encoding_field(r);
+	bounce_line(r, "%s", "");
+	bounce_notice(r);
+	bounce_line(r, "%s", "");
+}
+
+static void status_part(struct report *r)
+{
+	begin_part(
+		r, "Delivery report", r->utf8 ? "message/global-delivery-status" : "message/delivery-status");
+	if (r->utf8)
+		encoding_field(r);
+	bounce_line(r, "%s", "");
+	bounce_status(r);
+	bounce_line(r, "%s", "");
+}
+
+static bool original_part(struct report *r, struct err *err)
+{
+	const char *full = r->utf8 ? "message/global" : "message/rfc822";
+	const char *header = r->utf8 ? "message/global-headers" : "text/rfc822-headers";
+	bool whole = !r->headers_only;
+
+	begin_part(r,
+		!whole			    ? "Message Headers"
+		: r->kind == BOUNCE_FAILURE ? "Undelivered Message"
+					    : "Message",
+		whole ? full : header);
+	encoding_field(r);
+	bounce_line(r, "%s", "");
+	if (!bounce_original(r, err))
+		return false;
+	bounce_line(r, "%s", "");
+	bounce_line(r, "--%s--", r->boundary);
+	return true;
+}
+
+/* ---- all together */
+
+static bool filtered(const struct config *cfg)
+{
+	struct str rest = str_c(cfg->internal_mail_filter_classes), word;
+
+	while (str_word(&rest, ", \t\r\n", &word))
+		if (str_is(word, "bounce"))
+			return true;
+	return false;
+}
+
+static void make_boundary(struct report *r)
+{
+	uint64_t random[2];
+
+	sys_random(random, sizeof(random));
+	snprintf(r->boundary, sizeof(r->boundary), "%016llX%016llX/%s", (unsigned long long)random[0],
+		(unsigned long long)random[1], cleanup_id(r->out)->text);
+}
+
+static bool begin(struct report *r, struct err *err)
+{
+	const struct cleanup_options options = {
+		.local_rewrite = true,
+		.internal = !filtered(r->env->cfg),
+		.queue = QUEUE_INCOMING,
+		.client = "local",
+	};
+	int flags = ENVELOPE_INTERNAL | (r->e->flags & (ENVELOPE_8BIT | ENVELOPE_SMTPUTF8));
+
+	r->out = cleanup_begin(r->env->cleanup, &options, err);
+	if (r->out == NULL)
+		return false;
+	r->now_us = clock_real();
+	make_boundary(r);
+	log_report(r, cleanup_id(r->out));
+	cleanup_sender(r->out, r->from, NULL, RET_NONE, flags);
+	cleanup_attribute(r->out, "log_ident", r->e->id.text);
+	cleanup_recipient(r->out, r->to, NULL, NULL, NOTIFY_NEVER);
+	return true;
+}
+
+bool bounce_write(struct report *r, struct queue_id *id, struct err *err)
+{
+	struct cleanup_result result;
+	char text[512] = "";
+
+	if (!begin(r, err))
+		return false;
+	*id = *cleanup_id(r->out);
+	received_field(r);
+	write_header(r);
+	notice_part(r);
+	status_part(r);
+	if (!original_part(r, err)) {
+		cleanup_abort(&r->out);
+		return false;
+	}
+	cleanup_end(&r->out, &result, text, sizeof(text));
+	return result.status == CLEANUP_OK || err_set(err, "report %s: %s", id->text, text);
+}

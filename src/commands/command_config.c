@@ -1,0 +1,47 @@
+#include "commands/command_config.h"
+
+#include <unistd.h>
+
+static bool has_more_rights(void)
+{
+	return getuid() != 0 && (getuid() != geteuid() || getgid() != getegid());
+}
+
+static bool named(const char *list, const char *directory)
+{
+	struct str rest = str_c(list), word;
+
+	while (str_word(&rest, ", \t\r\n", &word))
+		if (str_is(word, directory))
+			return true;
+	return false;
+}
+
+static bool allowed(const char *program, const char *directory, struct err *err)
+{
+	struct config_source source = {.program = program};
+	const struct config *standard;
+	bool ok;
+
+	unsetenv("MAIL_CONFIG");
+	standard = config_load(&source, NULL, NULL, err);
+	if (standard == NULL)
+		return false;
+	ok = strcmp(directory, config_directory(standard)) == 0 ||
+	     named(standard->alternate_config_directories, directory);
+	config_free(&standard);
+	return ok ||
+	       err_set(err, "%s: not a configuration directory that ordinary users may name", directory);
+}
+
+const struct config *command_config_load(const char *program, const char *directory, struct err *err)
+{
+	struct config_source source = {.program = program};
+
+	if (directory == NULL)
+		directory = getenv("MAIL_CONFIG");
+	if (directory != NULL && has_more_rights() && !allowed(program, directory, err))
+		return NULL;
+	source.directory = directory;
+	return config_load(&source, NULL, NULL, err);
+}

@@ -1,0 +1,217 @@
+/* postqueue(1), and mailq: the queue for its users. */
+#include <errno.h>
+#include <getopt.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "commands/command_config.h"
+#include "commands/command_log.h"
+#include "commands/postqueue_list.h"
+#include "mail/address.h"
+
+#define SOCKET_PATH "public/qmgr"
+#define ASK_SECONDS 60
+
+enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
+
+struct options {
+	enum mode mode;
+	const char *argument, *config_dir;
+	int verbose;
+};
+
+static void __attribute__((noreturn)) usage(void)
+{
+	fprintf(stderr,
+		"%s: fatal: usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | "
+		"postqueue -s site\n",
+		program_invocation_short_name);
+	exit(EX_UNAVAILABLE);
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	command_say(LOGL_FATAL, "%s", text);
+	exit(EX_UNAVAILABLE);
+}
+
+static void set_mode(struct options *o, enum mode mode, const char *argument)
+{
+	if (o->mode != MODE_NONE)
+		usage();
+	o->mode = mode;
+	o->argument = argument;
+}
+
+static void parse_option(struct options *o, int letter)
+{
+	switch (letter) {
+	case 'c':
+		o->config_dir = optarg;
+		break;
+	case 'f':
+		set_mode(o, MODE_FLUSH, NULL);
+		break;
+	case 'i':
+		set_mode(o, MODE_FLUSH_ID, optarg);
+		break;
+	case 'j':
+		set_mode(o, MODE_JSON, NULL);
+		break;
+	case 'p':
+		set_mode(o, MODE_LIST, NULL);
+		break;
+	case 's':
+		set_mode(o, MODE_FLUSH_SITE, optarg);
+		break;
+	case 'v':
+		o->verbose += getuid() == 0;
+		break;
+	default:
+		usage();
+	}
+}
+
+static void parse(int argc, char **argv, struct options *o)
+{
+	int c;
+
+	if (strcmp(program_invocation_short_name, "mailq") == 0)
+		o->mode = MODE_LIST;
+	while ((c = getopt(argc, argv, "c:fi:jps:v")) != -1)
+		parse_option(o, c);
+	if (o->mode == MODE_NONE || optind < argc)
+		usage();
+}
+
+/* ---- listing */
+
+/* Without the mail system those who may read the files see them all the same. */
+struct direct {
+	struct spool *spool;
+	struct queue_list *list;
+};
+
+static bool list_file(void *arg, enum spool_queue queue, const struct queue_id *id)
+{
+	struct direct *d = arg;
+	struct pool *pool = pool_new(4096);
+	struct queue_listed listed = {.id = *id, .queue = queue};
+	struct envelope *e;
+
+	if (spool_load(d->spool, queue, id, pool, &e, NULL) == SPOOL_OK) {
+		queue_listed_fill(&listed, e, pool);
+		postqueue_list(d->list, &listed);
+	}
+	pool_free(&pool);
+	return true;
+}
+
+static bool list_files(const struct config *cfg, struct queue_list *list, struct err *err)
+{
+	const struct spool_options options = {
+		.queue_directory = ".",
+		.hash_queue_names = cfg->hash_queue_names,
+		.hash_queue_depth = cfg->hash_queue_depth,
+		.long_ids = cfg->enable_long_queue_ids,
+		.owner = (uid_t)-1,
+		.group = (gid_t)-1,
+	};
+	struct direct d = {spool_open(&options, err), list};
+	bool ok = d.spool != NULL;
+
+	for (enum spool_queue q = QUEUE_MAILDROP; ok && q < QUEUE_CORRUPT; q++)
+		ok = spool_scan(d.spool, q, list_file, &d, err);
+	spool_close(&d.spool);
+	return ok;
+}
+
+static void list(const struct config *cfg, bool json)
+{
+	struct queue_list out = {.out = stdout, .json = json, .long_ids = cfg->enable_long_queue_ids};
+	const struct queue_request request = {.type = FRAME_LIST};
+	struct err err = {""}, direct = {""};
+
+	if (!queue_ask(SOCKET_PATH, &request, ASK_SECONDS, postqueue_list, &out, &err)) {
+		if (out.messages > 0 || (getuid() != 0 && getuid() != geteuid()))
+			fail("Cannot list the mail queue: %s", err.text);
+		command_say(LOGL_WARNING, "Mail system is down -- accessing queue directly (%s)", err.text);
+		if (!list_files(cfg, &out, &direct))
+			fail("Cannot list the mail queue: %s", direct.text);
+	}
+	postqueue_list_end(&out);
+	if (fflush(stdout) != 0)
+		fail("write standard output: %s", strerror(errno));
+}
+
+/* ---- flushing */
+
+static void ask(const struct queue_request *request)
+{
+	struct err err = {""};
+
+	if (queue_ask(SOCKET_PATH, request, ASK_SECONDS, NULL, NULL, &err))
+		return;
+	command_say(LOGL_WARNING, "%s", err.text);
+	fail("Cannot flush mail queue - mail system is down");
+}
+
+static void flush_id(const char *id)
+{
+	struct queue_request request = {.type = FRAME_FLUSH_ID};
+
+	if (!queue_id_valid(str_c(id)) || strlen(id) >= sizeof(request.id.text))
+		fail("Cannot flush mail queue - invalid queue ID: \"%s\"", id);
+	memccpy(request.id.text, id, '\0', sizeof(request.id.text));
+	ask(&request);
+}
+
+static void flush_site(const char *site)
+{
+	const struct queue_request request = {.type = FRAME_FLUSH_SITE, .text = site};
+
+	if (!address_valid_hostname(str_c(site)) && !address_valid_literal(str_c(site)))
+		fail("Cannot flush mail queue - invalid destination: \"%s\"", site);
+	ask(&request);
+}
+
+static void run(const struct config *cfg, const struct options *o)
+{
+	const struct queue_request all = {.type = FRAME_FLUSH};
+
+	if (o->mode == MODE_FLUSH)
+		ask(&all);
+	else if (o->mode == MODE_FLUSH_ID)
+		flush_id(o->argument);
+	else if (o->mode == MODE_FLUSH_SITE)
+		flush_site(o->argument);
+	else
+		list(cfg, o->mode == MODE_JSON);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {0};
+	const struct config *cfg;
+	struct err err = {""};
+
+	parse(argc, argv, &o);
+	cfg = command_config_load("postqueue", o.config_dir, &err);
+	if (cfg == NULL) {
+		fprintf(stderr, "%s: fatal: %s\n", program_invocation_short_name, err.text);
+		return EX_UNAVAILABLE;
+	}
+	command_log_open(cfg, "postqueue", o.verbose);
+	if (chdir(cfg->queue_directory) < 0)
+		fail("chdir %s: %s", cfg->queue_directory, strerror(errno));
+	run(cfg, &o);
+	config_free(&cfg);
+	return 0;
+}

@@ -1,0 +1,292 @@
+/* The end of an attempt: reports, and the file is removed or put off. On a worker, which owns the message
+ * meanwhile. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "mail/event.h"
+#include "qmgr/qmgr.h"
+
+int64_t backoff_next(int64_t now_us, int64_t arrival_us, int minimal, int maximal)
+{
+	int64_t wait = now_us - arrival_us;
+
+	if (wait > maximal * US_PER_SEC)
+		wait = maximal * US_PER_SEC;
+	if (wait < minimal * US_PER_SEC)
+		wait = minimal * US_PER_SEC;
+	return now_us + wait;
+}
+
+int message_lifetime(const struct qmgr *q, const struct envelope *e)
+{
+	int life = q->cfg->maximal_queue_lifetime;
+
+	if (*e->sender == '\0' && q->cfg->bounce_queue_lifetime < life)
+		life = q->cfg->bounce_queue_lifetime;
+	return life;
+}
+
+/* ---- the log of what the queue manager decided itself */
+
+static const char *format_delays(const struct message *m, int64_t now_us, char *out, size_t size)
+{
+	char before[24], queued[24];
+
+	snprintf(out, size, "%s/%s/0/0",
+		event_format_seconds(m->active_us - m->env->arrival_us, before, sizeof(before)),
+		event_format_seconds(now_us - m->active_us, queued, sizeof(queued)));
+	return out;
+}
+
+static void log_decision(const struct message *m, const struct decision *d, int64_t now_us)
+{
+	const struct spool_recipient *r = &m->env->recipients[d->index];
+	const char *original =
+		r->original != NULL && strcmp(r->original, r->address) != 0 ? r->original : NULL;
+	char delays[64];
+
+	EVENT_LOG(DELIVERY_HELD, ev_text("qid", m->id.text), ev_text("to", r->address),
+		ev_text("orig_to", original), ev_text("relay", "none"),
+		ev_seconds("delay", now_us - m->env->arrival_us),
+		ev_text("delays", format_delays(m, now_us, delays, sizeof(delays))),
+		ev_text("dsn", d->dsn->status), ev_text("status", dsn_log_status(d->dsn->action)),
+		ev_text("text", d->dsn->reason));
+}
+
+static void log_own_decisions(const struct message *m, int64_t now_us)
+{
+	for (size_t i = 0; i < m->decided; i++)
+		if (m->decisions[i].own)
+			log_decision(m, &m->decisions[i], now_us);
+}
+
+/* ---- the file */
+
+static bool record(struct message *m, size_t from, size_t to, bool durable, struct err *err)
+{
+	struct spool_update *updates;
+	bool ok;
+
+	if (to == from)
+		return true;
+	updates = x_alloc((to - from) * sizeof(*updates));
+	for (size_t i = from; i < to; i++)
+		updates[i - from] = (struct spool_update){
+			m->decisions[i].index, m->decisions[i].state, m->decisions[i].dsn};
+	ok = spool_record(m->qmgr->spool, m->queue, &m->id, updates, to - from, durable, err);
+	x_free(&updates);
+	return ok;
+}
+
+void record_run(struct work *work)
+{
+	struct message *m = container_of(work, struct message, work);
+	struct err err = {""};
+
+	if (!record(m, m->recorded, m->recording, false, &err))
+		log_warning("%s: cannot record deliveries: %s", m->id.text, err.text);
+}
+
+static bool any_done(const struct message *m)
+{
+	for (size_t i = 0; i < m->env->recipient_count; i++)
+		if (m->env->recipients[i].state == RECIPIENT_DONE)
+			return true;
+	return false;
+}
+
+static bool defer_file(struct message *m, int64_t warned_us, struct err *err)
+{
+	const struct qmgr *q = m->qmgr;
+
+	if (!record(m, m->recorded, m->decided, any_done(m), err))
+		return false;
+	if (!spool_schedule(q->spool, m->queue, &m->id, m->next_us, m->env->attempts + 1, warned_us, err))
+		return false;
+	if (m->queue == QUEUE_DEFERRED)
+		return true;
+	if (!spool_move(q->spool, m->queue, QUEUE_DEFERRED, &m->id, err))
+		return false;
+	m->queue = QUEUE_DEFERRED;
+	return true;
+}
+
+/* Somebody moved the file: what was decided is recorded where it is on hold, so that nothing is delivered
+ * twice after its release. */
+static void follow(struct message *m)
+{
+	struct err err = {""};
+	enum spool_queue where;
+
+	m->end = MESSAGE_LOST;
+	if (!spool_find(m->qmgr->spool, &m->id, &where) || where != QUEUE_HOLD)
+		return;
+	m->queue = where;
+	if (!record(m, m->recorded, m->decided, true, &err))
+		log_warning("%s: cannot record deliveries: %s", m->id.text, err.text);
+}
+
+/* If the file cannot be written, memory still knows when to try again. */
+static void put_off(struct message *m, int64_t warned_us)
+{
+	enum spool_queue where;
+	struct err err = {""};
+
+	m->end = MESSAGE_DEFERRED;
+	if (defer_file(m, warned_us, &err))
+		return;
+	if (spool_find(m->qmgr->spool, &m->id, &where) && where == m->queue)
+		log_warning("%s: cannot record the deferral: %s", m->id.text, err.text);
+	else
+		follow(m);
+}
+
+static void remove_file(struct message *m)
+{
+	struct err err = {""};
+
+	m->end = MESSAGE_REMOVED;
+	if (spool_remove(m->qmgr->spool, m->queue, &m->id, &err)) {
+		EVENT_LOG(REMOVED, ev_text("qid", m->id.text));
+		return;
+	}
+	log_warning("%s: cannot remove queue file: %s", m->id.text, err.text);
+	put_off(m, m->env->warned_us);
+}
+
+/* ---- reports */
+
+struct selection {
+	uint32_t *indexes;
+	size_t count;
+};
+
+static struct selection select_state(struct message *m, enum recipient_state state)
+{
+	struct selection s = {pool_alloc(m->pool, (m->env->recipient_count + 1) * sizeof(uint32_t)), 0};
+
+	for (size_t i = 0; i < m->env->recipient_count; i++)
+		if (m->env->recipients[i].state == state)
+			s.indexes[s.count++] = (uint32_t)i;
+	return s;
+}
+
+/* Delivered in this attempt, and the sender wants to know. */
+static struct selection select_successes(struct message *m)
+{
+	struct selection s = {pool_alloc(m->pool, (m->decided + 1) * sizeof(uint32_t)), 0};
+
+	for (size_t i = 0; i < m->decided; i++) {
+		uint32_t index = m->decisions[i].index;
+
+		if (m->decisions[i].state == RECIPIENT_DONE &&
+			(m->env->recipients[index].notify & NOTIFY_SUCCESS))
+			s.indexes[s.count++] = index;
+	}
+	return s;
+}
+
+static bool report(struct message *m, enum bounce_kind kind, const struct selection *s)
+{
+	struct queue_id id = {""};
+	struct err err = {""};
+
+	if (s->count == 0 ||
+		bounce_send(&m->qmgr->bounce, kind, m->queue, m->env, s->indexes, s->count, &id, &err))
+		return true;
+	log_warning("%s: cannot make a delivery report: %s", m->id.text, err.text);
+	return false;
+}
+
+/* After its report a failed recipient is done, on stable storage as the report is. */
+static void settle_failures(struct message *m, const struct selection *failed)
+{
+	struct spool_update *updates = x_alloc((failed->count + 1) * sizeof(*updates));
+	struct err err = {""};
+
+	for (size_t i = 0; i < failed->count; i++) {
+		struct spool_recipient *r = &m->env->recipients[failed->indexes[i]];
+
+		r->state = RECIPIENT_DONE;
+		updates[i] = (struct spool_update){failed->indexes[i], RECIPIENT_DONE, r->last};
+	}
+	for (size_t i = 0; i < m->decided; i++)
+		m->decisions[i].state = m->env->recipients[m->decisions[i].index].state;
+	if (!spool_record(m->qmgr->spool, m->queue, &m->id, updates, failed->count, true, &err))
+		log_warning("%s: cannot record the report: %s", m->id.text, err.text);
+	x_free(&updates);
+}
+
+static bool expired(const struct message *m, int64_t now_us)
+{
+	return now_us - m->env->arrival_us >= message_lifetime(m->qmgr, m->env) * US_PER_SEC;
+}
+
+/* Too old: what is pending has failed. */
+static void expire(struct message *m)
+{
+	struct selection pending = select_state(m, RECIPIENT_PENDING);
+
+	if (pending.count == 0)
+		return;
+	EVENT_LOG(EXPIRED, ev_text("qid", m->id.text), ev_text("from", m->env->sender));
+	for (size_t i = 0; i < pending.count; i++)
+		m->env->recipients[pending.indexes[i]].state = RECIPIENT_FAILED;
+}
+
+/* delay_warning_time, once per message. When the warning is sent, in microseconds; 0: not yet. */
+static int64_t warn_sender(struct message *m, const struct selection *pending, int64_t now_us)
+{
+	int64_t after = m->qmgr->cfg->delay_warning_time * US_PER_SEC;
+
+	if (m->env->warned_us != 0 || after <= 0 || now_us - m->env->arrival_us < after)
+		return m->env->warned_us;
+	return report(m, BOUNCE_DELAY, pending) ? now_us : 0;
+}
+
+static void put_aside(struct message *m)
+{
+	struct err err = {""};
+
+	m->end = MESSAGE_LOST;
+	log_warning("saving corrupt file \"%s\" from queue \"%s\" to queue \"corrupt\"", m->id.text,
+		spool_queue_name(m->queue));
+	if (!spool_move(m->qmgr->spool, m->queue, QUEUE_CORRUPT, &m->id, &err))
+		log_error("%s: cannot move it to the corrupt queue: %s", m->id.text, err.text);
+}
+
+static void close_attempt(struct message *m, int64_t now_us)
+{
+	const struct config *cfg = m->qmgr->cfg;
+	struct selection successes = select_successes(m), failed, pending;
+	bool reported;
+
+	if (expired(m, now_us))
+		expire(m);
+	failed = select_state(m, RECIPIENT_FAILED);
+	pending = select_state(m, RECIPIENT_PENDING);
+	report(m, BOUNCE_SUCCESS, &successes);
+	reported = report(m, BOUNCE_FAILURE, &failed);
+	if (reported && pending.count == 0) {
+		remove_file(m);
+		return;
+	}
+	if (reported && failed.count > 0)
+		settle_failures(m, &failed);
+	m->next_us = backoff_next(
+		now_us, m->env->arrival_us, cfg->minimal_backoff_time, cfg->maximal_backoff_time);
+	put_off(m, pending.count > 0 ? warn_sender(m, &pending, now_us) : m->env->warned_us);
+}
+
+void finish_run(struct work *work)
+{
+	struct message *m = container_of(work, struct message, work);
+	int64_t now_us = clock_real();
+
+	log_own_decisions(m, now_us);
+	if (m->gone)
+		follow(m);
+	else if (m->corrupt)
+		put_aside(m);
+	else
+		close_attempt(m, now_us);
+}

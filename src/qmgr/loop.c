@@ -1,0 +1,143 @@
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "qmgr/qmgr.h"
+
+#define EVENTS_AT_ONCE 128
+#define TICK_NS NS_PER_SEC
+#define REST_SECONDS 10 /* a retiring queue manager waits so long for the agents' answers */
+
+bool loop_watch(struct qmgr *q, struct watch *w, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = w};
+
+	return epoll_ctl(q->epoll_fd, EPOLL_CTL_ADD, w->fd, &event) == 0;
+}
+
+void loop_rewatch(struct qmgr *q, struct watch *w, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = w};
+
+	if (epoll_ctl(q->epoll_fd, EPOLL_CTL_MOD, w->fd, &event) < 0)
+		log_warning("epoll_ctl: %s", strerror(errno));
+}
+
+void loop_unwatch(struct qmgr *q, struct watch *w)
+{
+	epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	sys_close(&w->fd);
+}
+
+static void work_ready(struct watch *watch, uint32_t events)
+{
+	struct qmgr *q = container_of(watch, struct qmgr, work_watch);
+
+	workers_collect(q->workers);
+}
+
+/* Once: the descriptor stays readable. */
+static void wake_ready(struct watch *watch, uint32_t events)
+{
+	struct qmgr *q = container_of(watch, struct qmgr, wake_watch);
+
+	epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+}
+
+bool loop_start(struct qmgr *q, struct err *err)
+{
+	q->work_watch = (struct watch){workers_fd(q->workers), work_ready};
+	q->wake_watch = (struct watch){service_wake_fd(q->service), wake_ready};
+	q->listen_watch = (struct watch){service_listener(q->service, 0), control_accept};
+	q->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (q->epoll_fd < 0 || !loop_watch(q, &q->work_watch, EPOLLIN) ||
+		!loop_watch(q, &q->wake_watch, EPOLLIN))
+		return err_errno(err, "epoll");
+	if (q->listen_watch.fd >= 0 && !loop_watch(q, &q->listen_watch, EPOLLIN))
+		return err_errno(err, "watch public/%s", service_name(q->service));
+	return true;
+}
+
+static void give_out(struct qmgr *q)
+{
+	struct transport *t;
+
+	while ((t = sched_next_dirty(&q->sched)) != NULL)
+		link_dispatch(q, t);
+}
+
+static void tick(struct qmgr *q, int64_t now)
+{
+	if (now < q->next_tick)
+		return;
+	q->next_tick = now + TICK_NS;
+	link_tick(q, now);
+	if (now >= q->next_scan && q->scans == 0) {
+		q->next_scan = now + q->cfg->queue_run_delay * NS_PER_SEC;
+		intake_scan(q);
+	}
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When the next thing happens by itself, in milliseconds for epoll_wait(). */
+static int wait_ms(struct qmgr *q, int64_t timers)
+{
+	int64_t due = known_next_due(&q->known);
+	int64_t deadline = earlier(q->next_tick, timers);
+
+	if (due != INT64_MAX && q->rest_until == 0 && intake_room(q))
+		deadline = earlier(deadline, clock_mono() + (due - clock_real()) * 1000);
+	return clock_left_ms(deadline);
+}
+
+static bool at_rest(struct qmgr *q, int64_t now)
+{
+	if (q->rest_until == 0)
+		q->rest_until = now + (service_stopping(q->service) ? 2 : REST_SECONDS) * NS_PER_SEC;
+	if (workers_pending(q->workers) > 0)
+		return false;
+	return link_in_flight(q) == 0 || now >= q->rest_until;
+}
+
+/* One turn: what came in is worked on, what became possible is given out, what was collected is sent. */
+static void turn(struct qmgr *q, bool retiring)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int64_t timers = sched_timers(&q->sched, clock_mono());
+	int n = epoll_wait(q->epoll_fd, events, EVENTS_AT_ONCE, wait_ms(q, timers));
+
+	for (int i = 0; i < n; i++) {
+		struct watch *w = events[i].data.ptr;
+
+		w->ready(w, events[i].events);
+	}
+	sched_timers(&q->sched, clock_mono());
+	if (!retiring) {
+		intake_feed(q);
+		give_out(q);
+		tick(q, clock_mono());
+	}
+	link_flush_all(q);
+	workers_flush(q->workers);
+	link_reap(q);
+	control_reap(q);
+}
+
+void loop_run(struct qmgr *q)
+{
+	while (!service_retiring(q->service))
+		turn(q, false);
+	if (q->listen_watch.fd >= 0)
+		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->listen_watch.fd, NULL);
+	q->next_tick = INT64_MAX;
+	while (!at_rest(q, clock_mono())) {
+		q->next_tick = clock_mono() + NS_PER_SEC / 10;
+		turn(q, true);
+	}
+}

@@ -1,0 +1,92 @@
+/* The queue manager: what its parts share. One per process; owned by the loop's thread, except where a
+ * comment says that workers read it. */
+#ifndef QMGR_QMGR_H
+#define QMGR_QMGR_H
+
+#include "bounce/bounce.h"
+#include "config/config.h"
+#include "config/master_cf.h"
+#include "qmgr/known.h"
+#include "qmgr/message.h"
+#include "qmgr/scheduler.h"
+#include "qmgr/work.h"
+#include "rewrite/resolve.h"
+#include "service/service.h"
+#include "spool/spool.h"
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+/* A descriptor in the loop. */
+struct watch {
+	int fd;
+	void (*ready)(struct watch *watch, uint32_t events);
+};
+
+struct qmgr {
+	/* constant after the start; read by workers, thread-safe inside */
+	const struct config *cfg;
+	struct spool *spool;
+	struct resolver *resolver;
+	struct cleanup_env *cleanup;
+	struct queue_notifier *notifier;
+	struct bounce_env bounce;
+	char *discard_address; /* double-bounce@myorigin */
+
+	struct service *service;
+	struct master_cf *master_cf;
+	struct workers *workers;
+	struct sched sched;
+	struct known known;
+	struct list active;  /* struct message */
+	size_t active_count; /* being loaded ones included */
+	size_t active_recipients;
+	size_t loading;
+
+	int epoll_fd;
+	struct watch work_watch, wake_watch, listen_watch;
+	struct list links;	/* struct link, all transports */
+	struct list dead_links; /* to be freed at the end of the turn */
+	struct list controls;	/* connections to public/qmgr */
+	struct list dead_controls;
+	int64_t next_tick; /* nanoseconds */
+	int64_t next_scan;
+	int64_t rest_until;  /* retiring: when to stop waiting for agents; 0: not retiring */
+	size_t scans;	     /* scan jobs under way */
+	atomic_int listings; /* threads of listing.c */
+};
+
+/* loop.c */
+bool loop_start(struct qmgr *q, struct err *err);
+void loop_run(struct qmgr *q); /* until the service retires and everything is at rest */
+bool loop_watch(struct qmgr *q, struct watch *w, uint32_t events);
+void loop_rewatch(struct qmgr *q, struct watch *w, uint32_t events);
+void loop_unwatch(struct qmgr *q, struct watch *w);
+
+/* settings.c: what the configuration says of a transport; a sched_settings_fn with the struct qmgr */
+void settings_transport(void *qmgr, const char *transport, struct transport_settings *out);
+
+/* intake.c */
+void intake_scan(struct qmgr *q); /* incoming and deferred, in workers */
+void intake_recover(struct qmgr *q);
+void intake_new(struct qmgr *q, const struct queue_id *id);
+bool intake_room(const struct qmgr *q); /* more may be read now */
+void intake_feed(struct qmgr *q);	/* fills the active queue */
+void intake_flush(struct qmgr *q);
+void intake_flush_id(struct qmgr *q, const struct queue_id *id);
+void intake_flush_site(struct qmgr *q, const char *site);
+void intake_forget(struct qmgr *q, const struct queue_id *id);
+
+/* link.c: agents */
+void link_dispatch(struct qmgr *q, struct transport *t); /* gives out what can be given out */
+void link_flush_all(struct qmgr *q);			 /* sends what was collected in this turn */
+void link_tick(struct qmgr *q, int64_t now);
+size_t link_in_flight(const struct qmgr *q);
+void link_close_all(struct qmgr *q);
+void link_reap(struct qmgr *q);
+
+/* control.c: public/qmgr */
+void control_accept(struct watch *watch, uint32_t events);
+void control_close_all(struct qmgr *q);
+void control_reap(struct qmgr *q);
+
+#endif
