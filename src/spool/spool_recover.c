@@ -27,6 +27,12 @@ static bool put_in_place(const struct spool *s, enum spool_queue q, const struct
 	return spool_make_parents(s, q, path) && spool_rename(dirfd, id->text, s->dirs[q], path);
 }
 
+/* What cannot be read now, or is gone meanwhile, is not damaged. */
+static bool is_damage(enum spool_status status)
+{
+	return status == SPOOL_CORRUPT || status == SPOOL_UNFINISHED;
+}
+
 static bool envelope_reads_well(struct spool *s, enum spool_queue q, const struct queue_id *id)
 {
 	struct pool *pool = pool_new(4096);
@@ -34,22 +40,19 @@ static bool envelope_reads_well(struct spool *s, enum spool_queue q, const struc
 	enum spool_status status = spool_load(s, q, id, pool, &e, NULL);
 
 	pool_free(&pool);
-	return status != SPOOL_CORRUPT;
+	return !is_damage(status);
 }
 
 static bool content_reads_well(struct spool *s, enum spool_queue q, const struct queue_id *id)
 {
 	struct spool_reader *r;
-	struct str piece;
+	struct str piece = {"", 1};
 	enum spool_status status = spool_open_content(s, q, id, &r, NULL);
 
-	if (status != SPOOL_OK)
-		return status != SPOOL_CORRUPT;
-	do
+	while (status == SPOOL_OK && piece.n > 0)
 		status = spool_read_content(r, &piece, NULL);
-	while (status == SPOOL_OK && piece.n > 0);
 	spool_reader_free(&r);
-	return status != SPOOL_CORRUPT;
+	return !is_damage(status);
 }
 
 static bool reads_well(struct spool *s, enum spool_queue q, const struct queue_id *id)

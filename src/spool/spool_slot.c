@@ -67,16 +67,15 @@ static bool holds(int fd, const struct queue_id *id)
 	return slot_id(fd, &inside) && strcmp(inside.text, id->text) == 0;
 }
 
-static int open_locked(struct spool *s, int slot, int flags, int lock)
+static int open_locked(struct spool *s, int slot, int flags, int lock, struct stat *st)
 {
 	char name[SLOT_NAME_MAX];
-	struct stat st;
 	int fd;
 
 	slot_name(slot, name);
 	fd = openat(s->dirs[QUEUE_INCOMING], name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	if (fd >= 0 &&
-		(flock(fd, lock) < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1))
+		(flock(fd, lock) < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1))
 		sys_close(&fd);
 	return fd;
 }
@@ -103,7 +102,8 @@ static bool lock_name(const struct spool *s, int slot, int fd)
 
 static int open_holding(struct spool *s, int slot, const struct queue_id *id, int flags, int lock)
 {
-	int fd = open_locked(s, slot, flags, lock);
+	struct stat st;
+	int fd = open_locked(s, slot, flags, lock, &st);
 
 	if (fd >= 0 && !holds(fd, id))
 		sys_close(&fd);
@@ -146,9 +146,9 @@ static int open_anyhow(struct spool *s, const struct queue_id *id, int flags, in
 }
 
 /* ---- writing */
-static bool give_to_owner(const struct spool *s, int fd)
+static bool give_to_owner(const struct spool *s, int fd, const struct stat *st)
 {
-	return geteuid() != 0 || fchown(fd, s->owner, s->group) == 0;
+	return st->st_uid == s->owner || geteuid() != 0 || fchown(fd, s->owner, s->group) == 0;
 }
 
 /* Free is what says so by an empty header, and nothing else: a damaged file is recovery's. */
@@ -169,13 +169,14 @@ static bool is_free(const struct spool *s, int fd, int slot)
 static int claim(struct spool *s, int slot)
 {
 	uint64_t expected = FREE;
+	struct stat st;
 	int fd;
 
 	if (atomic_load_explicit(&s->shared->slots[slot], memory_order_relaxed) != FREE ||
 		!atomic_compare_exchange_strong(&s->shared->slots[slot], &expected, BUSY))
 		return -1;
-	fd = open_locked(s, slot, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB);
-	if (fd >= 0 && is_free(s, fd, slot) && give_to_owner(s, fd))
+	fd = open_locked(s, slot, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB, &st);
+	if (fd >= 0 && is_free(s, fd, slot) && give_to_owner(s, fd, &st))
 		return fd;
 	table_clear(s, slot, BUSY);
 	sys_close(&fd);
@@ -205,13 +206,12 @@ static bool unlink_slot(struct spool *s, int slot)
 
 bool spool_slot_commit(struct spool *s, int slot, int fd, const struct queue_id *id, struct str file)
 {
-	struct stat st;
 	char name[SLOT_NAME_MAX];
-	bool ok = fstat(fd, &st) == 0;
+	bool ok;
 
 	slot_name(slot, name);
-	ok = ok && sys_pwrite_all(fd, file.p, file.n, 0) && fdatasync(fd) == 0 &&
-	     (st.st_size > 0 || spool_sync_entry(s, QUEUE_INCOMING, name, fd));
+	ok = sys_pwrite_all(fd, file.p, file.n, 0) && fdatasync(fd) == 0 &&
+	     spool_sync_entry(s, QUEUE_INCOMING, name, fd);
 	if (!ok) {
 		int why = errno;
 
@@ -329,7 +329,8 @@ static void forget_missing(struct spool *s, int slot)
 
 enum spool_slot_state spool_slot_recover(struct spool *s, int slot, struct queue_id *id)
 {
-	int fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB);
+	struct stat st;
+	int fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB, &st);
 	enum spool_slot_state state = SLOT_BUSY;
 
 	*id = (struct queue_id){""};
@@ -345,7 +346,8 @@ enum spool_slot_state spool_slot_recover(struct spool *s, int slot, struct queue
 bool spool_slot_set_aside(struct spool *s, int slot, const struct queue_id *id)
 {
 	struct queue_id fresh = queue_id_make(spool_sequence_next(s), s->long_ids), now;
-	int fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB);
+	struct stat st;
+	int fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB, &st);
 	char name[SLOT_NAME_MAX];
 	bool ok = fd >= 0 && is_named(s, slot, fd) && slot_id(fd, &now) == (id->text[0] != 0);
 
