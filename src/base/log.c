@@ -162,6 +162,11 @@ void log_open(const struct log_options *options)
 	}
 }
 
+bool log_is_open(void)
+{
+	return log_state.open;
+}
+
 bool log_is_json(void)
 {
 	return log_state.json;

@@ -55,5 +55,6 @@ void command_say(enum log_level level, const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, level_word(level), text);
-	log_line(level, "%s", text);
+	if (log_is_open())
+		log_line(level, "%s", text);
 }
