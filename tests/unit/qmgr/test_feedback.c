@@ -1,7 +1,8 @@
 /* The window of a destination: parsing of amounts, growth, shrinking, death. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 #include "qmgr/feedback.h"
 

@@ -1,7 +1,8 @@
 /* What is known of messages outside the active queue, and the time of the next attempt. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "qmgr/known.h"

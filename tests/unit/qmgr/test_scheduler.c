@@ -1,7 +1,8 @@
 /* Which delivery is next, with a fake clock and no agents: a "message" is a number. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
+#include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
