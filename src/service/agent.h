@@ -1,5 +1,6 @@
 /*
- * The skeleton of a delivery agent over service.h: reads requests from the queue manager, runs each in a slot, logs each recipient's outcome (EV_DELIVERY) and answers.
+ * The skeleton of a delivery agent over service.h: reads requests from the queue manager, runs each in a
+ * slot, logs each recipient's outcome (EV_DELIVERY) and answers.
  */
 #ifndef SERVICE_AGENT_H
 #define SERVICE_AGENT_H
@@ -12,21 +13,23 @@ struct agent_delivery {
 	struct service *service;
 	const struct delivery_request *request;
 	struct pool *pool;
-	void *cache;                    /* slot cache */
-	struct delivery_result result;  /* filled through the calls below */
+	void *cache;		       /* slot cache */
+	struct delivery_result result; /* filled through the calls below */
 	/* for the log line */
-	int64_t setup_us;               /* connection set-up time so far (third of delays) */
-	int64_t start_us;               /* when deliver() began, real time */
+	int64_t setup_us; /* connection set-up time so far (third of delays) */
+	int64_t start_us; /* when deliver() began, real time */
 };
 
-/* Decides one recipient: i indexes request->recipients. Logs EV_DELIVERY with relay ("host[addr]:port", "local", "none") and adds the outcome. conn_use 0: not shown. */
-void agent_outcome(struct agent_delivery *d, size_t i, const struct dsn *dsn, const char *relay, int conn_use);
+/* Decides one recipient: i indexes request->recipients. Logs EV_DELIVERY with relay ("host[addr]:port",
+ * "local", "none") and adds the outcome. conn_use 0: not shown. */
+void agent_outcome(
+	struct agent_delivery *d, size_t i, const struct dsn *dsn, const char *relay, int conn_use);
 /* All recipients without an outcome get dsn; with trouble true the destination is reported as unusable. */
 void agent_outcome_rest(struct agent_delivery *d, const struct dsn *dsn, const char *relay, bool trouble);
 bool agent_decided(const struct agent_delivery *d, size_t i);
 
 struct agent_ops {
-	struct service_ops service;     /* accepted, run and slots are filled by agent_main */
+	struct service_ops service; /* accepted, run and slots are filled by agent_main */
 	void (*deliver)(struct agent_delivery *d);
 };
 

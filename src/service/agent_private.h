@@ -11,10 +11,10 @@ struct agent_job {
 	struct task task;
 	struct agent_delivery delivery;
 	struct agent *agent;
-	struct agent_conn *conn;                /* a reference */
-	struct pool *pool;                      /* holds this struct too */
+	struct agent_conn *conn; /* a reference */
+	struct pool *pool;	 /* holds this struct too */
 	struct delivery_request *request;
-	bool *decided;                          /* by place in request->recipients */
+	bool *decided; /* by place in request->recipients */
 };
 
 /* Recipients that deliver() left without an outcome, by a fault of the program, are tried again later. */

@@ -51,18 +51,33 @@ struct shared_worker_sum shared_sum(struct shared_service *s)
 	return sum;
 }
 
-/* The only slot of a service is always busy with the session that asks. */
-static bool shared_short_of_slots(const struct shared_worker_sum *sum)
+/* A task that waits while its process still has slots is about to get one. */
+static bool somebody_waits(struct shared_service *s)
 {
-	return sum->queued > 0 || (sum->slots > 1 && sum->running >= sum->slots);
+	for (size_t i = 0; i < SHARED_WORKERS; i++) {
+		struct shared_worker *w = &s->workers[i];
+
+		if (atomic_load_explicit(&w->queued, memory_order_relaxed) > 0 &&
+			atomic_load_explicit(&w->running, memory_order_relaxed) >=
+				atomic_load_explicit(&w->slots, memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
+/* The only slot of a service is always busy with the session that asks. */
+static bool all_busy(struct shared_service *s)
+{
+	struct shared_worker_sum sum = shared_sum(s);
+
+	return sum.slots > 1 && sum.running >= sum.slots;
 }
 
 bool shared_check_stress(struct shared_service *s)
 {
-	struct shared_worker_sum sum = shared_sum(s);
 	int64_t now = clock_mono();
 
-	if (shared_short_of_slots(&sum)) {
+	if (all_busy(s) || somebody_waits(s)) {
 		atomic_store(&s->stressed_until, now + SHARED_STRESS_HOLD * NS_PER_SEC);
 		return true;
 	}

@@ -1,36 +1,38 @@
 /*
- * What master and the processes it starts have in common: the descriptors a process is born with, the bytes on its channel, and a mapping shared by all
- * processes of an instance.
+ * What master and the processes it starts have in common: the descriptors a process is born with, the bytes
+ * on its channel, and a mapping shared by all processes of an instance.
  *
- * Shared state: struct shared_area. Every field is an atomic of its own; a worker writes its struct shared_worker, master clears it when the worker is gone.
+ * Shared state: struct shared_area. Every field is an atomic of its own; a worker writes its struct
+ * shared_worker, master clears it when the worker is gone.
  */
 #ifndef SERVICE_SHARED_H
 #define SERVICE_SHARED_H
 
+#include "base/err.h"
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/err.h"
 
 enum service_fd {
-	SERVICE_FD_CHANNEL = 3,         /* UNIX stream to master: the bytes below; its end means that master is gone */
-	SERVICE_FD_SHARED = 4,          /* struct shared_area */
-	SERVICE_FD_CONFIG = 5,          /* the text of main.cf that master found valid */
-	SERVICE_FD_LOG = 6,             /* maillog_file, when -f is given */
-	SERVICE_FD_LISTEN = 7           /* the first listening socket; -s says how many */
+	SERVICE_FD_CHANNEL =
+		3,	       /* UNIX stream to master: the bytes below; its end means that master is gone */
+	SERVICE_FD_SHARED = 4, /* struct shared_area */
+	SERVICE_FD_CONFIG = 5, /* the text of main.cf that master found valid */
+	SERVICE_FD_LOG = 6,    /* maillog_file, when -f is given */
+	SERVICE_FD_LISTEN = 7  /* the first listening socket; -s says how many */
 };
 
 /* From the process to master. */
-#define CHANNEL_READY 'A'               /* takes connections */
-#define CHANNEL_TAKEN 'T'               /* takes no connection now */
-#define CHANNEL_LEAVING 'L'             /* takes none any more, ends when its work is done */
+#define CHANNEL_READY 'A'   /* takes connections */
+#define CHANNEL_TAKEN 'T'   /* takes no connection now */
+#define CHANNEL_LEAVING 'L' /* takes none any more, ends when its work is done */
 /* From master to the process. */
-#define CHANNEL_RETIRE 'R'              /* finish your work, take no more */
-#define CHANNEL_STOP 'S'                /* the system stops */
-#define CHANNEL_LOG 'F'                 /* comes with a descriptor: the new maillog_file */
+#define CHANNEL_RETIRE 'R' /* finish your work, take no more */
+#define CHANNEL_STOP 'S'   /* the system stops */
+#define CHANNEL_LOG 'F'	   /* comes with a descriptor: the new maillog_file */
 
 #define SHARED_SERVICES 256
-#define SHARED_WORKERS 64               /* of one service that are counted */
+#define SHARED_WORKERS 64 /* of one service that are counted */
 #define SHARED_CLIENTS_BYTES (8u << 20)
 
 struct shared_worker {
@@ -38,18 +40,19 @@ struct shared_worker {
 };
 
 struct shared_service {
-	_Atomic int64_t stressed_until; /* nanoseconds of the monotonic clock, which is the same in all processes */
+	_Atomic int64_t
+		stressed_until; /* nanoseconds of the monotonic clock, which is the same in all processes */
 	struct shared_worker workers[SHARED_WORKERS];
 };
 
 struct shared_area {
-	_Atomic int64_t started_us;     /* when the instance was started, microseconds since 1970 */
+	_Atomic int64_t started_us; /* when the instance was started, microseconds since 1970 */
 	struct shared_service services[SHARED_SERVICES];
 	unsigned char clients[SHARED_CLIENTS_BYTES];
 };
 
-int shared_create(struct err *err);                             /* a descriptor whose size is sealed; -1 */
-struct shared_area *shared_map(int fd, struct err *err);        /* fd -1: private memory; NULL on failure */
+int shared_create(struct err *err);			 /* a descriptor whose size is sealed; -1 */
+struct shared_area *shared_map(int fd, struct err *err); /* fd -1: private memory; NULL on failure */
 /* Sums over the workers of a service. */
 struct shared_worker_sum {
 	int slots, running, queued, parked, sessions;
@@ -57,6 +60,6 @@ struct shared_worker_sum {
 struct shared_worker_sum shared_sum(struct shared_service *s);
 /* All slots busy or work waiting for one: says so in stressed_until for SHARED_STRESS_HOLD. */
 bool shared_check_stress(struct shared_service *s);
-#define SHARED_STRESS_HOLD 60           /* seconds without shortage until the normal values come back */
+#define SHARED_STRESS_HOLD 10 /* seconds without shortage until the normal values come back */
 
 #endif

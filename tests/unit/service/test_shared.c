@@ -31,8 +31,8 @@ static void stress_is_shortage_of_slots(void **state)
 	static const struct {
 		int slots, running, queued;
 		bool stressed;
-	} cases[] = {{10, 3, 0, false}, {10, 9, 0, false}, {10, 10, 0, true}, {10, 2, 1, true},
-		{1, 1, 0, false}, {1, 1, 1, true}, {0, 0, 0, false}};
+	} cases[] = {{10, 3, 0, false}, {10, 9, 0, false}, {10, 10, 0, true}, {10, 10, 1, true},
+		{10, 2, 1, false}, {1, 1, 0, false}, {1, 1, 1, true}, {0, 0, 0, false}};
 	struct err err = {""};
 	struct shared_area *a = shared_map(-1, &err);
 
