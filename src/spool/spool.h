@@ -41,7 +41,9 @@ enum {  /* envelope.flags */
 	ENVELOPE_DOTS = 4,              /* some line of the content begins with a dot */
 	ENVELOPE_LONG_LINES = 8,        /* some line is longer than 998 bytes */
 	ENVELOPE_INTERNAL = 16,         /* made by the mail system (report, notice) */
-	ENVELOPE_LOCAL = 32             /* came through sendmail(1) */
+	ENVELOPE_LOCAL = 32,            /* came through sendmail(1) */
+	ENVELOPE_EXPIRED = 64,          /* to be returned to the sender at the next attempt (postsuper -e) */
+	ENVELOPE_REQUEUED = 128         /* in maildrop: was in the queue before and goes through cleanup again (postsuper -r) */
 };
 
 /* Attribute names follow XFORWARD and the queue file names operators know: client_name, client_address, client_port, helo_name, protocol_name,
@@ -106,7 +108,7 @@ enum spool_status spool_read_content(struct spool_reader *r, struct str *piece, 
 bool spool_rewind(struct spool_reader *r);
 void spool_reader_free(struct spool_reader **r);
 
-/* ---- changing; one writer per message: the queue manager, or postsuper while it holds the message */
+/* ---- changing: mostly the queue manager's; records of several processes follow each other */
 struct spool_update {
 	uint32_t index;                 /* recipient */
 	enum recipient_state state;
@@ -118,6 +120,9 @@ bool spool_move(struct spool *s, enum spool_queue from, enum spool_queue to, con
 bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id, struct err *err);     /* gone already: true */
 bool spool_replace_envelope(struct spool *s, enum spool_queue q, const struct queue_id *id, const struct envelope *e, struct err *err); /* durable, atomic */
 
+/* Sets flags (ENVELOPE_EXPIRED, ENVELOPE_REQUEUED) for good; durable. */
+bool spool_flag(struct spool *s, enum spool_queue q, const struct queue_id *id, int flags, struct err *err);
+
 /* ---- walking. Calls found() for each name that is a queue id; stops when it returns false. */
 typedef bool (*spool_found_fn)(void *arg, enum spool_queue q, const struct queue_id *id);
 bool spool_scan(struct spool *s, enum spool_queue q, spool_found_fn found, void *arg, struct err *err);
@@ -125,8 +130,10 @@ bool spool_find(struct spool *s, const struct queue_id *id, enum spool_queue *ou
 /* Removes leftovers (unfinished files from before stale_before_us), moves damaged files to corrupt; counts are reported. */
 struct spool_recovery {
 	size_t messages, leftovers, damaged;
+	size_t misplaced;               /* were at another level of subdirectories than hash_queue_depth says; moved */
 };
 bool spool_recover(struct spool *s, struct spool_recovery *result, struct err *err);
+bool spool_recover_queue(struct spool *s, enum spool_queue q, struct spool_recovery *result, struct err *err);  /* adds to result */
 int64_t spool_free_bytes(const struct spool *s);                /* for queue_minfree; -1: unknown */
 
 #endif

@@ -198,6 +198,16 @@ static bool apply_status(struct cursor *c, struct pool *pool, struct envelope *e
 	return spool_get_dsn(c, pool, &e->recipients[index].last);
 }
 
+static bool apply_flags(struct cursor *c, struct envelope *e)
+{
+	uint32_t flags;
+
+	if (!cursor_u32(c, &flags))
+		return false;
+	e->flags |= (int)flags;
+	return true;
+}
+
 static bool apply(
 	uint16_t type, struct cursor *payload, struct pool *pool, struct envelope *e, struct err *err)
 {
@@ -206,6 +216,8 @@ static bool apply(
 		return apply_status(payload, pool, e) || err_set(err, "recipient status damaged");
 	case RECORD_SCHEDULE:
 		return apply_schedule(payload, e) || err_set(err, "schedule damaged");
+	case RECORD_FLAGS:
+		return apply_flags(payload, e) || err_set(err, "flags damaged");
 	case RECORD_ENVELOPE:
 		return spool_envelope_decode(*payload, pool, e, err);
 	default:

@@ -50,7 +50,7 @@ struct spool_header {
 	uint32_t content_crc, envelope_crc;
 };
 
-enum spool_record_type { RECORD_STATUS = 1, RECORD_SCHEDULE = 2, RECORD_ENVELOPE = 3 };
+enum spool_record_type { RECORD_STATUS = 1, RECORD_SCHEDULE = 2, RECORD_ENVELOPE = 3, RECORD_FLAGS = 4 };
 
 /* ---- spool_format.c: bytes on disk */
 uint32_t spool_seed(const struct queue_id

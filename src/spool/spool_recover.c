@@ -15,8 +15,9 @@ struct recovery {
 };
 
 /* The number of hash levels was changed: the file goes where it is looked for now. */
-static bool put_in_place(const struct spool *s, enum spool_queue q, const struct queue_id *id, int dirfd)
+static bool put_in_place(struct recovery *r, enum spool_queue q, const struct queue_id *id, int dirfd)
 {
+	const struct spool *s = r->spool;
 	char path[SPOOL_PATH_MAX];
 	struct stat here, there;
 
@@ -24,7 +25,10 @@ static bool put_in_place(const struct spool *s, enum spool_queue q, const struct
 		return false;
 	if (fstatat(s->dirs[q], path, &there, AT_SYMLINK_NOFOLLOW) == 0)
 		return here.st_ino == there.st_ino;
-	return spool_make_parents(s, q, path) && spool_rename(dirfd, id->text, s->dirs[q], path);
+	if (!spool_make_parents(s, q, path) || !spool_rename(dirfd, id->text, s->dirs[q], path))
+		return false;
+	r->result->misplaced++;
+	return true;
 }
 
 /* What cannot be read now, or is gone meanwhile, is not damaged. */
@@ -123,7 +127,7 @@ static bool recover_entry(void *arg, enum spool_queue q, const struct queue_id *
 	struct stat st;
 	int fd;
 
-	if (!put_in_place(r->spool, q, id, dirfd))
+	if (!put_in_place(r, q, id, dirfd))
 		return true;
 	if (q == QUEUE_ACTIVE) { /* looked at where it goes */
 		spool_move(r->spool, QUEUE_ACTIVE, QUEUE_INCOMING, id, NULL);
@@ -157,6 +161,20 @@ static bool boot_changed(const struct spool *s)
 	return !s->shared || s->boot[0] == '\0' || memcmp(s->boot, s->shared->boot, sizeof(s->boot)) != 0;
 }
 
+static bool recover_queue(struct recovery *r, enum spool_queue q, struct err *err)
+{
+	for (int slot = 0; q == QUEUE_INCOMING && r->spool->shared && slot < SPOOL_SLOTS; slot++)
+		recover_slot(r, slot);
+	return spool_scan_entries(r->spool, q, recover_entry, r, err);
+}
+
+bool spool_recover_queue(struct spool *s, enum spool_queue q, struct spool_recovery *result, struct err *err)
+{
+	struct recovery r = {s, result, boot_changed(s)};
+
+	return recover_queue(&r, q, err);
+}
+
 bool spool_recover(struct spool *s, struct spool_recovery *result, struct err *err)
 {
 	static const enum spool_queue order[] = {
@@ -164,10 +182,8 @@ bool spool_recover(struct spool *s, struct spool_recovery *result, struct err *e
 	struct recovery r = {s, result, boot_changed(s)};
 
 	memset(result, 0, sizeof(*result));
-	for (int slot = 0; s->shared && slot < SPOOL_SLOTS; slot++)
-		recover_slot(&r, slot);
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
-		if (!spool_scan_entries(s, order[i], recover_entry, &r, err))
+		if (!recover_queue(&r, order[i], err))
 			return false;
 	if (s->shared)
 		memcpy(s->shared->boot, s->boot, sizeof(s->boot));

@@ -55,6 +55,18 @@ static bool find_end(struct target *t, const struct spool_header *h, struct err 
 	return walk(t, from, (size_t)n, err) >= 0;
 }
 
+/* One process at a time adds records; the others wait for its descriptor to close. */
+static bool lock_records(struct target *t, struct err *err)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct stat st;
+
+	if (fcntl(t->fd, F_OFD_SETLKW, &whole) < 0 || fstat(t->fd, &st) < 0)
+		return err_errno(err, "lock queue file %s", t->id->text);
+	t->size = (uint64_t)st.st_size;
+	return true;
+}
+
 static bool target_open(struct target *t, struct err *err)
 {
 	struct spool_header h;
@@ -62,8 +74,8 @@ static bool target_open(struct target *t, struct err *err)
 
 	if (spool_open_message(t->spool, t->queue, t->id, O_RDWR, &t->fd, &st, err) != SPOOL_OK)
 		return false;
-	t->size = (uint64_t)st.st_size;
-	if (spool_read_header(t->fd, t->size, t->id, &h, err) == SPOOL_OK && find_end(t, &h, err))
+	if (lock_records(t, err) && spool_read_header(t->fd, t->size, t->id, &h, err) == SPOOL_OK &&
+		find_end(t, &h, err))
 		return true;
 	sys_close(&t->fd);
 	return false;
@@ -117,6 +129,16 @@ bool spool_schedule(struct spool *s, enum spool_queue q, const struct queue_id *
 
 	spool_schedule_encode(&e, &records);
 	return append_to(s, q, id, &records, false, err);
+}
+
+bool spool_flag(struct spool *s, enum spool_queue q, const struct queue_id *id, int flags, struct err *err)
+{
+	struct buf records = BUF(256);
+	size_t mark = spool_record_begin(&records, RECORD_FLAGS);
+
+	spool_put_u32(&records, (uint32_t)flags);
+	spool_record_end(&records, id, mark);
+	return append_to(s, q, id, &records, true, err);
 }
 
 bool spool_replace_envelope(struct spool *s, enum spool_queue q, const struct queue_id *id,

@@ -8,6 +8,7 @@
 
 #include "spool_fixture.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +112,58 @@ static void test_updates(void **state)
 	assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, updates, 1, false, NULL));
 	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
 	assert_int_equal(e->recipients[0].state, RECIPIENT_FAILED);
+}
+
+static void test_flags(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_DEFERRED, STR("body\r\n"));
+	struct envelope *e;
+
+	assert_true(spool_flag(f->spool, QUEUE_DEFERRED, &id, ENVELOPE_EXPIRED, NULL));
+	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+	assert_int_equal(e->flags, ENVELOPE_8BIT | ENVELOPE_DOTS | ENVELOPE_EXPIRED);
+	e->flags &= ~ENVELOPE_EXPIRED;
+	assert_true(spool_replace_envelope(f->spool, QUEUE_DEFERRED, &id, e, NULL));
+	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+	assert_int_equal(e->flags, ENVELOPE_8BIT | ENVELOPE_DOTS);
+}
+
+struct appender {
+	struct fixture *f;
+	const struct queue_id *id;
+	uint32_t index;
+};
+
+static void *append_often(void *arg)
+{
+	struct appender *a = arg;
+	struct dsn d = {.action = DSN_DELAYED, .status = "4.0.0", .reason = "later"};
+	struct spool_update u = {a->index, RECIPIENT_PENDING, &d};
+
+	for (int i = 0; i < 50; i++)
+		assert_true(spool_record(a->f->spool, QUEUE_DEFERRED, a->id, &u, 1, false, NULL));
+	return NULL;
+}
+
+/* Records of several at once: none writes over another's. */
+static void test_records_of_several(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_DEFERRED, STR("body\r\n"));
+	off_t before = fixture_size(f, QUEUE_DEFERRED, &id), one;
+	struct appender appenders[] = {{f, &id, 0}, {f, &id, 1}, {f, &id, 2}};
+	struct spool_update u = {
+		0, RECIPIENT_PENDING, &(struct dsn){DSN_DELAYED, "4.0.0", "later", NULL, NULL, NULL, NULL}};
+	pthread_t threads[3];
+
+	assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, &u, 1, false, NULL));
+	one = fixture_size(f, QUEUE_DEFERRED, &id) - before;
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, append_often, &appenders[i]);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(fixture_size(f, QUEUE_DEFERRED, &id), before + 151 * one);
 }
 
 static void test_torn_tail(void **state)
@@ -276,6 +329,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sizes, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_envelope_round_trip, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_updates, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_flags, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_records_of_several, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_torn_tail, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_replace_envelope, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_move_find_remove, fixture_setup, fixture_teardown),
