@@ -11,6 +11,7 @@ static const struct {
 	[DSN_DELAYED] = {"delayed", "deferred"},
 	[DSN_DELIVERED] = {"delivered", "sent"},
 	[DSN_RELAYED] = {"relayed", "sent"},
+	[DSN_PASSED_ON] = {"relayed", "sent"},
 	[DSN_EXPANDED] = {"expanded", "sent"},
 };
 

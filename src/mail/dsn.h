@@ -15,6 +15,7 @@ enum dsn_action {
 	DSN_DELAYED,   /* try again: "deferred" */
 	DSN_DELIVERED, /* final delivery: "sent" */
 	DSN_RELAYED,   /* handed to a host without DSN support: "sent" */
+	DSN_PASSED_ON, /* handed to a host that makes the reports itself: "sent", none of ours */
 	DSN_EXPANDED
 };
 

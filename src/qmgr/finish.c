@@ -170,17 +170,17 @@ static struct selection select_state(struct message *m, enum recipient_state sta
 	return s;
 }
 
-/* Delivered in this attempt, and the sender wants to know. */
+/* Delivered in this attempt, and the sender wants to know from us. */
 static struct selection select_successes(struct message *m)
 {
 	struct selection s = {pool_alloc(m->pool, (m->decided + 1) * sizeof(uint32_t)), 0};
 
 	for (size_t i = 0; i < m->decided; i++) {
-		uint32_t index = m->decisions[i].index;
+		const struct decision *d = &m->decisions[i];
 
-		if (m->decisions[i].state == RECIPIENT_DONE &&
-			(m->env->recipients[index].notify & NOTIFY_SUCCESS))
-			s.indexes[s.count++] = index;
+		if (d->state == RECIPIENT_DONE && d->dsn->action != DSN_PASSED_ON &&
+			(m->env->recipients[d->index].notify & NOTIFY_SUCCESS))
+			s.indexes[s.count++] = d->index;
 	}
 	return s;
 }

@@ -31,6 +31,11 @@ enum service_type service_kind(const struct service *s)
 	return s->args.type;
 }
 
+bool service_is_lmtp(const struct service *s)
+{
+	return s->ops->lmtp_capable && strcmp(s->args.program, "lmtp") == 0;
+}
+
 struct slots *service_slots(struct service *s)
 {
 	return s->slots;

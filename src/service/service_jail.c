@@ -34,6 +34,32 @@ static bool read_main_text(struct buf *text, struct err *err)
 	return true;
 }
 
+/* The service's own parameters are the reason why its configuration cannot be used; another program's view of
+ * it still says where to log. */
+static void open_log_for_failure(struct service *s, struct config_source source)
+{
+	source.program = "master";
+	source.overrides = NULL;
+	source.override_count = 0;
+	s->config = config_load(&source, NULL, NULL, NULL);
+	if (s->config)
+		service_open_log(s);
+}
+
+static bool load_both(struct service *s, struct config_source *source, struct err *err)
+{
+	s->config = config_load(source, NULL, NULL, err);
+	if (!s->config) {
+		open_log_for_failure(s, *source);
+		return false;
+	}
+	if (s->args.type != SERVICE_INET)
+		return true;
+	source->stress = true;
+	s->stress_config = config_load(source, NULL, NULL, err);
+	return s->stress_config != NULL;
+}
+
 bool service_load_config(struct service *s, struct err *err)
 {
 	struct buf text = BUF(MAIN_CF_MAX);
@@ -48,15 +74,9 @@ bool service_load_config(struct service *s, struct err *err)
 	bool ok = read_main_text(&text, err);
 
 	source.main_text = buf_cstr(&text);
-	if (ok)
-		s->config = config_load(&source, NULL, NULL, err);
-	if (s->config && s->args.type == SERVICE_INET) {
-		source.stress = true;
-		s->stress_config = config_load(&source, NULL, NULL, err);
-		ok = s->stress_config != NULL;
-	}
+	ok = ok && load_both(s, &source, err);
 	buf_free(&text);
-	return ok && s->config;
+	return ok;
 }
 
 void service_open_log(struct service *s)

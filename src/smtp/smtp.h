@@ -1,0 +1,90 @@
+/*
+ * The SMTP and LMTP client: destination -> list of hosts -> session -> transaction for the recipients of one request. What a struct
+ * here is for is said beside it; each lives as long as the thing it is named after.
+ */
+#ifndef SMTP_SMTP_H
+#define SMTP_SMTP_H
+
+#include "dns/dns.h"
+#include "mail/smtp_text.h"
+#include "rewrite/resolve.h"
+#include "service/agent.h"
+#include "table/table.h"
+
+struct smtp_cache;
+
+/* What all deliveries of the process share. Const once the service runs; the cache locks inside. */
+struct smtp_client {
+	struct service *service;
+	const struct config *cfg;
+	bool lmtp;
+	bool want_v4, want_v6;          /* inet_protocols */
+	bool lookup_dns, lookup_native; /* smtp_host_lookup */
+	uint16_t port;                  /* smtp_tcp_port */
+	int discard;                    /* FEATURE_ bits of smtp_discard_ehlo_keywords */
+	struct net_addr source4, source6;       /* len 0: none */
+	struct dns *dns;                /* slots have clones of it */
+	struct resolver *resolver;      /* knows our own addresses */
+	struct maps *discard_maps;
+	struct matchlist *cache_destinations;
+	struct smtp_cache *cache;
+};
+
+/* What a server announced in its answer to EHLO or LHLO. */
+enum {
+	FEATURE_ESMTP = 1,
+	FEATURE_8BITMIME = 2,
+	FEATURE_PIPELINING = 4,
+	FEATURE_SIZE = 8,
+	FEATURE_DSN = 16,
+	FEATURE_SMTPUTF8 = 32,
+	FEATURE_STARTTLS = 64,
+	FEATURE_AUTH = 128,
+	FEATURE_XFORWARD = 256,
+	FEATURE_ENHANCED = 512          /* ENHANCEDSTATUSCODES */
+};
+
+/* One connection to a server, used for one delivery after another. */
+struct smtp_session {
+	struct smtp_client *client;
+	struct pool *pool;
+	struct stream *stream;
+	const char *host;               /* name, without address */
+	const char *label;              /* "host[address]" */
+	const char *relay;              /* "host[address]:port" */
+	const char *address_key;        /* everything that makes two connections different */
+	const char *nexthop_key;        /* likewise, for the next hop it was made for; NULL: not to be found by it */
+	int features;
+	uint64_t size_limit;            /* 0: none announced */
+	int64_t made;                   /* clock_mono() */
+	int uses;                       /* transactions begun */
+	bool detect_loop;               /* the server must not be ourselves */
+	bool failed;                    /* no more talking: lost, timed out, 421 or out of step */
+	bool timed_out;                 /* why */
+	struct smtp_idle *idle;         /* its place in the cache while it waits there */
+};
+
+enum recipient_progress { PROGRESS_OPEN, PROGRESS_ACCEPTED, PROGRESS_REFUSED };
+
+/* One delivery request. */
+struct smtp_delivery {
+	struct smtp_client *client;
+	struct agent_delivery *agent;
+	const struct delivery_request *request;
+	struct pool *pool;
+	struct dns *dns;                /* the slot's */
+	bool utf8;                      /* SMTPUTF8 is needed to send it */
+	bool last_host;                 /* no further host will be tried: failures are outcomes */
+	int sessions;                   /* that got through the greeting */
+	enum recipient_progress *progress;      /* of the current transaction, by place in the request */
+	size_t accepted;
+	/* What happened last to recipients that are still undecided. */
+	const struct dsn *why;
+	const char *why_relay;
+	bool why_trouble;               /* the destination as a whole is in trouble */
+};
+
+/* smtp_deliver.c */
+void smtp_deliver(struct agent_delivery *agent);
+
+#endif

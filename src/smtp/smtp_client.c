@@ -1,0 +1,119 @@
+#include "smtp/smtp_client.h"
+
+#include "base/log.h"
+#include "smtp/smtp_destination.h"
+#include "smtp/smtp_features.h"
+
+static bool set_protocols(struct smtp_client *c, struct err *err)
+{
+	struct str rest = str_c(c->cfg->inet_protocols), word;
+
+	while (str_word(&rest, " \t\r\n,", &word)) {
+		if (!str_is(word, "all") && !str_is(word, "ipv4") && !str_is(word, "ipv6"))
+			return err_set(err, "inet_protocols: unknown protocol " STR_FMT, STR_ARG(word));
+		c->want_v4 = c->want_v4 || !str_is(word, "ipv6");
+		c->want_v6 = c->want_v6 || !str_is(word, "ipv4");
+	}
+	return c->want_v4 || c->want_v6 || err_set(err, "inet_protocols: no protocol");
+}
+
+static bool set_lookups(struct smtp_client *c, struct err *err)
+{
+	struct str rest = str_c(c->cfg->smtp_host_lookup), word;
+
+	while (str_word(&rest, " \t\r\n,", &word)) {
+		if (str_is(word, "dns"))
+			c->lookup_dns = true;
+		else if (str_is(word, "native"))
+			c->lookup_native = true;
+		else
+			return err_set(err, "smtp_host_lookup: unknown method " STR_FMT, STR_ARG(word));
+	}
+	if (c->cfg->disable_dns_lookups || strcmp(c->cfg->smtp_dns_support_level, "disabled") == 0) {
+		c->lookup_dns = false;
+		c->lookup_native = true;
+	}
+	return c->lookup_dns || c->lookup_native || err_set(err, "smtp_host_lookup: no method");
+}
+
+static bool set_source(
+	const char *parameter, const char *value, int family, struct net_addr *out, struct err *err)
+{
+	if (!value[0])
+		return true;
+	if (!net_parse_ip(str_c(value), 0, out) || out->ss.ss_family != family)
+		return err_set(err, "%s: bad address: %s", parameter, value);
+	return true;
+}
+
+/* inet_interfaces with one address of a family makes that the source, unless it is loopback. */
+static void source_by_interfaces(struct smtp_client *c)
+{
+	struct str rest = str_c(c->cfg->inet_interfaces), word;
+	struct net_addr found[2] = {{.len = 0}, {.len = 0}}, a;
+	int count[2] = {0, 0};
+
+	while (str_word(&rest, " \t\r\n,", &word)) {
+		if (word.n > 2 && word.p[0] == '[' && word.p[word.n - 1] == ']')
+			word = str_first(str_from(word, 1), word.n - 2);
+		if (!net_parse_ip(word, 0, &a))
+			return;
+		found[a.ss.ss_family == AF_INET6] = a;
+		count[a.ss.ss_family == AF_INET6]++;
+	}
+	if (count[0] == 1 && c->source4.len == 0 && !net_is_loopback(&found[0]))
+		c->source4 = found[0];
+	if (count[1] == 1 && c->source6.len == 0 && !net_is_loopback(&found[1]))
+		c->source6 = found[1];
+}
+
+static bool set_sources(struct smtp_client *c, struct err *err)
+{
+	if (!set_source("smtp_bind_address", c->cfg->smtp_bind_address, AF_INET, &c->source4, err) ||
+		!set_source("smtp_bind_address6", c->cfg->smtp_bind_address6, AF_INET6, &c->source6, err))
+		return false;
+	source_by_interfaces(c);
+	return true;
+}
+
+static bool open_tables(struct smtp_client *c, struct err *err)
+{
+	const struct config *cfg = c->cfg;
+
+	c->discard = smtp_features_mask(str_c(cfg->smtp_discard_ehlo_keywords));
+	c->discard_maps = maps_open("smtp_discard_ehlo_keyword_address_maps",
+		cfg->smtp_discard_ehlo_keyword_address_maps, 0, err);
+	if (!c->discard_maps)
+		return false;
+	if (cfg->smtp_connection_cache_destinations[0])
+		c->cache_destinations = matchlist_open("smtp_connection_cache_destinations",
+			cfg->smtp_connection_cache_destinations, 0, err);
+	return c->cache_destinations || !cfg->smtp_connection_cache_destinations[0];
+}
+
+struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg, bool lmtp, struct err *err)
+{
+	struct smtp_client *c = x_alloc(sizeof(*c));
+
+	c->service = s;
+	c->cfg = cfg;
+	c->lmtp = lmtp;
+	if (!smtp_port(str_c(cfg->smtp_tcp_port), &c->port))
+		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
+	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
+		 (c->dns = dns_new(err)) && (c->resolver = resolver_new(cfg, err)))
+		return c;
+	smtp_client_free(&c);
+	return NULL;
+}
+
+void smtp_client_free(struct smtp_client **c)
+{
+	if (!*c)
+		return;
+	dns_free(&(*c)->dns);
+	resolver_free(&(*c)->resolver);
+	maps_close(&(*c)->discard_maps);
+	matchlist_close(&(*c)->cache_destinations);
+	x_free(c);
+}

@@ -1,0 +1,84 @@
+#include "smtp/smtp_features.h"
+
+#include "base/log.h"
+
+static const struct {
+	const char *keyword;
+	int bit;
+} keywords[] = {
+	{"8BITMIME", FEATURE_8BITMIME},
+	{"PIPELINING", FEATURE_PIPELINING},
+	{"SIZE", FEATURE_SIZE},
+	{"DSN", FEATURE_DSN},
+	{"SMTPUTF8", FEATURE_SMTPUTF8},
+	{"STARTTLS", FEATURE_STARTTLS},
+	{"AUTH", FEATURE_AUTH},
+	{"XFORWARD", FEATURE_XFORWARD},
+	{"ENHANCEDSTATUSCODES", FEATURE_ENHANCED},
+};
+
+static int keyword_bit(struct str word)
+{
+	for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
+		if (str_case_is(word, keywords[i].keyword))
+			return keywords[i].bit;
+	return 0;
+}
+
+int smtp_features_mask(struct str list)
+{
+	struct str word;
+	int bits = 0;
+
+	while (str_word(&list, " \t\r\n,", &word))
+		bits |= keyword_bit(word);
+	return bits;
+}
+
+/* The table's entry for the server's address takes the place of the general list; a table that fails says
+ * nothing. */
+static int discarded(struct smtp_session *s)
+{
+	struct buf value = BUF(TABLE_VALUE_MAX);
+	struct err err = {""};
+	int bits = s->client->discard;
+	char text[NET_HOST_MAX];
+	struct net_addr peer;
+
+	if (maps_empty(s->client->discard_maps) || !net_peer(stream_fd(s->stream), &peer))
+		return bits;
+	switch (maps_lookup(s->client->discard_maps, str_c(net_host(&peer, text)), &value, &err)) {
+	case TABLE_FOUND:
+		bits = smtp_features_mask(buf_slice(&value));
+		break;
+	case TABLE_NOT_FOUND:
+		break;
+	case TABLE_RETRY:
+	case TABLE_MISCONFIGURED:
+		log_warning("smtp_discard_ehlo_keyword_address_maps: %s", err.text);
+	}
+	buf_free(&value);
+	return bits;
+}
+
+void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
+{
+	struct str rest = str_c(reply->text), line, word;
+	int discard = discarded(s);
+	bool first = true;
+
+	s->features = FEATURE_ESMTP;
+	s->size_limit = 0;
+	while (str_word(&rest, "\n", &line)) {
+		int bit = 0;
+
+		line = str_from(line, 4);
+		if (!first && str_word(&line, " \t=", &word))
+			bit = keyword_bit(word) & ~discard;
+		first = false;
+		s->features |= bit;
+		if (bit == FEATURE_SIZE && str_word(&line, " \t", &word) &&
+			!str_to_u64(word, INT64_MAX, &s->size_limit))
+			s->size_limit = 0;
+	}
+}

@@ -1,0 +1,204 @@
+#include "smtp/smtp_hosts.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+
+#include "mail/address.h"
+
+#define SMTP_PORT 25
+
+/* The work of finding hosts. */
+struct search {
+	struct smtp_delivery *d;
+	const struct smtp_destination *to;
+	struct smtp_hosts *out;
+	struct dsn **why;
+	bool *final;
+};
+
+static const char *type_name(const struct smtp_client *client)
+{
+	return client->want_v6 ? "AAAA" : "A";
+}
+
+static bool fail(struct search *s, enum dsn_action action, const char *status, const char *text)
+{
+	*s->why = dsn_make(s->d->pool, action, status, "%s", text);
+	return false;
+}
+
+static bool lookup_failed(
+	struct search *s, const char *name, const char *type, const struct dns_answer *answer)
+{
+	bool soft = answer->status == DNS_RETRY || answer->status == DNS_INVALID;
+
+	*s->why = dsn_make(s->d->pool, soft ? DSN_DELAYED : DSN_FAILED, soft ? "4.4.3" : "5.4.4",
+		"Host or domain name not found. Name service error for name=%s type=%s: %s", name, type,
+		answer->reason);
+	return false;
+}
+
+static void set_port(struct net_addr *a, uint16_t port)
+{
+	if (a->ss.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&a->ss)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)&a->ss)->sin_port = htons(port);
+}
+
+/* An address that is listed twice is kept where it is preferred most, and tried once. */
+static bool known(const struct smtp_hosts *hosts, const struct net_addr *a)
+{
+	for (size_t i = 0; i < hosts->count; i++)
+		if (net_same_host(&hosts->list[i].address, a))
+			return true;
+	return false;
+}
+
+static void add_addresses(struct search *s, const char *name, int preference, const struct dns_answer *answer)
+{
+	struct smtp_hosts *hosts = s->out;
+	struct smtp_host *all;
+
+	if (answer->count == 0)
+		return;
+	all = pool_alloc(s->d->pool, (hosts->count + answer->count) * sizeof(*all));
+	if (hosts->count > 0)
+		memcpy(all, hosts->list, hosts->count * sizeof(*all));
+	hosts->list = all;
+	for (size_t i = 0; i < answer->count; i++) {
+		struct smtp_host *h = &all[hosts->count];
+
+		if (known(hosts, &answer->records[i].address))
+			continue;
+		*h = (struct smtp_host){name, answer->records[i].address, preference, 0};
+		set_port(&h->address, s->to->port);
+		hosts->count++;
+	}
+}
+
+static void lookup_addresses(struct search *s, const char *name, struct dns_answer *answer)
+{
+	struct smtp_delivery *d = s->d;
+	struct smtp_client *c = d->client;
+
+	if (c->lookup_dns)
+		dns_addresses(d->dns, d->pool, name, c->want_v4, c->want_v6, answer);
+	if (!c->lookup_dns || (c->lookup_native && answer->status != DNS_OK))
+		dns_native_addresses(d->dns, d->pool, name, c->want_v4, c->want_v6, answer);
+}
+
+static bool is_self(struct search *s, const struct smtp_host *h)
+{
+	char text[NET_HOST_MAX];
+
+	return resolve_is_own_address(s->d->client->resolver, net_host(&h->address, text));
+}
+
+static bool loops_back(struct search *s)
+{
+	*s->final = true;
+	*s->why = dsn_make(s->d->pool, DSN_FAILED, "5.4.6", "mail for %s loops back to myself", s->to->host);
+	return false;
+}
+
+/* Hosts that are no better than ourselves would only bring the mail back. */
+static bool drop_self(struct search *s)
+{
+	struct smtp_hosts *hosts = s->out;
+	int own = INT32_MAX;
+	size_t n = 0;
+
+	for (size_t i = 0; i < hosts->count; i++)
+		if (hosts->list[i].preference < own && is_self(s, &hosts->list[i]))
+			own = hosts->list[i].preference;
+	for (size_t i = 0; i < hosts->count; i++)
+		if (hosts->list[i].preference < own)
+			hosts->list[n++] = hosts->list[i];
+	hosts->count = n;
+	return n > 0 || loops_back(s);
+}
+
+static bool find_by_host(struct search *s)
+{
+	struct dns_answer answer;
+
+	if (!net_parse_ip(str_c(s->to->host), 0, &(struct net_addr){0}) &&
+		!address_valid_hostname(str_c(s->to->host)))
+		return fail(s, DSN_FAILED, "5.4.4",
+			pool_printf(s->d->pool,
+				"Host or domain name not found: \"%s\" is not a valid host name",
+				s->to->host));
+	lookup_addresses(s, s->to->host, &answer);
+	if (answer.status != DNS_OK)
+		return lookup_failed(s, s->to->host, type_name(s->d->client), &answer);
+	add_addresses(s, s->to->host, 0, &answer);
+	return !s->out->detect_loop || drop_self(s);
+}
+
+static int by_preference(const void *left, const void *right)
+{
+	const struct dns_record *a = left, *b = right;
+
+	return (a->preference > b->preference) - (a->preference < b->preference);
+}
+
+/* The hosts of the MX records; one that cannot be looked up leaves the others. */
+static bool find_by_mx(struct search *s, struct dns_answer *mx)
+{
+	struct dns_answer answer, last = {.status = DNS_NOT_FOUND, .reason = "Host not found"};
+	const char *last_name = s->to->host;
+
+	qsort(mx->records, mx->count, sizeof(*mx->records), by_preference);
+	for (size_t i = 0; i < mx->count; i++) {
+		lookup_addresses(s, mx->records[i].text, &answer);
+		if (answer.status == DNS_OK) {
+			add_addresses(s, mx->records[i].text, mx->records[i].preference, &answer);
+		} else if (last.status != DNS_RETRY) {
+			last = answer;
+			last_name = mx->records[i].text;
+		}
+	}
+	if (s->out->count > 0)
+		return !s->out->detect_loop || drop_self(s);
+	lookup_failed(s, last_name, type_name(s->d->client), &last);
+	if (s->d->client->cfg->smtp_defer_if_no_mx_address_found && (*s->why)->action == DSN_FAILED) {
+		(*s->why)->action = DSN_DELAYED;
+		(*s->why)->status[0] = '4';
+	}
+	return false;
+}
+
+static bool find_by_domain(struct search *s)
+{
+	const struct config *cfg = s->d->client->cfg;
+	struct dns_answer mx;
+
+	if (!address_valid_hostname(str_c(s->to->host)))
+		return find_by_host(s);
+	dns_lookup(s->d->dns, s->d->pool, s->to->host, DNS_MX, &mx);
+	if (mx.null_mx) {
+		*s->final = true;
+		return fail(s, DSN_FAILED, "5.1.0",
+			pool_printf(s->d->pool, "Domain %s does not accept mail (nullMX)", s->to->host));
+	}
+	if (mx.status == DNS_OK)
+		return find_by_mx(s, &mx);
+	if ((mx.status == DNS_RETRY || mx.status == DNS_INVALID) && !cfg->ignore_mx_lookup_error)
+		return lookup_failed(s, s->to->host, "MX", &mx);
+	return find_by_host(s);
+}
+
+bool smtp_hosts_find(struct smtp_delivery *d, const struct smtp_destination *to, struct smtp_hosts *out,
+	struct dsn **why, bool *final)
+{
+	struct search s = {d, to, out, why, final};
+	bool mx = to->lookup_mx && d->client->lookup_dns;
+
+	*final = false;
+	*out = (struct smtp_hosts){.detect_loop = !d->client->lmtp && to->port == SMTP_PORT};
+	if (!(mx ? find_by_domain(&s) : find_by_host(&s)))
+		return false;
+	smtp_hosts_order(d->client->cfg, out);
+	return true;
+}

@@ -1,0 +1,135 @@
+#include "smtp/smtp_session.h"
+
+#include <stdarg.h>
+
+#include "base/log.h"
+
+#define STRAY_LINES_MAX 100 /* lines that are no replies, in a row */
+
+void smtp_say(struct smtp_session *s, const char *fmt, ...)
+{
+	struct buf line = BUF(8192);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&line, fmt, ap);
+	va_end(ap);
+	if (!line.over)
+		stream_write(s->stream, line.data, line.len);
+	else
+		s->failed = true;
+	buf_free(&line);
+}
+
+void smtp_set_timeout(struct smtp_session *s, int seconds)
+{
+	stream_set_timeout(s->stream, seconds, s->client->cfg->smtp_per_request_deadline);
+	stream_start_request(s->stream);
+}
+
+static bool fail(struct smtp_session *s, bool timed_out)
+{
+	s->failed = true;
+	s->timed_out = timed_out;
+	return false;
+}
+
+static void warn_stray(const struct smtp_session *s, const struct smtp_reply *reply)
+{
+	log_warning(
+		"non-%s response from %s: %.100s", s->client->lmtp ? "LMTP" : "SMTP", s->label, reply->text);
+}
+
+bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
+{
+	enum stream_status status;
+
+	*reply = (struct smtp_reply){0};
+	if (s->failed)
+		return false;
+	smtp_set_timeout(s, seconds);
+	if (!stream_flush(s->stream) && stream_status(s->stream) == STREAM_TIMEOUT)
+		return fail(s, true);
+	for (int strays = 0; strays <= STRAY_LINES_MAX; strays++) {
+		status = smtp_reply_read(s->stream, (size_t)s->client->cfg->line_length_limit, reply);
+		if (status == STREAM_OK && reply->code >= 100) {
+			s->failed = reply->code == 421;
+			return true;
+		}
+		if (status == STREAM_OK)
+			warn_stray(s, reply);
+		smtp_reply_free(reply);
+		if (status != STREAM_OK)
+			return fail(s, status == STREAM_TIMEOUT);
+	}
+	return fail(s, false);
+}
+
+struct dsn *smtp_trouble(const struct smtp_session *s, struct pool *pool, const char *doing)
+{
+	struct dsn *d = s->timed_out ? dsn_make(pool, DSN_DELAYED, "4.4.2",
+					       "conversation with %s timed out while %s", s->label, doing)
+				     : dsn_make(pool, DSN_DELAYED, "4.4.2",
+					       "lost connection with %s while %s", s->label, doing);
+
+	return d;
+}
+
+void smtp_reply_status(const struct smtp_reply *reply, char out[12])
+{
+	int class = reply->code / 100;
+
+	if (class != 2 && class != 4 && class != 5)
+		snprintf(out, 12, "5.5.0");
+	else if (reply->status[0])
+		snprintf(out, 12, "%s", reply->status);
+	else
+		snprintf(out, 12, "%d.0.0", class);
+}
+
+struct dsn *smtp_refusal(
+	const struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, const char *command)
+{
+	bool soft = reply->code / 100 == 4;
+	char status[12];
+	struct dsn *d;
+
+	smtp_reply_status(reply, status);
+	if (status[0] == '2')
+		snprintf(status, sizeof(status), "5.5.0");
+	d = dsn_make(pool, soft ? DSN_DELAYED : DSN_FAILED, status, "host %s said: %s (in reply to %s)",
+		s->label, reply->text, command);
+	d->diag_type = "smtp";
+	d->diag_text = pool_strdup(pool, reply->text);
+	d->mta_type = "dns";
+	d->mta_name = pool_strdup(pool, s->host);
+	return d;
+}
+
+void smtp_session_end(struct smtp_session **session, bool already_said)
+{
+	struct smtp_session *s = *session;
+	struct smtp_reply reply;
+
+	if (!s)
+		return;
+	if (!s->failed && !already_said)
+		smtp_say(s, "QUIT\r\n");
+	if (!s->failed && s->client->cfg->smtp_skip_quit_response) {
+		smtp_set_timeout(s, s->client->cfg->smtp_quit_timeout);
+		stream_flush(s->stream);
+	} else if (smtp_hear(s, s->client->cfg->smtp_quit_timeout, &reply)) {
+		smtp_reply_free(&reply);
+	}
+	smtp_session_free(session);
+}
+
+void smtp_session_leave(struct smtp_session **s)
+{
+	if (*s && !(*s)->failed) {
+		stream_set_timeout((*s)->stream, 1, false);
+		stream_puts((*s)->stream, "QUIT\r\n");
+		stream_flush((*s)->stream);
+	}
+	smtp_session_free(s);
+}

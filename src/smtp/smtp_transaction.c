@@ -1,0 +1,434 @@
+#include "smtp/smtp_transaction.h"
+
+#include "base/log.h"
+#include "mail/address.h"
+#include "smtp/smtp_outcome.h"
+#include "smtp/smtp_session.h"
+
+#define WINDOW                                                                                               \
+	64 /* commands that wait for their replies at once: few enough for the socket buffers of both sides  \
+	    */
+#define COMMAND_MAX 8192
+#define EARLY_REPLY_SECONDS 5
+
+/* Steps: 0 is MAIL, 1 to count are RCPT, count + 1 is DATA. */
+struct transaction {
+	struct smtp_delivery *d;
+	struct smtp_session *s;
+	size_t *recipients; /* places in the request */
+	size_t count;
+	size_t said, heard; /* steps */
+	size_t accepted;    /* recipients */
+	bool mail_refused;
+	bool data_open; /* 354 */
+	bool stale;
+	struct buf line;
+};
+
+static bool is_data(const struct transaction *t, size_t step)
+{
+	return step == t->count + 1;
+}
+
+static void put_path(struct transaction *t, const char *address)
+{
+	buf_putc(&t->line, '<');
+	if (t->s->client->cfg->smtp_quote_rfc821_envelope)
+		address_quote(str_c(address), &t->line);
+	else
+		buf_puts(&t->line, address);
+	buf_putc(&t->line, '>');
+}
+
+static const char *attribute(const struct delivery_request *r, const char *name)
+{
+	for (size_t i = 0; i < r->attribute_count; i++)
+		if (strcmp(r->attributes[i].name, name) == 0)
+			return r->attributes[i].value;
+	return NULL;
+}
+
+static void put_body(struct transaction *t, const struct delivery_request *r)
+{
+	const char *body = attribute(r, "body");
+
+	if (!(t->s->features & FEATURE_8BITMIME))
+		return;
+	if (r->flags & ENVELOPE_8BIT || (body && ascii_casecmp(body, "8BITMIME") == 0))
+		buf_puts(&t->line, " BODY=8BITMIME");
+	else if (body && ascii_casecmp(body, "7BIT") == 0)
+		buf_puts(&t->line, " BODY=7BIT");
+}
+
+static void say_mail(struct transaction *t)
+{
+	const struct delivery_request *r = t->d->request;
+	int features = t->s->features;
+
+	buf_puts(&t->line, "MAIL FROM:");
+	put_path(t, r->sender);
+	if (features & FEATURE_SIZE)
+		buf_printf(&t->line, " SIZE=%llu", (unsigned long long)r->content_size);
+	put_body(t, r);
+	if (features & FEATURE_DSN && r->ret != RET_NONE)
+		buf_printf(&t->line, " RET=%s", r->ret == RET_FULL ? "FULL" : "HDRS");
+	if (features & FEATURE_DSN && r->envid && r->envid[0]) {
+		buf_puts(&t->line, " ENVID=");
+		xtext_encode(str_c(r->envid), &t->line);
+	}
+	if (features & FEATURE_SMTPUTF8 && t->d->utf8)
+		buf_puts(&t->line, " SMTPUTF8");
+}
+
+/* RFC 3461 section 4.2: the recipient as the sender knew it. */
+static void put_orcpt(struct transaction *t, const struct delivery_recipient *r)
+{
+	struct str orcpt = str_c(r->orcpt), type;
+	ptrdiff_t semicolon = str_find(orcpt, ';');
+
+	if (semicolon > 0) {
+		type = str_first(orcpt, (size_t)semicolon);
+		buf_printf(&t->line, " ORCPT=" STR_FMT ";", STR_ARG(type));
+		xtext_encode(str_from(orcpt, (size_t)semicolon + 1), &t->line);
+	} else if (r->original && r->original[0]) {
+		buf_puts(&t->line, " ORCPT=rfc822;");
+		xtext_encode(str_c(r->original), &t->line);
+	}
+}
+
+static void say_rcpt(struct transaction *t, size_t i)
+{
+	const struct delivery_recipient *r = &t->d->request->recipients[i];
+	char notify[32];
+
+	buf_puts(&t->line, "RCPT TO:");
+	put_path(t, r->address);
+	if (!(t->s->features & FEATURE_DSN))
+		return;
+	if (r->notify)
+		buf_printf(&t->line, " NOTIFY=%s", dsn_format_notify(r->notify, notify));
+	put_orcpt(t, r);
+}
+
+static void say_step(struct transaction *t, size_t step)
+{
+	buf_clear(&t->line);
+	if (step == 0)
+		say_mail(t);
+	else if (is_data(t, step))
+		buf_puts(&t->line, "DATA");
+	else
+		say_rcpt(t, t->recipients[step - 1]);
+	buf_puts(&t->line, "\r\n");
+	stream_write(t->s->stream, t->line.data, t->line.len);
+}
+
+static void hear_mail(struct transaction *t, const struct smtp_reply *reply)
+{
+	if (reply->code / 100 == 2)
+		return;
+	t->mail_refused = true;
+	if (t->s->uses > 1)
+		t->stale = true;
+	else
+		smtp_fail_message(t->d, smtp_refusal(t->s, t->d->pool, reply, "MAIL FROM command"), t->s);
+}
+
+static void hear_rcpt(struct transaction *t, size_t i, const struct smtp_reply *reply)
+{
+	struct smtp_delivery *d = t->d;
+
+	if (t->mail_refused)
+		return;
+	if (reply->code / 100 == 2) {
+		d->progress[i] = PROGRESS_ACCEPTED;
+		t->accepted++;
+		return;
+	}
+	d->progress[i] = PROGRESS_REFUSED;
+	smtp_fail_recipient(d, i, smtp_refusal(t->s, d->pool, reply, "RCPT TO command"), t->s);
+}
+
+/* A permanent refusal concerns the recipients that were accepted; the others have their own outcome or
+ * another host. */
+static void fail_accepted(struct transaction *t, const struct dsn *dsn)
+{
+	for (size_t n = 0; n < t->count; n++)
+		if (t->d->progress[t->recipients[n]] == PROGRESS_ACCEPTED)
+			smtp_fail_recipient(t->d, t->recipients[n], dsn, t->s);
+}
+
+static void hear_data(struct transaction *t, const struct smtp_reply *reply)
+{
+	t->data_open = reply->code / 100 == 3;
+	if (!t->data_open && t->accepted > 0)
+		fail_accepted(t, smtp_refusal(t->s, t->d->pool, reply, "DATA command"));
+}
+
+static void lost(struct transaction *t, const char *doing)
+{
+	smtp_fail_site(t->d, smtp_trouble(t->s, t->d->pool, doing), t->s);
+}
+
+/* false: the session is lost, or stale. */
+static bool hear_step(struct transaction *t, size_t step)
+{
+	const struct config *cfg = t->s->client->cfg;
+	struct smtp_reply reply;
+	bool heard;
+
+	if (step == 0) {
+		heard = smtp_hear(t->s, cfg->smtp_mail_timeout, &reply);
+		t->stale = !heard && t->s->uses > 1;
+		if (!heard && !t->stale)
+			lost(t, "sending MAIL FROM");
+		if (heard)
+			hear_mail(t, &reply);
+	} else if (is_data(t, step)) {
+		heard = smtp_hear(t->s, cfg->smtp_data_init_timeout, &reply);
+		if (heard)
+			hear_data(t, &reply);
+		else
+			lost(t, "sending DATA command");
+	} else {
+		heard = smtp_hear(t->s, cfg->smtp_rcpt_timeout, &reply);
+		if (heard)
+			hear_rcpt(t, t->recipients[step - 1], &reply);
+		else
+			lost(t, "sending RCPT TO");
+	}
+	smtp_reply_free(&reply);
+	return heard && !t->stale;
+}
+
+/* DATA is not said when every recipient is known to be refused. */
+static bool may_say(const struct transaction *t)
+{
+	bool pipelining = t->s->features & FEATURE_PIPELINING;
+	size_t waiting = t->said - t->heard;
+
+	if (t->said > t->count + 1 || t->s->failed || waiting >= (pipelining ? WINDOW : 1))
+		return false;
+	if (t->mail_refused)
+		return false;
+	return !is_data(t, t->said) || t->accepted > 0 || waiting > 0;
+}
+
+static bool envelope(struct transaction *t)
+{
+	for (;;) {
+		while (may_say(t))
+			say_step(t, t->said++);
+		if (t->heard == t->said)
+			return true;
+		if (t->s->failed) {
+			lost(t, "sending RCPT TO");
+			return false;
+		}
+		if (!hear_step(t, t->heard++))
+			return false;
+	}
+}
+
+static void hear_end(struct transaction *t, const struct smtp_reply *reply, size_t i)
+{
+	if (reply->code / 100 == 2)
+		smtp_sent(t->d, i, reply, t->s);
+	else
+		smtp_fail_recipient(
+			t->d, i, smtp_refusal(t->s, t->d->pool, reply, "end of DATA command"), t->s);
+}
+
+static bool hear_verdict(struct transaction *t, struct smtp_reply *reply)
+{
+	if (smtp_hear(t->s, t->s->client->cfg->smtp_data_done_timeout, reply))
+		return true;
+	lost(t, "sending end of data -- message may be sent more than once");
+	return false;
+}
+
+/* SMTP gives one verdict for all recipients, LMTP one for each (RFC 2033 section 4.2). */
+static void hear_verdicts(struct transaction *t)
+{
+	bool each = t->s->client->lmtp, have = false;
+	struct smtp_reply reply = {0};
+
+	for (size_t n = 0; n < t->count; n++) {
+		size_t i = t->recipients[n];
+
+		if (t->d->progress[i] != PROGRESS_ACCEPTED)
+			continue;
+		if (!have || each) {
+			smtp_reply_free(&reply);
+			if (!hear_verdict(t, &reply))
+				return;
+			have = true;
+		}
+		hear_end(t, &reply, i);
+	}
+	smtp_reply_free(&reply);
+}
+
+/* The server wants content although it refused all recipients: it gets none. */
+static void send_nothing(struct transaction *t)
+{
+	struct smtp_reply reply;
+
+	stream_puts(t->s->stream, ".\r\n");
+	if (smtp_hear(t->s, t->s->client->cfg->smtp_data_done_timeout, &reply))
+		smtp_reply_free(&reply);
+}
+
+/* A server that closes while we send has often said why. */
+static bool said_why(struct transaction *t)
+{
+	struct smtp_reply reply;
+	bool refused;
+
+	if (t->s->timed_out)
+		return false;
+	t->s->failed = false;
+	if (!smtp_hear(t->s, EARLY_REPLY_SECONDS, &reply))
+		return false;
+	t->s->failed = true;
+	refused = reply.code >= 400;
+	if (refused)
+		fail_accepted(t, smtp_refusal(t->s, t->d->pool, &reply, "end of DATA command"));
+	smtp_reply_free(&reply);
+	return refused;
+}
+
+/* The final dot must not be said after half a message: the session ends without it. */
+static void content_failed(struct transaction *t, enum content_end how, const struct err *err)
+{
+	const char *qid = t->d->request->qid.text;
+
+	t->s->failed = true;
+	if (how == CONTENT_LOST) {
+		if (!said_why(t))
+			lost(t, "sending message body");
+		return;
+	}
+	log_warning("%s: queue file: %s", qid, err->text);
+	if (how == CONTENT_DAMAGED)
+		t->d->agent->result.corrupt = true;
+	else
+		smtp_fail_message(t->d,
+			dsn_make(
+				t->d->pool, DSN_DELAYED, "4.3.0", "mail system error: queue file read error"),
+			t->s);
+}
+
+/* true: QUIT was sent with the dot. */
+static bool send_message(struct transaction *t, struct spool_reader *reader, bool keep)
+{
+	bool first_of_line, quit = !keep && t->s->features & FEATURE_PIPELINING;
+	struct err err = {""};
+	enum content_end how = smtp_send_content(t->s, reader, t->d->request->flags, &first_of_line, &err);
+
+	if (how != CONTENT_SENT) {
+		content_failed(t, how, &err);
+		return false;
+	}
+	smtp_end_content(t->s->stream, first_of_line);
+	if (quit)
+		stream_puts(t->s->stream, "QUIT\r\n");
+	hear_verdicts(t);
+	return quit;
+}
+
+static void reset(struct smtp_session *s)
+{
+	struct smtp_reply reply;
+
+	smtp_say(s, "RSET\r\n");
+	if (!smtp_hear(s, s->client->cfg->smtp_rset_timeout, &reply))
+		return;
+	s->failed = s->failed || reply.code / 100 != 2;
+	smtp_reply_free(&reply);
+}
+
+/* What makes the message impossible for this server; NULL: nothing. */
+static const struct dsn *hopeless(const struct smtp_delivery *d, const struct smtp_session *s)
+{
+	unsigned long long size = d->request->content_size;
+
+	if (s->size_limit > 0 && size > s->size_limit)
+		return dsn_make(d->pool, DSN_FAILED, "5.3.4",
+			"message size %llu exceeds size limit %llu of server %s", size,
+			(unsigned long long)s->size_limit, s->label);
+	if (d->utf8 && !(s->features & FEATURE_SMTPUTF8))
+		return dsn_make(d->pool, DSN_FAILED, "5.6.7",
+			"SMTPUTF8 is required, but was not offered by host %s", s->label);
+	return NULL;
+}
+
+static void choose_recipients(struct transaction *t)
+{
+	struct smtp_delivery *d = t->d;
+
+	t->recipients = pool_alloc(d->pool, d->request->recipient_count * sizeof(*t->recipients) + 1);
+	for (size_t i = 0; i < d->request->recipient_count; i++) {
+		d->progress[i] = PROGRESS_OPEN;
+		if (!agent_decided(d->agent, i))
+			t->recipients[t->count++] = i;
+	}
+}
+
+static struct spool_reader *open_content(struct smtp_delivery *d, struct smtp_session *s)
+{
+	const struct delivery_request *r = d->request;
+	struct spool_reader *reader = NULL;
+	struct err err = {""};
+	enum spool_status status =
+		spool_open_content(service_spool(d->client->service), r->queue, &r->qid, &reader, &err);
+
+	if (status == SPOOL_OK)
+		return reader;
+	log_warning("%s: queue file: %s", r->qid.text, err.text);
+	if (status == SPOOL_CORRUPT || status == SPOOL_UNFINISHED)
+		d->agent->result.corrupt = true;
+	else
+		smtp_fail_message(d,
+			dsn_make(d->pool, DSN_DELAYED, "4.3.0",
+				"mail system error: cannot open the queue file"),
+			s);
+	return NULL;
+}
+
+static enum transaction_end converse(struct transaction *t, struct spool_reader *reader, bool keep)
+{
+	bool quit = false;
+
+	if (!envelope(t))
+		return t->stale ? TRANSACTION_STALE : TRANSACTION_DONE;
+	if (t->data_open && t->accepted > 0)
+		quit = send_message(t, reader, keep);
+	else if (t->data_open)
+		send_nothing(t);
+	else if (!t->s->failed)
+		reset(t->s);
+	return quit ? TRANSACTION_QUIT : TRANSACTION_DONE;
+}
+
+enum transaction_end smtp_transaction(struct smtp_delivery *d, struct smtp_session *s, bool keep)
+{
+	struct transaction t = {.d = d, .s = s, .line = BUF(COMMAND_MAX)};
+	const struct dsn *problem = hopeless(d, s);
+	struct spool_reader *reader;
+	enum transaction_end end;
+
+	if (problem) {
+		smtp_fail_message(d, problem, s);
+		return TRANSACTION_DONE;
+	}
+	reader = open_content(d, s);
+	if (!reader)
+		return TRANSACTION_DONE;
+	s->uses++;
+	choose_recipients(&t);
+	end = converse(&t, reader, keep);
+	buf_free(&t.line);
+	spool_reader_free(&reader);
+	return end;
+}
