@@ -75,3 +75,25 @@ size_t cleanup_recipient_count(const struct cleanup *c)
 {
 	return c->envelope.recipient_count;
 }
+
+void cleanup_redirect(struct cleanup *c, const char *address)
+{
+	c->redirect = pool_strdup(c->pool, address);
+}
+
+void cleanup_settle_recipients(struct cleanup *c)
+{
+	if (!c->redirect)
+		return;
+	c->envelope.recipient_count = 0;
+	cleanup_recipient(c, c->redirect, NULL, NULL, 0);
+}
+
+void cleanup_hold(struct cleanup *c)
+{
+	struct err err;
+
+	c->options.queue = QUEUE_HOLD;
+	if (c->writer && !spool_writer_move(c->writer, QUEUE_HOLD, &err))
+		cleanup_fail(c, CLEANUP_TROUBLE, NULL, pool_printf(c->pool, "Error: %s", err.text));
+}

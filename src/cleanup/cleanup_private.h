@@ -42,6 +42,7 @@ struct cleanup {
 		envelope; /* attributes and recipients are heap arrays, their strings are the pool's */
 	size_t attribute_cap, recipient_cap;
 	struct hash *known; /* recipients, for the duplicate filter */
+	const char *redirect; /* the only recipient there will be, or NULL */
 
 	bool in_body;
 	bool mid_line;	    /* the last piece was partial */
@@ -58,6 +59,9 @@ bool cleanup_fail(struct cleanup *c, enum cleanup_status status, const char *dsn
 
 /* An attribute of our own, whatever queue_file_attribute_count_limit says. */
 void cleanup_note(struct cleanup *c, const char *name, const char *value);
+
+/* Puts the target of a redirect in the place of all recipients. */
+void cleanup_settle_recipients(struct cleanup *c);
 
 /* Writes one line (or a piece of it) to the spool and notes what it tells about the content. */
 bool cleanup_write(struct cleanup *c, struct str line, bool partial);

@@ -92,6 +92,8 @@ const struct queue_id *spool_writer_id(const struct spool_writer *w);
 int64_t spool_writer_time(const struct spool_writer *w);        /* arrival_us */
 bool spool_content(struct spool_writer *w, struct str data);    /* appended; any split; wire form without dot-stuffing. Sticky failure. */
 uint64_t spool_content_size(const struct spool_writer *w);
+/* The message will be in q instead of the queue it was made for. */
+bool spool_writer_move(struct spool_writer *w, enum spool_queue q, struct err *err);
 /* Writes envelope and content and forces them to stable storage: true, the message is safe and may be acknowledged. Frees the writer either way. The
  * envelope's id, arrival and content_size are set by the call. */
 bool spool_commit(struct spool_writer **w, struct envelope *e, struct err *err);

@@ -132,6 +132,26 @@ struct spool_writer *spool_create(struct spool *s, enum spool_queue q, struct er
 	return w;
 }
 
+bool spool_writer_move(struct spool_writer *w, enum spool_queue q, struct err *err)
+{
+	char path[SPOOL_PATH_MAX];
+	int from = w->spool->dirs[w->queue], to = w->spool->dirs[q];
+
+	if (w->fd < 0 || w->queue == q) {
+		w->queue = q;
+		return true;
+	}
+	if (!spool_path(w->spool, q, &w->id, path))
+		return err_errno(err, "queue file name %s", w->id.text);
+	if (renameat(from, w->path, to, path) != 0 &&
+		!(errno == ENOENT && spool_make_parents(w->spool, q, path) &&
+			renameat(from, w->path, to, path) == 0))
+		return err_errno(err, "move queue file %s to %s", w->id.text, spool_queue_name(q));
+	memcpy(w->path, path, sizeof(path));
+	w->queue = q;
+	return true;
+}
+
 static void reserve_header(struct spool_writer *w)
 {
 	static const char room[SPOOL_HEADER_SIZE];

@@ -1,0 +1,56 @@
+/* HELO and EHLO (RFC 5321 section 4.1.1.1), and what EHLO offers. */
+#include "base/log.h"
+#include "smtpd/ehlo.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+#define HELO_MAX 500 /* bytes of a name that are kept */
+
+/* The name goes into logs and headers: what could pass for something else there is replaced. */
+static const char *printable_name(struct session *s, struct str name)
+{
+	char *out = pool_strndup(session_scratch(s), name.p, name.n < HELO_MAX ? name.n : HELO_MAX);
+
+	for (unsigned char *p = (unsigned char *)out; *p; p++)
+		if (*p <= ' ' || *p >= 0x7f || strchr("<>()\\\";@", *p))
+			*p = '?';
+	return out;
+}
+
+/* Common to both: true when the name is accepted and the session starts over. */
+static bool helo_accept(struct session *s, const char *verb, struct str rest)
+{
+	struct refusal refusal;
+	struct str name;
+
+	if (!str_word(&rest, " \t", &name)) {
+		reply(s, "501 Syntax: %s hostname", verb);
+		return false;
+	}
+	transaction_end(s);
+	s->protocol = strcmp(verb, "EHLO") == 0 ? "ESMTP" : "SMTP";
+	session_set(&s->helo, printable_name(s, name));
+	if (!access_helo(s, verb, s->helo, &refusal)) {
+		reply_refusal(s, &refusal);
+		session_set(&s->helo, NULL);
+		return false;
+	}
+	return true;
+}
+
+bool cmd_helo(struct session *s, struct str rest)
+{
+	if (!helo_accept(s, "HELO", rest))
+		return false;
+	reply(s, "250 %s", s->cfg->myhostname);
+	return true;
+}
+
+bool cmd_ehlo(struct session *s, struct str rest)
+{
+	if (!helo_accept(s, "EHLO", rest))
+		return false;
+	ehlo_reply(s);
+	return true;
+}

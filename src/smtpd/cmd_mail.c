@@ -1,0 +1,214 @@
+/* MAIL (RFC 5321 section 4.1.1.2) and its parameters. */
+#include "base/log.h"
+#include "mail/address.h"
+#include "mail/smtp_text.h"
+#include "smtpd/dsn_parameters.h"
+#include "smtpd/ehlo.h"
+#include "smtpd/path.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+#define SIZE_SAID_MAX INT64_MAX
+
+/* A parameter's taker: NULL, or the reply that refuses it. */
+typedef const char *parameter_fn(struct session *s, struct str value, struct mail_options *o);
+
+static const char *take_size(struct session *s, struct str value, struct mail_options *o)
+{
+	for (size_t i = 0; i < value.n; i++)
+		if (value.p[i] < '0' || value.p[i] > '9')
+			return "501 5.5.4 Bad message size syntax";
+	if (value.n == 0)
+		return "501 5.5.4 Bad message size syntax";
+	if (!str_to_u64(value, SIZE_SAID_MAX, &o->size))
+		return "552 5.3.4 Message size exceeds file system imposed limit";
+	return NULL;
+}
+
+static const char *take_body(struct session *s, struct str value, struct mail_options *o)
+{
+	if (str_case_is(value, "8BITMIME"))
+		o->body = "8BITMIME";
+	else if (str_case_is(value, "7BIT"))
+		o->body = "7BIT";
+	else
+		return "";
+	return NULL;
+}
+
+static const char *take_smtputf8(struct session *s, struct str value, struct mail_options *o)
+{
+	if (value.p || !s->cfg->smtputf8_enable || (ehlo_hidden(s) & EHLO_SMTPUTF8))
+		return "";
+	o->smtputf8 = true;
+	return NULL;
+}
+
+static const char *take_ret(struct session *s, struct str value, struct mail_options *o)
+{
+	if (ehlo_hidden(s) & EHLO_DSN)
+		return "501 5.7.1 DSN support is disabled";
+	if (o->ret != RET_NONE)
+		return "501 5.5.4 Bad RET parameter syntax";
+	if (str_case_is(value, "FULL"))
+		o->ret = RET_FULL;
+	else if (str_case_is(value, "HDRS"))
+		o->ret = RET_HDRS;
+	else
+		return "501 5.5.4 Bad RET parameter syntax";
+	return NULL;
+}
+
+static const char *take_envid(struct session *s, struct str value, struct mail_options *o)
+{
+	struct buf decoded = BUF(1000);
+	const char *problem = NULL;
+
+	if (ehlo_hidden(s) & EHLO_DSN)
+		return "501 5.7.1 DSN support is disabled";
+	if (o->envid || !dsn_parse_envid(value, &decoded))
+		problem = "501 5.5.4 Bad ENVID parameter syntax";
+	else
+		o->envid = pool_strdup(session_scratch(s), buf_cstr(&decoded));
+	buf_free(&decoded);
+	return problem;
+}
+
+/* Who is said to have sent the message first (RFC 4954 section 5): for the log only. Kept as said when it
+ * does not decode. */
+static const char *take_auth(struct session *s, struct str value, struct mail_options *o)
+{
+	struct buf decoded = BUF(ADDRESS_MAX);
+
+	if (value.n == 0)
+		return "";
+	if (s->sasl_username && value.n <= ADDRESS_MAX)
+		o->sasl_sender = xtext_decode(value, &decoded)
+					 ? pool_strdup(session_scratch(s), buf_cstr(&decoded))
+					 : pool_strndup(session_scratch(s), value.p, value.n);
+	buf_free(&decoded);
+	return NULL;
+}
+
+static const struct {
+	const char *keyword;
+	parameter_fn *take;
+} parameters[] = {
+	{"SIZE", take_size},
+	{"BODY", take_body},
+	{"SMTPUTF8", take_smtputf8},
+	{"RET", take_ret},
+	{"ENVID", take_envid},
+	{"AUTH", take_auth},
+};
+
+static const char *take_parameter(
+	struct session *s, struct str keyword, struct str value, struct mail_options *o)
+{
+	for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
+		if (str_case_is(keyword, parameters[i].keyword))
+			return parameters[i].take(s, value, o);
+	return "";
+}
+
+static bool take_parameters(struct session *s, struct str rest, struct mail_options *o)
+{
+	struct str keyword, value, before = str_trim(rest);
+	int more;
+
+	while ((more = smtp_next_parameter(&rest, &keyword, &value)) != 0) {
+		const char *problem = more > 0 ? take_parameter(s, keyword, value, o) : "";
+		struct str word;
+
+		if (problem && *problem) {
+			reply(s, "%s", problem);
+			return false;
+		}
+		str_word(&before, " \t", &word);
+		if (problem) {
+			reply(s, "555 5.5.4 Unsupported option: " STR_FMT, STR_ARG(str_first(word, 200)));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool refuse_size(struct session *s, const char *sender, const char *text)
+{
+	session_log_refusal(s, "MAIL", sender, NULL, text);
+	reply(s, "%s", text);
+	return false;
+}
+
+/* Room for the message, by the limit and in the file system. */
+static bool size_allowed(struct session *s, const char *sender, uint64_t size)
+{
+	uint64_t limit = s->cfg->message_size_limit > 0 ? (uint64_t)s->cfg->message_size_limit : 0;
+	uint64_t wanted = s->cfg->queue_minfree > 0 ? (uint64_t)s->cfg->queue_minfree : limit + limit / 2;
+	int64_t left;
+
+	if (limit > 0 && size > limit)
+		return refuse_size(s, sender, "552 5.3.4 Message size exceeds fixed limit");
+	left = s->server->spool ? spool_free_bytes(s->server->spool) : -1;
+	if (left >= 0 && ((uint64_t)left < wanted || (uint64_t)left - wanted < size))
+		return refuse_size(s, sender, "452 4.3.1 Insufficient system storage");
+	return true;
+}
+
+static bool mail_in_order(struct session *s)
+{
+	if (s->cfg->smtpd_helo_required && !s->helo) {
+		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
+		return false;
+	}
+	if (s->tx) {
+		reply(s, "503 5.5.1 Error: nested MAIL command");
+		return false;
+	}
+	return true;
+}
+
+static bool mail_begin(struct session *s, const char *sender, const struct mail_options *options)
+{
+	struct refusal refusal;
+	struct err err = {0};
+
+	if (!size_allowed(s, sender, options->size))
+		return false;
+	transaction_begin(s, sender, options);
+	if (!access_mail(s, sender, &refusal)) {
+		reply_refusal(s, &refusal);
+		transaction_end(s);
+		return false;
+	}
+	if (!s->cfg->smtpd_delay_open_until_valid_rcpt && !transaction_open(s, &err)) {
+		log_warning("%s", err.text);
+		reply(s, "451 4.3.0 Error: queue file write error");
+		transaction_end(s);
+		return false;
+	}
+	reply(s, "250 2.1.0 Ok");
+	return true;
+}
+
+bool cmd_mail(struct session *s, struct str rest)
+{
+	struct mail_options options = {0};
+	const char *sender;
+
+	if (!mail_in_order(s))
+		return false;
+	if (!path_keyword(&rest, "FROM:")) {
+		reply(s, "501 5.5.4 Syntax: MAIL FROM:<address>");
+		return false;
+	}
+	sender = path_parse(s, "MAIL", &rest, PATH_NULL_OK | (path_wants_utf8(s, rest) ? PATH_UTF8 : 0));
+	if (!sender || (rest.n > 0 && rest.p[0] != ' ' && rest.p[0] != '\t')) {
+		reply(s, "501 5.1.7 Bad sender address syntax");
+		return false;
+	}
+	if (!take_parameters(s, rest, &options))
+		return false;
+	return mail_begin(s, sender, &options);
+}

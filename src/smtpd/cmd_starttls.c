@@ -1,0 +1,68 @@
+/* STARTTLS (RFC 3207), and the handshake of implicit TLS. */
+#include "base/log.h"
+#include "smtpd/ehlo.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include "smtpd/tls_offer.h"
+#include "smtpd/transaction.h"
+
+bool tls_can_start(const struct session *s)
+{
+	return s->server->tls && s->server->tls_level != TLS_OFF && !s->tls && !s->cfg->smtpd_tls_wrappermode;
+}
+
+static const char *trust(const struct tls_info *info)
+{
+	if (!info->peer_certificate)
+		return "Anonymous";
+	return info->trusted ? "Trusted" : "Untrusted";
+}
+
+bool tls_start(struct session *s)
+{
+	const struct tls_info *info;
+	struct err err = {0};
+
+	stream_set_timeout(s->io, s->cfg->smtpd_starttls_timeout, true);
+	if (!tls_accept(s->io, s->server->tls, &err)) {
+		log_info("SSL_accept error from %s: %s", s->client.text, err.text);
+		return false;
+	}
+	stream_set_timeout(s->io, s->cfg->smtpd_timeout, s->cfg->smtpd_per_request_deadline);
+	s->tls = true;
+	info = tls_session_info(s->io);
+	if (s->cfg->smtpd_tls_loglevel > 0)
+		log_info("%s TLS connection established from %s: %s%s%s", trust(info), s->client.text,
+			info->summary, *info->details ? " " : "", info->details);
+	return true;
+}
+
+bool cmd_starttls(struct session *s, struct str rest)
+{
+	if (rest.n > 0) {
+		reply(s, "501 5.5.4 Syntax: STARTTLS");
+		return false;
+	}
+	if (s->tls) {
+		reply(s, "554 5.5.1 Error: TLS already active");
+		return false;
+	}
+	if (!tls_can_start(s) || (ehlo_hidden(s) & EHLO_STARTTLS)) {
+		reply(s, "502 5.5.1 Error: command not implemented");
+		return false;
+	}
+	if (stream_buffered(s->io) > 0) {
+		reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
+		s->hangup = true;
+		return false;
+	}
+	transaction_end(s);
+	reply(s, "220 2.0.0 Ready to start TLS");
+	if (!stream_flush(s->io) || !tls_start(s)) {
+		s->protocol_end = "lost connection";
+		s->hangup = true;
+		return false;
+	}
+	session_forget_helo(s);
+	return true;
+}

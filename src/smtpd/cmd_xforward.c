@@ -1,0 +1,106 @@
+/* XFORWARD: what a proxy or filter says of the client that it has a message from; for the log and for later
+ * hops, not for access control. */
+#include "base/mem.h"
+#include "mail/address.h"
+#include "smtpd/proxied.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+
+typedef bool attribute_fn(struct session *s, const struct proxied *p, struct forwarded *f);
+
+static bool set_text(char **field, const struct proxied *p)
+{
+	session_set(field, p->kind == PROXIED_GIVEN ? p->value : NULL);
+	return true;
+}
+
+static bool set_name(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	if (p->kind == PROXIED_GIVEN && !address_valid_hostname(str_c(p->value)))
+		return proxied_bad_syntax(s, p);
+	return set_text(&f->name, p);
+}
+
+static bool set_address(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	char text[NET_HOST_MAX];
+	struct net_addr addr;
+
+	if (p->kind != PROXIED_GIVEN)
+		return set_text(&f->address, p);
+	if (!proxied_address(p->value, &addr))
+		return proxied_bad_syntax(s, p);
+	session_set(&f->address, net_host(&addr, text));
+	return true;
+}
+
+static bool set_port(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	uint16_t port;
+
+	if (p->kind == PROXIED_GIVEN && !proxied_port(p->value, &port))
+		return proxied_bad_syntax(s, p);
+	return set_text(&f->port, p);
+}
+
+static bool set_helo(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	return set_text(&f->helo, p);
+}
+
+static bool set_protocol(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	return set_text(&f->protocol, p);
+}
+
+static bool set_ident(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	return set_text(&f->ident, p);
+}
+
+static bool set_source(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	f->local = str_case_is(str_c(p->value), "LOCAL");
+	if (!f->local && !str_case_is(str_c(p->value), "REMOTE"))
+		return proxied_bad_syntax(s, p);
+	return true;
+}
+
+static const struct {
+	const char *name;
+	attribute_fn *set;
+} attributes[] = {
+	{"NAME", set_name},
+	{"ADDR", set_address},
+	{"PORT", set_port},
+	{"HELO", set_helo},
+	{"PROTO", set_protocol},
+	{"IDENT", set_ident},
+	{"SOURCE", set_source},
+};
+
+static bool take_attribute(struct session *s, const struct proxied *p, struct forwarded *f)
+{
+	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
+		if (strcmp(attributes[i].name, p->name) == 0)
+			return attributes[i].set(s, p, f);
+	return proxied_bad_name(s, "XFORWARD", p);
+}
+
+bool cmd_xforward(struct session *s, struct str rest)
+{
+	struct proxied p;
+	int more;
+
+	if (!proxied_in_order(s, "XFORWARD", &s->server->xforward_hosts, rest))
+		return false;
+	if (!s->forwarded)
+		s->forwarded = x_alloc(sizeof(*s->forwarded));
+	while ((more = proxied_next(s, &rest, &p)) > 0)
+		if (!take_attribute(s, &p, s->forwarded))
+			return false;
+	if (more < 0)
+		return false;
+	reply(s, "250 2.0.0 Ok");
+	return true;
+}

@@ -1,0 +1,204 @@
+#include "smtpd/command.h"
+
+#include "base/log.h"
+#include "mail/smtp_text.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include <ctype.h>
+
+struct command {
+	const char *verb;
+	command_fn *run;
+	int flags;
+};
+
+static const struct command commands[] = {
+#define COMMAND(id, verb, function, flags) {verb, function, flags},
+	COMMANDS(COMMAND)
+#undef COMMAND
+};
+
+const char *command_name(enum command_id id)
+{
+	return id < CMD_UNKNOWN ? commands[id].verb : "UNKNOWN";
+}
+
+static enum command_id command_find(struct str verb)
+{
+	for (int id = 0; id < CMD_UNKNOWN; id++)
+		if (str_case_is(verb, commands[id].verb))
+			return (enum command_id)id;
+	return CMD_UNKNOWN;
+}
+
+static bool client_error(struct session *s)
+{
+	s->errors++;
+	return false;
+}
+
+/* NOOP, RSET and the like are free of charge up to a limit. */
+static void count_junk(struct session *s)
+{
+	if (s->junk++ > s->cfg->smtpd_junk_command_limit)
+		s->errors++;
+}
+
+static bool in_list(const struct named_list *l, struct str verb)
+{
+	struct err err = {0};
+	enum table_status status = named_list_name(l, verb, &err);
+
+	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
+		log_warning("%s: %s", l->parameter, err.text);
+	return status == TABLE_FOUND;
+}
+
+/* A message header where a command should be: somebody ignores our replies. */
+static bool is_header(struct str line)
+{
+	for (size_t i = 0; i < line.n; i++) {
+		if (line.p[i] == ':')
+			return i > 0;
+		if (line.p[i] <= ' ' || (unsigned char)line.p[i] >= 0x7f)
+			return false;
+	}
+	return false;
+}
+
+static void printable_head(struct str line, size_t max, char *out)
+{
+	size_t n = line.n < max ? line.n : max;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = isprint((unsigned char)line.p[i]) ? line.p[i] : '?';
+	out[n] = '\0';
+}
+
+static void run_unknown(struct session *s, struct str line, struct str verb)
+{
+	char head[101];
+
+	s->where = command_name(CMD_UNKNOWN);
+	s->counts.total[CMD_UNKNOWN]++;
+	if (is_header(line) || in_list(&s->server->forbidden_commands, verb)) {
+		printable_head(line, sizeof(head) - 1, head);
+		log_warning("non-SMTP command from %s: %s", s->client.text, head);
+		reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
+		s->hangup = true;
+		return;
+	}
+	client_error(s);
+	reply(s, "500 5.5.2 Error: command not recognized");
+}
+
+/*
+ * Input behind a command after which the client must wait, or any input before PIPELINING was offered: the
+ * client ignores our replies, or somebody else speaks through it.
+ */
+static bool sent_ahead(struct session *s, const struct command *c)
+{
+	if (s->bad_pipelining || stream_buffered(s->io) == 0)
+		return false;
+	if (!(c->flags & FLAG_LAST) && strcmp(s->protocol, "ESMTP") == 0)
+		return false;
+	if (c->run == cmd_quit)
+		return false;
+	s->bad_pipelining = true;
+	session_log_pipelining(s, c->verb);
+	return s->cfg->smtpd_forbid_unauth_pipelining;
+}
+
+/* Refuses what the state of the session rules out for any command. */
+static bool command_allowed(struct session *s, const struct command *c)
+{
+	if (sent_ahead(s, c)) {
+		reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
+		s->hangup = true;
+		return false;
+	}
+	if (s->denied.code && c->run != cmd_quit) {
+		reply(s, "503 5.7.0 Error: access denied for %s", s->client.text);
+		return false;
+	}
+	if (s->server->tls_level == TLS_REQUIRED && !s->tls && !(c->flags & FLAG_BEFORE_TLS)) {
+		reply(s, "530 5.7.0 Must issue a STARTTLS command first");
+		return false;
+	}
+	return true;
+}
+
+static void run_command(struct session *s, enum command_id id, struct str rest)
+{
+	const struct command *c = &commands[id];
+
+	s->where = c->verb;
+	s->counts.total[id]++;
+	if (command_allowed(s, c) && c->run(s, rest))
+		s->counts.good[id]++;
+	else
+		s->errors++;
+	if (c->flags & FLAG_JUNK)
+		count_junk(s);
+}
+
+void command_run(struct session *s, struct str line)
+{
+	struct str verb, rest;
+	enum command_id id;
+
+	while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
+		line = str_from(line, 1);
+	while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
+		line.n--;
+	if (line.n == 0 || str_has_nul(line)) {
+		s->where = command_name(CMD_UNKNOWN);
+		s->counts.total[CMD_UNKNOWN]++;
+		client_error(s);
+		reply(s, "500 5.5.2 Error: bad syntax");
+		return;
+	}
+	smtp_split_command(line, &verb, &rest);
+	if (*s->cfg->smtpd_noop_commands && in_list(&s->server->noop_commands, verb)) {
+		count_junk(s);
+		reply(s, "250 2.0.0 Ok");
+		return;
+	}
+	id = command_find(verb);
+	if (id == CMD_UNKNOWN)
+		run_unknown(s, line, verb);
+	else
+		run_command(s, id, rest);
+}
+
+static void add_count(struct buf *b, const char *name, unsigned good, unsigned total)
+{
+	if (total == 0)
+		return;
+	if (b->len > 0)
+		buf_putc(b, ' ');
+	buf_puts(b, name);
+	if (good == total)
+		buf_printf(b, "=%u", total);
+	else
+		buf_printf(b, "=%u/%u", good, total);
+}
+
+const char *command_counts_text(const struct command_counts *c, char *out, size_t size)
+{
+	struct buf b = BUF(size - 1);
+	unsigned good = 0, total = 0;
+	char name[16];
+
+	for (int id = 0; id < CMD_COUNT; id++) {
+		snprintf(name, sizeof(name), "%s", command_name((enum command_id)id));
+		ascii_lower(name);
+		add_count(&b, name, c->good[id], c->total[id]);
+		good += c->good[id];
+		total += c->total[id];
+	}
+	add_count(&b, "commands", good, total);
+	snprintf(out, size, "%s", buf_cstr(&b));
+	buf_free(&b);
+	return out;
+}

@@ -1,0 +1,193 @@
+#include "smtpd/ehlo.h"
+
+#include "base/log.h"
+#include "smtpd/reply.h"
+#include "smtpd/sasl.h"
+#include "smtpd/session.h"
+#include "smtpd/tls_offer.h"
+
+static const struct {
+	const char *name;
+	unsigned bit;
+} keywords[] = {
+	{"PIPELINING", EHLO_PIPELINING},
+	{"SIZE", EHLO_SIZE},
+	{"VRFY", EHLO_VRFY},
+	{"ETRN", EHLO_ETRN},
+	{"STARTTLS", EHLO_STARTTLS},
+	{"AUTH", EHLO_AUTH},
+	{"VERP", EHLO_XVERP},
+	{"XVERP", EHLO_XVERP},
+	{"XCLIENT", EHLO_XCLIENT},
+	{"XFORWARD", EHLO_XFORWARD},
+	{"ENHANCEDSTATUSCODES", EHLO_STATUS_CODES},
+	{"8BITMIME", EHLO_8BITMIME},
+	{"DSN", EHLO_DSN},
+	{"SMTPUTF8", EHLO_SMTPUTF8},
+	{"CHUNKING", EHLO_CHUNKING},
+	{"SILENT-DISCARD", EHLO_SILENT_DISCARD},
+};
+
+static unsigned keyword_bit(struct str word)
+{
+	for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
+		if (str_case_is(word, keywords[i].name))
+			return keywords[i].bit;
+	return 0;
+}
+
+unsigned ehlo_parse_keywords(const char *list, void (*unknown)(struct str word))
+{
+	struct str rest = str_c(list), word;
+	unsigned bits = 0, bit;
+
+	while (str_word(&rest, ", \t\r\n", &word)) {
+		bit = keyword_bit(word);
+		bits |= bit;
+		if (!bit && unknown)
+			unknown(word);
+	}
+	return bits;
+}
+
+static unsigned hidden_for_client(struct session *s)
+{
+	struct buf value = BUF(4096);
+	struct err err = {0};
+	unsigned bits = s->server->ehlo_discard;
+
+	if (!s->server->ehlo_discard_maps)
+		return bits;
+	switch (maps_lookup(s->server->ehlo_discard_maps, str_c(s->client.address), &value, &err)) {
+	case TABLE_FOUND:
+		bits = ehlo_parse_keywords(buf_cstr(&value), NULL);
+		break;
+	case TABLE_NOT_FOUND:
+		break;
+	default:
+		log_warning("%s", err.text);
+	}
+	buf_free(&value);
+	return bits;
+}
+
+static void log_hidden(unsigned bits)
+{
+	struct buf text = BUF(400);
+	unsigned done = EHLO_SILENT_DISCARD;
+
+	if ((bits & EHLO_SILENT_DISCARD) || !bits)
+		return;
+	for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++) {
+		if ((bits & keywords[i].bit) && !(done & keywords[i].bit))
+			buf_printf(&text, " %s", keywords[i].name);
+		done |= keywords[i].bit;
+	}
+	log_info("discarding EHLO keywords:%s", buf_cstr(&text));
+	buf_free(&text);
+}
+
+unsigned ehlo_hidden(struct session *s)
+{
+	if (!s->ehlo_hidden_known) {
+		s->ehlo_hidden = hidden_for_client(s);
+		s->ehlo_hidden_known = true;
+		log_hidden(s->ehlo_hidden);
+	}
+	return s->ehlo_hidden;
+}
+
+static bool client_in(struct session *s, const struct named_list *list)
+{
+	struct err err = {0};
+	enum table_status status = named_list_host(list, s->client.name, s->client.address, &err);
+
+	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
+		log_warning("%s: %s", list->parameter, err.text);
+	return status == TABLE_FOUND;
+}
+
+bool ehlo_auth_offered(struct session *s)
+{
+	if (!s->server->sasl || (ehlo_hidden(s) & EHLO_AUTH))
+		return false;
+	if (s->cfg->smtpd_tls_auth_only && !s->tls)
+		return false;
+	return !client_in(s, &s->server->sasl_exceptions);
+}
+
+/* The reply's lines are collected so that the last one is known. */
+static void offer(struct buf *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void offer(struct buf *out, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(out, fmt, ap);
+	va_end(ap);
+	buf_putc(out, '\n');
+}
+
+static void offer_auth(struct session *s, struct buf *out)
+{
+	const char *mechanisms;
+
+	if (!ehlo_auth_offered(s))
+		return;
+	mechanisms = sasl_offered_mechanisms(s);
+	if (!mechanisms || !*mechanisms)
+		return;
+	offer(out, "AUTH %s", mechanisms);
+	if (s->cfg->broken_sasl_auth_clients)
+		offer(out, "AUTH=%s", mechanisms);
+}
+
+static void offer_size(struct session *s, struct buf *out)
+{
+	if (s->cfg->message_size_limit > 0)
+		offer(out, "SIZE %lld", (long long)s->cfg->message_size_limit);
+	else
+		offer(out, "SIZE");
+}
+
+static void offer_all(struct session *s, unsigned shown, struct buf *out)
+{
+	if (shown & EHLO_PIPELINING)
+		offer(out, "PIPELINING");
+	if (shown & EHLO_SIZE)
+		offer_size(s, out);
+	if ((shown & EHLO_VRFY) && !s->cfg->disable_vrfy_command)
+		offer(out, "VRFY");
+	if (shown & EHLO_ETRN)
+		offer(out, "ETRN");
+	if ((shown & EHLO_STARTTLS) && tls_can_start(s))
+		offer(out, "STARTTLS");
+	offer_auth(s, out);
+	if ((shown & EHLO_XCLIENT) && client_in(s, &s->server->xclient_hosts))
+		offer(out, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT");
+	if ((shown & EHLO_XFORWARD) && client_in(s, &s->server->xforward_hosts))
+		offer(out, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT");
+	if (shown & EHLO_STATUS_CODES)
+		offer(out, "ENHANCEDSTATUSCODES");
+	if (shown & EHLO_8BITMIME)
+		offer(out, "8BITMIME");
+	if (shown & EHLO_DSN)
+		offer(out, "DSN");
+	if ((shown & EHLO_SMTPUTF8) && s->cfg->smtputf8_enable)
+		offer(out, "SMTPUTF8");
+	if (shown & EHLO_CHUNKING)
+		offer(out, "CHUNKING");
+}
+
+void ehlo_reply(struct session *s)
+{
+	struct buf lines = BUF(4096);
+	struct str rest, line;
+
+	offer(&lines, "%s", s->cfg->myhostname);
+	offer_all(s, ~ehlo_hidden(s), &lines);
+	rest = buf_slice(&lines);
+	while (str_word(&rest, "\n", &line))
+		stream_printf(s->io, "250%c" STR_FMT "\r\n", rest.n > 1 ? '-' : ' ', STR_ARG(line));
+	buf_free(&lines);
+}

@@ -1,0 +1,17 @@
+/* The extensions that EHLO offers, and which of them are left out for a client. */
+#ifndef SMTPD_EHLO_H
+#define SMTPD_EHLO_H
+
+#include "base/str.h"
+
+struct session;
+
+/* EHLO_ bits of a keyword list ("silent-discard, dsn"). Unknown words are passed to unknown(), which may be NULL. */
+unsigned ehlo_parse_keywords(const char *list, void (*unknown)(struct str word));
+/* EHLO_ bits left out for the session's client; logged when first asked. */
+unsigned ehlo_hidden(struct session *s);
+void ehlo_reply(struct session *s);
+/* Whether AUTH is to be had now. */
+bool ehlo_auth_offered(struct session *s);
+
+#endif

@@ -1,0 +1,46 @@
+#include "smtpd/path.h"
+
+#include "base/log.h"
+#include "mail/address.h"
+#include "smtpd/ehlo.h"
+#include "smtpd/session.h"
+
+bool path_keyword(struct str *rest, const char *keyword)
+{
+	struct str word = str_c(keyword);
+
+	if (!str_case_starts(*rest, word))
+		return false;
+	*rest = str_from(*rest, word.n);
+	return str_trim(*rest).n > 0;
+}
+
+const char *path_parse(struct session *s, const char *verb, struct str *rest, int flags)
+{
+	struct buf internal = BUF(ADDRESS_MAX + 1);
+	struct str start = *rest;
+	struct err err = {0};
+	const char *address = NULL;
+
+	if (s->cfg->strict_rfc821_envelopes)
+		flags |= PATH_STRICT;
+	if (address_parse_path(rest, flags, &internal, &err) && !internal.over)
+		address = pool_strndup(session_scratch(s), buf_cstr(&internal), internal.len);
+	else
+		log_warning("Illegal address syntax from %s in %s command: " STR_FMT, s->client.text, verb,
+			STR_ARG(str_first(str_trim(start), 100)));
+	buf_free(&internal);
+	return address;
+}
+
+bool path_wants_utf8(struct session *s, struct str rest)
+{
+	struct str word;
+
+	if (!s->cfg->smtputf8_enable || (ehlo_hidden(s) & EHLO_SMTPUTF8))
+		return false;
+	while (str_word(&rest, " \t", &word))
+		if (str_case_is(word, "SMTPUTF8"))
+			return true;
+	return false;
+}

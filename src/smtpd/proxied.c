@@ -1,0 +1,114 @@
+#include "smtpd/proxied.h"
+
+#include "base/log.h"
+#include "mail/address.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+#include <ctype.h>
+
+#define VALUE_MAX 1000
+
+bool proxied_in_order(struct session *s, const char *verb, const struct named_list *allowed, struct str rest)
+{
+	struct err err = {0};
+
+	if (s->tx) {
+		reply(s, "503 5.5.1 Error: MAIL transaction in progress");
+		return false;
+	}
+	if (rest.n == 0) {
+		reply(s, "501 5.5.4 Syntax: %s attribute=value...", verb);
+		return false;
+	}
+	switch (named_list_host(allowed, s->client.name, s->client.address, &err)) {
+	case TABLE_FOUND:
+		return true;
+	case TABLE_NOT_FOUND:
+		break;
+	default:
+		log_warning("%s: %s", allowed->parameter, err.text);
+	}
+	reply(s, "550 5.7.0 Error: insufficient authorization");
+	return false;
+}
+
+static const char *upper_name(struct session *s, struct str name)
+{
+	char *out = pool_strndup(session_scratch(s), name.p, name.n);
+
+	for (char *p = out; *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	return out;
+}
+
+/* What cannot stand in a log line or a header is not taken over from a peer. */
+static bool decode_value(struct session *s, struct str value, struct proxied *out)
+{
+	struct buf decoded = BUF(VALUE_MAX);
+	bool good = xtext_decode(value, &decoded);
+
+	for (size_t i = 0; good && i < decoded.len; i++)
+		good = (unsigned char)decoded.data[i] >= ' ' && decoded.data[i] != 0x7f;
+	out->value = good ? pool_strdup(session_scratch(s), buf_cstr(&decoded))
+			  : pool_strndup(session_scratch(s), value.p, value.n);
+	buf_free(&decoded);
+	return good;
+}
+
+int proxied_next(struct session *s, struct str *rest, struct proxied *out)
+{
+	struct str word, value;
+	ptrdiff_t equals;
+
+	if (!str_word(rest, " \t", &word))
+		return 0;
+	equals = str_find(word, '=');
+	if (equals <= 0 || (size_t)equals + 1 == word.n) {
+		reply(s, "501 5.5.4 Error: attribute=value expected");
+		return -1;
+	}
+	*out = (struct proxied){
+		.name = upper_name(s, str_first(word, (size_t)equals)), .kind = PROXIED_GIVEN};
+	value = str_from(word, (size_t)equals + 1);
+	if (!decode_value(s, value, out)) {
+		proxied_bad_syntax(s, out);
+		return -1;
+	}
+	if (str_case_is(value, "[UNAVAILABLE]"))
+		out->kind = PROXIED_UNAVAILABLE;
+	else if (str_case_is(value, "[TEMPUNAVAIL]"))
+		out->kind = PROXIED_TEMPUNAVAIL;
+	return 1;
+}
+
+bool proxied_bad_syntax(struct session *s, const struct proxied *p)
+{
+	reply(s, "501 5.5.4 Bad %s syntax: %s", p->name, p->value);
+	return false;
+}
+
+bool proxied_bad_name(struct session *s, const char *verb, const struct proxied *p)
+{
+	reply(s, "501 5.5.4 Bad %s attribute name: %s", verb, p->name);
+	return false;
+}
+
+bool proxied_address(const char *value, struct net_addr *out)
+{
+	struct str text = str_c(value);
+	bool v6 = str_case_starts(text, STR("IPV6:"));
+
+	if (v6)
+		text = str_from(text, 5);
+	return (!v6 || str_find(text, ':') >= 0) && net_parse_ip(text, 0, out);
+}
+
+bool proxied_port(const char *value, uint16_t *out)
+{
+	uint64_t port;
+
+	if (!str_to_u64(str_c(value), 65535, &port))
+		return false;
+	*out = (uint16_t)port;
+	return true;
+}

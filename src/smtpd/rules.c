@@ -1,0 +1,182 @@
+#include "smtpd/rules.h"
+
+#include "smtpd/access.h"
+#include <errno.h>
+
+#define LIST_SEPARATORS ", \t\r\n"
+
+void rules_env_init(struct rules_env *env, const struct config *cfg, struct pool *pool)
+{
+	*env = (struct rules_env){.cfg = cfg, .pool = pool};
+	env->tables = hash_new(NULL);
+	env->classes = hash_new(NULL);
+}
+
+void rules_env_free(struct rules_env *env)
+{
+	struct str key;
+	size_t pos = 0;
+	void *value;
+
+	if (!env->tables)
+		return;
+	while (hash_next(env->tables, &pos, &key, &value)) {
+		struct table *table = value;
+
+		table_close(&table);
+	}
+	hash_free(&env->tables);
+	hash_free(&env->classes);
+}
+
+static struct table *rules_table(
+	struct rules_env *env, struct pool *pool, const char *spec, const char **error)
+{
+	struct table *table = hash_get(env->tables, str_c(spec));
+	struct err err = {0};
+
+	if (table)
+		return table;
+	if (env->sealed) {
+		*error = pool_printf(pool, "table %s is not named in any restriction list of main.cf", spec);
+		return NULL;
+	}
+	table = table_open(spec, TABLE_FOLD, &err);
+	if (!table) {
+		*error = pool_printf(pool, "%s", err.text);
+		return NULL;
+	}
+	hash_put(env->tables, str_c(spec), table);
+	return table;
+}
+
+static bool is_table_name(struct str word)
+{
+	return str_find(word, ':') > 0 && word.p[0] != '{';
+}
+
+static void rule_set_table(struct rules_env *env, struct pool *pool, struct rule *rule, struct str spec)
+{
+	rule->argument = pool_strndup(pool, spec.p, spec.n);
+	if (!is_table_name(spec)) {
+		rule->error = pool_printf(pool, "restriction %s: bad argument \"%s\": need maptype:mapname",
+			rule->name, rule->argument);
+		return;
+	}
+	rule->table = rules_table(env, pool, rule->argument, &rule->error);
+}
+
+static void rule_set_seconds(struct pool *pool, struct rule *rule, struct str text)
+{
+	uint64_t seconds;
+
+	rule->argument = pool_strndup(pool, text.p, text.n);
+	if (str_to_u64(text, 3600, &seconds))
+		rule->seconds = (int)seconds;
+	else
+		rule->error =
+			pool_printf(pool, "restriction %s: bad number \"%s\"", rule->name, rule->argument);
+}
+
+/* Takes the argument that the row asks for off the list. */
+static void rule_argument(struct rules_env *env, struct pool *pool, struct rule *rule, struct str *rest)
+{
+	struct str word = {"", 0};
+
+	if (rule->row->argument == ARG_NONE)
+		return;
+	if (rule->row->argument == ARG_REST) {
+		word = str_trim(*rest);
+		*rest = (struct str){"", 0};
+		rule->argument = word.n > 0 ? pool_strndup(pool, word.p, word.n) : NULL;
+		return;
+	}
+	if (!str_group(rest, LIST_SEPARATORS, &word))
+		rule->error = pool_printf(pool, "restriction %s: argument is missing", rule->name);
+	else if (rule->row->argument == ARG_TABLE)
+		rule_set_table(env, pool, rule, word);
+	else
+		rule_set_seconds(pool, rule, word);
+}
+
+static void rule_parse(struct rules_env *env, struct pool *pool, struct str word, struct str *rest,
+	enum access_stage stage, struct rule *rule)
+{
+	rule->name = pool_strndup(pool, word.p, word.n);
+	rule->row = access_find(word);
+	if (rule->row) {
+		rule_argument(env, pool, rule, rest);
+		return;
+	}
+	rule->class_list = hash_get(env->classes, word);
+	if (rule->class_list)
+		return;
+	if (is_table_name(word) && access_table_check(stage)) {
+		rule->row = access_table_check(stage);
+		rule->name = rule->row->name;
+		rule_set_table(env, pool, rule, word);
+		return;
+	}
+	rule->error = pool_printf(pool, "unknown smtpd restriction: \"%s\"", rule->name);
+}
+
+static size_t count_words(struct str text)
+{
+	struct str word;
+	size_t n = 0;
+
+	while (str_group(&text, LIST_SEPARATORS, &word))
+		n++;
+	return n;
+}
+
+void rules_parse(struct rules_env *env, struct pool *pool, const char *parameter, const char *text,
+	enum access_stage stage, struct rule_list *out)
+{
+	struct str rest = str_c(text), word;
+	size_t words = count_words(rest);
+
+	*out = (struct rule_list){.parameter = parameter};
+	if (words == 0)
+		return;
+	out->rules = pool_alloc(pool, words * sizeof(*out->rules));
+	while (str_group(&rest, LIST_SEPARATORS, &word))
+		rule_parse(env, pool, word, &rest, stage, &out->rules[out->count++]);
+}
+
+void rules_parse_classes(struct rules_env *env)
+{
+	struct str rest = str_c(env->cfg->smtpd_restriction_classes), word;
+
+	/* Names first: a class may name another one that is declared after it. */
+	while (str_word(&rest, LIST_SEPARATORS, &word))
+		if (!hash_get(env->classes, word))
+			hash_put(env->classes, word, pool_alloc(env->pool, sizeof(struct rule_list)));
+	rest = str_c(env->cfg->smtpd_restriction_classes);
+	while (str_word(&rest, LIST_SEPARATORS, &word)) {
+		char *name = pool_strndup(env->pool, word.p, word.n);
+
+		rules_parse(env, env->pool, name, config_text(env->cfg, name), STAGE_RCPT,
+			hash_get(env->classes, word));
+	}
+}
+
+static bool refuses_relaying(const struct rule_list *list, int depth)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct rule *rule = &list->rules[i];
+		bool warned = i > 0 && list->rules[i - 1].row &&
+			      strcmp(list->rules[i - 1].name, "warn_if_reject") == 0;
+
+		if (rule->row && !rule->error && rule->row->final_no && !warned)
+			return true;
+		if (rule->class_list && depth > 0 && refuses_relaying(rule->class_list, depth - 1))
+			return true;
+	}
+	return false;
+}
+
+bool rules_refuse_relaying(const struct rule_list *list)
+{
+	return refuses_relaying(list, 10);
+}

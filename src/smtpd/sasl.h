@@ -1,0 +1,15 @@
+/* AUTH's back end: one link per slot, served to one session after the other. */
+#ifndef SMTPD_SASL_H
+#define SMTPD_SASL_H
+
+#include "base/err.h"
+
+struct session;
+struct sasl_server;
+
+/* The slot's server made ready for this session; NULL with err. */
+struct sasl_server *sasl_for_session(struct session *s, struct err *err);
+/* "PLAIN LOGIN"; NULL with a warning logged: the back end is out of reach. */
+const char *sasl_offered_mechanisms(struct session *s);
+
+#endif

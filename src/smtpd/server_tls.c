@@ -1,0 +1,75 @@
+#include "smtpd/server_tls.h"
+
+#include "base/log.h"
+#include "smtpd/server.h"
+
+static enum tls_level configured_level(const struct config *cfg)
+{
+	const char *level = cfg->smtpd_tls_security_level;
+
+	if (strcmp(level, "encrypt") == 0)
+		return TLS_REQUIRED;
+	if (strcmp(level, "may") == 0)
+		return TLS_OFFERED;
+	if (*level)
+		return TLS_OFF;
+	if (cfg->smtpd_enforce_tls)
+		return TLS_REQUIRED;
+	return cfg->smtpd_use_tls ? TLS_OFFERED : TLS_OFF;
+}
+
+static const char *cipher_list(const struct config *cfg, const char *grade)
+{
+	if (strcmp(grade, "high") == 0)
+		return cfg->tls_high_cipherlist;
+	if (strcmp(grade, "null") == 0)
+		return cfg->tls_null_cipherlist;
+	return cfg->tls_medium_cipherlist;
+}
+
+static const char *exclusions(struct server *v, bool mandatory)
+{
+	if (!mandatory)
+		return v->cfg->smtpd_tls_exclude_ciphers;
+	return pool_printf(v->pool, "%s %s", v->cfg->smtpd_tls_exclude_ciphers,
+		v->cfg->smtpd_tls_mandatory_exclude_ciphers);
+}
+
+static bool has_certificate(const struct config *cfg)
+{
+	return *cfg->smtpd_tls_chain_files || *cfg->smtpd_tls_cert_file || *cfg->smtpd_tls_eccert_file;
+}
+
+bool server_tls_open(struct server *v, struct err *err)
+{
+	const struct config *cfg = v->cfg;
+	enum tls_level level = cfg->smtpd_tls_wrappermode ? TLS_REQUIRED : configured_level(cfg);
+	bool mandatory = level == TLS_REQUIRED;
+	struct tls_server_options o = {.chain_files = cfg->smtpd_tls_chain_files,
+		.cert_file = cfg->smtpd_tls_cert_file,
+		.key_file = cfg->smtpd_tls_key_file,
+		.eccert_file = cfg->smtpd_tls_eccert_file,
+		.eckey_file = cfg->smtpd_tls_eckey_file,
+		.ca_file = cfg->smtpd_tls_CAfile,
+		.ca_path = cfg->smtpd_tls_CApath,
+		.protocols = mandatory ? cfg->smtpd_tls_mandatory_protocols : cfg->smtpd_tls_protocols,
+		.cipher_list = cipher_list(
+			cfg, mandatory ? cfg->smtpd_tls_mandatory_ciphers : cfg->smtpd_tls_ciphers),
+		.exclude_ciphers = exclusions(v, mandatory),
+		.ask_certificate = cfg->smtpd_tls_ask_ccert || cfg->smtpd_tls_req_ccert,
+		.require_certificate = mandatory && cfg->smtpd_tls_req_ccert,
+		.verify_depth = cfg->smtpd_tls_ccert_verifydepth,
+		.fingerprint_digest = cfg->smtpd_tls_fingerprint_digest};
+
+	v->tls_level = level;
+	if (level == TLS_OFF)
+		return true;
+	if (has_certificate(cfg))
+		v->tls = tls_server_context(&o, err);
+	else
+		err_set(err, "no server certificates in use");
+	if (v->tls)
+		return true;
+	log_warning("TLS is not available: %s", err->text);
+	return cfg->smtpd_tls_wrappermode ? false : true;
+}

@@ -1,0 +1,83 @@
+#include "base/log.h"
+#include "smtpd/session.h"
+#include "smtpd/transaction.h"
+
+#include "mail/event.h"
+#include <ctype.h>
+
+void session_log_connect(const struct session *s)
+{
+	EVENT_LOG(CONNECT, ev_text("client", s->client.text));
+}
+
+void session_log_end(struct session *s)
+{
+	char where[80], counts[512];
+
+	if (s->protocol_end) {
+		snprintf(where, sizeof(where), "%s", s->where);
+		if (s->data_bytes > 0)
+			snprintf(where, sizeof(where), "%s (%llu bytes)", s->where,
+				(unsigned long long)s->data_bytes);
+		EVENT_LOG(LOST, ev_text("what", s->protocol_end), ev_text("where", where),
+			ev_text("client", s->client.text));
+	}
+	command_counts_text(&s->counts, counts, sizeof(counts));
+	EVENT_LOG(DISCONNECT, ev_text("client", s->client.text), ev_text("counts", *counts ? counts : NULL));
+}
+
+void session_log_refusal(const struct session *s, const char *where, const char *sender,
+	const char *recipient, const char *reply)
+{
+	EVENT_LOG(REJECT, ev_text("qid", session_queue_id(s)), ev_text("action", "reject"),
+		ev_text("where", where), ev_text("client", s->client.text), ev_text("reply", reply),
+		ev_text("from", sender), ev_text("to", recipient), ev_text("proto", s->protocol),
+		ev_text("helo", s->helo));
+}
+
+/* "name[address]" as XFORWARD gave them. */
+static const char *forwarded_client(const struct session *s, char *out, size_t size)
+{
+	const struct forwarded *f = s->forwarded;
+
+	if (!f || (!f->name && !f->address))
+		return NULL;
+	snprintf(out, size, "%s[%s]", f->name ? f->name : "unknown", f->address ? f->address : "unknown");
+	return out;
+}
+
+void session_log_client(const struct session *s)
+{
+	char origin[400];
+
+	EVENT_LOG(CLIENT, ev_text("qid", session_queue_id(s)), ev_text("client", s->client.text),
+		ev_text("sasl_method", s->sasl_method), ev_text("sasl_username", s->sasl_username),
+		ev_text("sasl_sender", s->tx->options.sasl_sender),
+		ev_text("orig_qid", s->forwarded ? s->forwarded->ident : NULL),
+		ev_text("orig_client", forwarded_client(s, origin, sizeof(origin))));
+}
+
+static void escape(struct buf *out, struct str data)
+{
+	for (size_t i = 0; i < data.n; i++) {
+		unsigned char c = (unsigned char)data.p[i];
+
+		if (c == '\r')
+			buf_puts(out, "\\r");
+		else if (c == '\n')
+			buf_puts(out, "\\n");
+		else if (isprint(c) && c != '\\')
+			buf_putc(out, (char)c);
+		else
+			buf_printf(out, "\\%03o", c);
+	}
+}
+
+void session_log_pipelining(const struct session *s, const char *where)
+{
+	struct buf text = BUF(500);
+
+	escape(&text, str_first(stream_peek(s->io), 100));
+	log_info("improper command pipelining after %s from %s: %s", where, s->client.text, buf_cstr(&text));
+	buf_free(&text);
+}

@@ -1,0 +1,68 @@
+/* smtpd(8): the SMTP server. */
+#include "base/log.h"
+#include "sasl/sasl_server.h"
+#include "service/service.h"
+#include "smtpd/server.h"
+#include "smtpd/session.h"
+
+static bool smtpd_before_jail(struct service *s, struct err *err)
+{
+	struct server *server = server_new(service_config(s), service_spool(s), err);
+
+	if (!server)
+		return false;
+	server->service = s;
+	service_set_data(s, server);
+	return true;
+}
+
+static bool smtpd_start(struct service *s, struct err *err)
+{
+	struct server *server = service_data(s);
+
+	server->slots = service_slots(s);
+	return true;
+}
+
+static void smtpd_accepted(struct service *s, int fd, const struct net_addr *peer)
+{
+	session_accept(service_data(s), fd, peer, service_stressed(s));
+}
+
+static void smtpd_end(struct service *s)
+{
+	struct server *server = service_data(s);
+
+	server_free(&server);
+	service_set_data(s, NULL);
+}
+
+static void *smtpd_slot_start(void *service)
+{
+	struct smtpd_slot *slot = x_alloc(sizeof(*slot));
+
+	slot->server = service_data(service);
+	return slot;
+}
+
+static void smtpd_slot_end(void *cache, void *service)
+{
+	struct smtpd_slot *slot = cache;
+
+	dns_free(&slot->dns);
+	sasl_server_free(&slot->sasl);
+	x_free(&slot);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct service_ops ops = {.program = "smtpd",
+		.before_jail = smtpd_before_jail,
+		.start = smtpd_start,
+		.accepted = smtpd_accepted,
+		.end = smtpd_end,
+		.slot_start = smtpd_slot_start,
+		.slot_end = smtpd_slot_end};
+
+	return service_main(argc, argv, &ops);
+}

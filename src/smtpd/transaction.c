@@ -1,0 +1,218 @@
+#include "smtpd/transaction.h"
+
+#include "base/log.h"
+#include "mail/event.h"
+#include "mail/received.h"
+#include "smtpd/reply.h"
+#include "smtpd/session.h"
+
+struct transaction *transaction_begin(
+	struct session *s, const char *sender, const struct mail_options *options)
+{
+	struct pool *pool = pool_new(512);
+	struct transaction *tx = pool_alloc(pool, sizeof(*tx));
+
+	tx->pool = pool;
+	tx->sender = pool_strdup(pool, sender);
+	tx->options = *options;
+	tx->options.envid = pool_strdup(pool, options->envid);
+	tx->options.sasl_sender = pool_strdup(pool, options->sasl_sender);
+	effects_merge(pool, &tx->effects, &s->effects);
+	s->tx = tx;
+	return tx;
+}
+
+void transaction_end(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	struct pool *pool;
+
+	if (!tx)
+		return;
+	s->tx = NULL;
+	cleanup_abort(&tx->message);
+	buf_free(&tx->chunks.line);
+	pool = tx->pool;
+	pool_free(&pool);
+	forwarded_free(&s->forwarded);
+}
+
+static const char *or_real(const char *forwarded, const char *real)
+{
+	return forwarded ? forwarded : real;
+}
+
+/* What later stages may want to know of where the message came from. */
+static void add_attributes(struct session *s, struct cleanup *c)
+{
+	const struct forwarded none = {0}, *f = s->forwarded ? s->forwarded : &none;
+	const struct mail_options *o = &s->tx->options;
+	char port[8];
+
+	snprintf(port, sizeof(port), "%d", s->client.port);
+	cleanup_attribute(c, "client_name", or_real(f->name, s->client.name));
+	cleanup_attribute(c, "client_address", or_real(f->address, s->client.address));
+	cleanup_attribute(c, "client_port", or_real(f->port, s->client.port ? port : NULL));
+	cleanup_attribute(c, "reverse_client_name", s->client.reverse_name);
+	cleanup_attribute(c, "helo_name", or_real(f->helo, s->helo));
+	cleanup_attribute(c, "protocol_name", or_real(f->protocol, s->protocol));
+	cleanup_attribute(c, "log_ident", f->ident);
+	cleanup_attribute(c, "sasl_method", s->sasl_method);
+	cleanup_attribute(c, "sasl_username", s->sasl_username);
+	cleanup_attribute(c, "sasl_sender", o->sasl_sender);
+	cleanup_attribute(c, "body", o->body);
+}
+
+bool transaction_open(struct session *s, struct err *err)
+{
+	struct transaction *tx = s->tx;
+	struct cleanup_options options = {.client = s->client.text, .queue = QUEUE_INCOMING};
+
+	if (tx->message)
+		return true;
+	options.local_rewrite = s->forwarded ? s->forwarded->local : access_local_rewrite(s);
+	tx->message = cleanup_begin(s->server->cleanup, &options, err);
+	if (!tx->message)
+		return false;
+	add_attributes(s, tx->message);
+	cleanup_sender(tx->message, tx->sender, tx->options.envid, tx->options.ret,
+		tx->options.smtputf8 ? ENVELOPE_SMTPUTF8 : 0);
+	session_log_client(s);
+	return true;
+}
+
+static const char *received_protocol(const struct session *s)
+{
+	static const char *const names[2][2][2] = {
+		{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},
+		{{"UTF8SMTP", "UTF8SMTPA"}, {"UTF8SMTPS", "UTF8SMTPSA"}},
+	};
+
+	if (strcmp(s->protocol, "ESMTP") != 0)
+		return s->protocol;
+	return names[s->tx->options.smtputf8][s->tls][s->sasl_username && !s->xclient_login];
+}
+
+/* The TLS part of Received, as smtpd_tls_received_header asks for it. */
+static const char *received_tls(struct session *s)
+{
+	const struct tls_info *info = s->tls ? tls_session_info(s->io) : NULL;
+
+	if (!info || !s->cfg->smtpd_tls_received_header)
+		return NULL;
+	if (info->peer_certificate)
+		return pool_printf(s->tx->pool, "using %s%s%s)\r\n\t(Client CN \"%s\", Issuer \"%s\" (%s)",
+			info->summary, *info->details ? "\r\n\t " : "", info->details, info->peer_name,
+			info->peer_issuer, info->trusted ? "verified OK" : "not verified");
+	return pool_printf(s->tx->pool, "using %s%s%s)\r\n\t(%s", info->summary,
+		*info->details ? "\r\n\t " : "", info->details,
+		s->cfg->smtpd_tls_ask_ccert ? "Client did not present a certificate"
+					    : "No client certificate requested");
+}
+
+static void add_received(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	struct buf out = BUF(16384);
+	struct received r = {.helo = s->helo ? s->helo : s->client.name,
+		.client_name = s->client.name,
+		.client_address = s->client.address,
+		.client_is_ipv6 = s->client.has_addr && s->client.addr.ss.ss_family == AF_INET6,
+		.tls_text = received_tls(s),
+		.sasl_username = s->cfg->smtpd_sasl_authenticated_header ? s->sasl_username : NULL,
+		.my_name = s->cfg->myhostname,
+		.mail_name = s->cfg->mail_name,
+		.protocol = received_protocol(s),
+		.queue_id = cleanup_id(tx->message)->text,
+		.for_recipient = tx->recipients == 1 ? tx->recipient : NULL,
+		.uid = -1,
+		.when_us = cleanup_time(tx->message)};
+
+	received_format(&r, &out);
+	cleanup_prepend(tx->message, buf_slice(&out));
+	buf_free(&out);
+}
+
+void transaction_prepend(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->prepended)
+		return;
+	tx->prepended = true;
+	for (size_t i = 0; i < tx->effects.prepend.count; i++) {
+		const char *line = pool_printf(session_scratch(s), "%s\r\n", tx->effects.prepend.items[i]);
+
+		cleanup_prepend(tx->message, str_c(line));
+	}
+	add_received(s);
+}
+
+/* What access(5) results asked for. */
+static void apply_effects(struct transaction *tx)
+{
+	const struct effects *e = &tx->effects;
+
+	cleanup_attribute(tx->message, "content_filter", e->filter);
+	if (e->redirect)
+		cleanup_redirect(tx->message, e->redirect);
+	if (e->hold)
+		cleanup_hold(tx->message);
+	for (size_t i = 0; i < e->bcc.count; i++)
+		cleanup_recipient(tx->message, e->bcc.items[i], NULL, NULL, NOTIFY_NEVER);
+}
+
+static int status_code(enum cleanup_status status)
+{
+	switch (status) {
+	case CLEANUP_OK:
+		return 250;
+	case CLEANUP_TOO_BIG:
+		return 552;
+	case CLEANUP_HOPS:
+	case CLEANUP_REJECTED:
+		return 554;
+	case CLEANUP_NO_RECIPIENTS:
+		return 550;
+	case CLEANUP_NO_SPACE:
+		return 452;
+	case CLEANUP_TROUBLE:
+		break;
+	}
+	return 451;
+}
+
+static bool commit(struct session *s, const char *queued_prefix)
+{
+	struct queue_id id = *cleanup_id(s->tx->message);
+	struct cleanup_result result = {0};
+	char text[512] = "";
+
+	apply_effects(s->tx);
+	if (s->tx->effects.discard)
+		cleanup_abort(&s->tx->message);
+	else
+		cleanup_end(&s->tx->message, &result, text, sizeof(text));
+	if (result.status == CLEANUP_OK) {
+		reply(s, "250 2.0.0 Ok: %squeued as %s", queued_prefix, id.text);
+		s->errors = s->junk = 0;
+		return true;
+	}
+	if (result.status == CLEANUP_TOO_BIG)
+		log_warning("%s: queue file size limit exceeded", id.text);
+	reply(s, "%d %s %s", status_code(result.status), result.dsn, text);
+	return false;
+}
+
+bool transaction_finish(struct session *s, const char *queued_prefix)
+{
+	struct refusal refusal;
+	bool good = false;
+
+	if (access_end_of_data(s, &refusal))
+		good = commit(s, queued_prefix);
+	else
+		reply_refusal(s, &refusal);
+	transaction_end(s);
+	return good;
+}
