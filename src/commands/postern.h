@@ -17,6 +17,10 @@ struct instance {
 /* postern_check.c */
 bool postern_identities(struct instance *i, struct err *err); /* fills owner and the groups */
 bool postern_make_directories(const struct instance *i, struct err *err);
+/* Whether master.cf can be used, and by each service its part of the configuration; report is called with
+ * each fault. */
+typedef void (*postern_report_fn)(void *arg, const char *text);
+bool postern_services_valid(const struct instance *i, postern_report_fn report, void *arg);
 int postern_check(struct instance *i); /* warns of all that looks wrong; exit status */
 
 /* postern_control.c */

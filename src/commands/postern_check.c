@@ -182,17 +182,15 @@ static void check_tree(struct checker *c)
 	check_setgid(c, "postdrop");
 }
 
-static void check_services(struct checker *c)
+bool postern_services_valid(const struct instance *i, postern_report_fn report, void *arg)
 {
-	const struct instance *i = c->instance;
 	struct err err = {""};
 	struct master_cf *table = master_cf_load(i->config, &err);
+	bool ok = table != NULL;
 
-	if (!table) {
-		complain(c, "%s", err.text);
-		return;
-	}
-	for (size_t n = 0; n < table->count; n++) {
+	if (!table)
+		report(arg, err.text);
+	for (size_t n = 0; table && n < table->count; n++) {
 		const struct master_service *s = &table->services[n];
 		struct config_source source = {.directory = i->directory,
 			.overrides = s->overrides,
@@ -201,11 +199,20 @@ static void check_services(struct checker *c)
 			.program = s->command};
 		const struct config *cfg = config_load(&source, NULL, NULL, &err);
 
-		if (!cfg)
-			complain(c, "master.cf, line %d: service %s: %s", s->line, s->name, err.text);
+		if (!cfg) {
+			err_prefix(&err, "service %s (master.cf, line %d)", s->name, s->line);
+			report(arg, err.text);
+			ok = false;
+		}
 		config_free(&cfg);
 	}
 	master_cf_free(&table);
+	return ok;
+}
+
+static void report_complaint(void *arg, const char *text)
+{
+	complain(arg, "%s", text);
 }
 
 int postern_check(struct instance *i)
@@ -218,6 +225,6 @@ int postern_check(struct instance *i)
 		return 1;
 	}
 	check_tree(&c);
-	check_services(&c);
+	postern_services_valid(i, report_complaint, &c);
 	return 0;
 }

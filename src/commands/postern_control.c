@@ -183,14 +183,21 @@ int postern_abort(struct instance *i)
 	return pid ? abort_now(i, pid) : not_running(i);
 }
 
+static void report_error(void *arg, const char *text)
+{
+	command_say(LOGL_ERROR, "%s", text);
+}
+
 int postern_reload(struct instance *i)
 {
 	pid_t pid = postern_pid(i);
 
 	if (!pid)
 		return not_running(i);
-	if (!configuration_valid(i))
+	if (!postern_services_valid(i, report_error, NULL)) {
+		command_say(LOGL_FATAL, "the configuration is not taken up");
 		return 1;
+	}
 	command_say(LOGL_INFO, "refreshing the %s mail system", i->config->mail_name);
 	return send_signal(i, pid, SIGHUP);
 }

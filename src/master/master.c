@@ -149,7 +149,7 @@ static bool open_shared(struct master *m, struct err *err)
 /* The lock is taken by the process that stays: it would not survive the fork of startup_detach. */
 static bool prepare(struct master *m, struct err *err)
 {
-	m->settings = settings_load(m->config_dir, err);
+	m->settings = settings_load(m->config_dir, false, err);
 	if (!m->settings || !startup_check(m->settings->config, err))
 		return false;
 	if (!startup_detach(m, err) || !startup_locks(m, err) || !logfile_open(m, err))

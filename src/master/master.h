@@ -93,7 +93,8 @@ struct worker {
 };
 
 /* settings.c */
-struct settings *settings_load(const char *config_dir, struct err *err);
+/* strict: every service of master.cf must be able to load its own configuration. */
+struct settings *settings_load(const char *config_dir, bool strict, struct err *err);
 void settings_free(struct settings **s);
 uint64_t settings_fingerprint(
 	const char *config_dir); /* of the files as they are now; 0: one cannot be read */

@@ -34,7 +34,7 @@ static void take_up(struct master *m, struct settings *new)
 void master_reload(struct master *m, const char *why)
 {
 	struct err err = {""};
-	struct settings *new = settings_load(m->config_dir, &err);
+	struct settings *new = settings_load(m->config_dir, true, &err);
 
 	if (new && !may_replace(m->settings, new, &err))
 		settings_free(&new);

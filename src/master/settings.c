@@ -67,14 +67,45 @@ static bool parse(struct settings *s, const char *dir, const struct buf *text, s
 	return s->table != NULL;
 }
 
-struct settings *settings_load(const char *dir, struct err *err)
+/* What master itself does not need may still keep a service from starting. */
+static bool check_services(const struct settings *s, const char *dir, const struct buf *text, struct err *err)
+{
+	for (size_t i = 0; i < s->table->count; i++) {
+		const struct master_service *entry = &s->table->services[i];
+		struct config_source source = {.directory = dir,
+			.overrides = entry->overrides,
+			.override_count = entry->override_count,
+			.service = entry->name,
+			.program = entry->command,
+			.main_text = buf_cstr(text)};
+		const struct config *cfg = config_load(&source, NULL, NULL, err);
+
+		if (!cfg)
+			return err_prefix(err, "service %s (master.cf, line %d)", entry->name, entry->line);
+		config_free(&cfg);
+	}
+	return true;
+}
+
+/* At the start a service that cannot run is no reason to run none. */
+static bool usable(
+	const struct settings *s, const char *dir, const struct buf *text, bool strict, struct err *err)
+{
+	if (check_services(s, dir, text, err))
+		return true;
+	if (!strict)
+		log_error("%s", err->text);
+	return !strict;
+}
+
+struct settings *settings_load(const char *dir, bool strict, struct err *err)
 {
 	struct buf main_cf = BUF(FILE_MAX), master_cf = BUF(FILE_MAX);
 	struct settings *s = x_alloc(sizeof *s);
 
 	s->main_fd = -1;
 	if (read_file(dir, "main.cf", &main_cf, err) && read_file(dir, "master.cf", &master_cf, err) &&
-		parse(s, dir, &main_cf, err)) {
+		parse(s, dir, &main_cf, err) && usable(s, dir, &main_cf, strict, err)) {
 		s->fingerprint = fingerprint(&main_cf, &master_cf);
 		s->main_fd = seal_text(&main_cf, err);
 	}

@@ -1,0 +1,272 @@
+"""Start, stop, status and what must not be started twice; processes that die; running as an ordinary user."""
+import os
+import pwd
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from postern import BIN, LIBEXEC, ROOT_USER, Client, Instance, connects, exercises, wait_for
+
+
+def processes(instance, program=None):
+    """Pids of the instance's processes, by the configuration directory in their arguments."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")
+        except OSError:
+            continue
+        if instance.config.encode() in words and (program is None or os.path.basename(words[0]) == program.encode()):
+            found.append(int(pid))
+    return found
+
+
+def test_start_status_stop(mta):
+    a = mta().start()
+    status = a.control("status")
+    assert "is running: PID: %d" % a.pid() in status.stdout
+    assert re.search(r"master\[\d+\]: daemon started -- version \S+, configuration " + re.escape(a.config), a.log())
+    assert processes(a)
+    a.stop()
+    assert not processes(a), "stop leaves nothing behind"
+    assert not connects(a.port)
+    assert "terminating on signal 15" in a.log()
+    status = a.control("status", check=False)
+    assert status.returncode == 1 and "is not running" in status.stdout
+
+
+def test_commands_need_a_running_system(mta):
+    a = mta()
+    for verb in ("stop", "reload", "abort", "flush"):
+        done = a.control(verb, check=False)
+        assert done.returncode == 1 and "is not running" in done.stdout, verb
+    assert a.control("start-it", check=False).returncode == 1
+
+
+def test_second_instance_is_refused(mta):
+    a = mta().start()
+    again = a.control("start", check=False)
+    assert again.returncode == 1 and "already running" in again.stdout
+    other = mta(main={"queue_directory": a.queue, "maillog_file": a.logfile})
+    refused = other.control("start", check=False)
+    assert refused.returncode == 1
+    direct = subprocess.run([os.path.join(LIBEXEC, "master"), "-c", a.config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert direct.returncode != 0 and "locked by process %d" % a.pid() in direct.stdout
+    caches = mta(main={"data_directory": a.data})
+    shared = caches.control("start", check=False)
+    assert shared.returncode == 1 and "master.lock" in shared.stdout
+    assert "is running: PID: %d" % a.pid() in a.control("status").stdout
+
+
+def test_start_reports_a_port_in_use(mta):
+    a = mta().start()
+    b = mta()
+    b.ports = dict(a.ports)
+    b.write_config()
+    done = b.control("start", check=False)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stdout and "startup failed" in done.stdout
+    assert not processes(b)
+
+
+def test_stop_says_goodbye_to_waiting_clients(mta):
+    a = mta().start()
+    with a.client() as c:
+        c.expect(250, "EHLO client.example")
+        time.sleep(0.5)  # it waits for a command, parked
+        start = time.monotonic()
+        a.stop()
+        assert time.monotonic() - start < 4
+        assert c.reply().startswith("421 4.3.2")
+
+
+@pytest.mark.parametrize("program", ["smtpd", "qmgr"])
+def test_killed_process_is_replaced(mta, program):
+    a = mta().start()
+    old = wait_for(lambda: processes(a, program), 5, program)
+    os.kill(old[0], signal.SIGSEGV)
+    a.wait_log(r"warning: process \S+/%s pid %d killed by signal 11" % (program, old[0]))
+    assert program != "smtpd" or a.client().greeting.startswith("220"), "another worker serves meanwhile"
+    wait_for(lambda: len(processes(a, program)) == len(old) and old[0] not in processes(a, program), 10, "a new " + program)
+
+
+@exercises("service_throttle_time")
+def test_service_that_dies_at_start_is_throttled(mta, tmp_path):
+    daemons = tmp_path / "libexec"
+    daemons.mkdir()
+    for name in os.listdir(LIBEXEC):
+        os.symlink(os.path.realpath(os.path.join(LIBEXEC, name)), daemons / name)
+    (daemons / "bad").write_text("#!/bin/sh\nexit 9\n")
+    (daemons / "bad").chmod(0o755)
+    a = mta(main={"daemon_directory": str(daemons), "service_throttle_time": "2s"}, master="bad unix n - n - 1 bad\n").start()
+    a.command("postconf", "-h", "queue_directory")
+    poke(os.path.join(a.queue, "public/bad"))
+    a.wait_log(r"process \S+/bad pid \d+ exit status 9")
+    a.wait_log(r"warning: \S+/bad: bad command startup -- throttling")
+    time.sleep(1.2)
+    assert len(re.findall("exit status 9", a.log())) == 1, "throttled"
+    a.wait_log("exit status 9", seconds=5, count=2)
+    assert a.client().greeting.startswith("220"), "others go on"
+
+
+def poke(path):
+    """A client of a UNIX service, which stays until the test process ends."""
+    import socket
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    poke.kept.append(s)
+
+
+poke.kept = []
+
+
+def test_missing_program_disables_its_service_alone(mta):
+    a = mta(master="nothing unix - - n - - no-such-program\n").start()
+    assert re.search(r"service nothing is not available: there is no program \S+/no-such-program", a.log())
+    assert a.client().greeting.startswith("220")
+    assert not os.path.exists(os.path.join(a.queue, "private/nothing"))
+
+
+@exercises("master_service_disable")
+def test_service_is_disabled(mta):
+    a = mta(services={"one": {}, "two": {}})
+    a.set(master_service_disable="127.0.0.1:%d.inet" % a.ports["two"])
+    a.control("start")
+    a.started = True
+    wait_for(lambda: connects(a.ports["one"]), 10, "first listener")
+    assert not connects(a.ports["two"])
+
+
+@exercises("inet_interfaces", "inet_protocols", "known_tcp_ports")
+def test_addresses_of_inet_services(mta):
+    a = mta(main={"inet_interfaces": "loopback-only", "inet_protocols": "all"})
+    a.main["known_tcp_ports"] = "special=%d" % a.port
+    a.extra = ""
+    a.services = {}
+    a.extra = "special inet n - n - - smtpd\n"
+    a.write_config()
+    a.start()
+    assert Client(a.port).greeting.startswith("220")
+    assert Client(a.port, host="::1").greeting.startswith("220")
+
+
+@exercises("worker_processes", "default_process_limit")
+def test_number_of_workers(mta):
+    a = mta(main={"worker_processes": "3"}, services={"smtpd": {}}).start()
+    wait_for(lambda: len(processes(a, "smtpd")) == 3, 5, "3 workers")
+    a.columns = "n - n - 1"
+    a.write_config()
+    a.reload()
+    wait_for(lambda: len(processes(a, "smtpd")) == 1, 10, "maxproc 1: one worker")
+
+
+@exercises("max_idle")
+def test_idle_agent_ends(mta):
+    a = mta(main={"max_idle": "1s"}).start()
+    assert not processes(a, "discard")
+    poke(os.path.join(a.queue, "private/discard"))
+    wait_for(lambda: processes(a, "discard"), 5, "agent on demand")
+    wait_for(lambda: not processes(a, "discard"), 5, "agent gone when idle")
+    poke(os.path.join(a.queue, "private/discard"))
+    wait_for(lambda: processes(a, "discard"), 5, "agent on demand again")
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_privileges_and_chroot(mta):
+    a = mta(listener_columns="n - y - -").start()
+    uid = pwd.getpwnam(a.main["mail_owner"]).pw_uid
+    for pid in processes(a, "smtpd"):
+        status = open("/proc/%d/status" % pid).read()
+        assert re.search(r"^Uid:\t%d\t%d\t%d\t%d$" % (uid, uid, uid, uid), status, re.M)
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+        assert re.search(r"^CapEff:\t0+$", status, re.M)
+        assert os.readlink("/proc/%d/root" % pid) == a.queue
+    for pid in processes(a, "qmgr"):
+        assert os.readlink("/proc/%d/root" % pid) == "/"
+        assert os.readlink("/proc/%d/cwd" % pid) == a.queue
+    assert os.stat(a.queue + "/private").st_mode & 0o777 == 0o700
+    assert os.stat(a.queue + "/public").st_mode & 0o777 == 0o710
+    a.send(recipients=["postmaster@test.example"])
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_mail_owner_must_not_be_root(mta):
+    a = mta(main={"mail_owner": "root"})
+    done = a.control("start", check=False)
+    assert done.returncode == 1 and "must not be root" in done.stdout
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root to become another user")
+def test_wholly_as_an_ordinary_user(mta):
+    a = mta(listener_columns="n - y - -")
+    user = pwd.getpwnam("nobody")
+    for folder, directories, files in os.walk(a.directory):
+        for name in directories + files:
+            os.chown(os.path.join(folder, name), user.pw_uid, user.pw_gid)
+    os.chown(a.directory, user.pw_uid, user.pw_gid)
+    a.set(mail_owner="nobody", setgid_group="root")
+    os.chown(a.config + "/main.cf", user.pw_uid, user.pw_gid)
+
+    def as_user(verb):
+        return subprocess.run(["setpriv", "--reuid=nobody", "--regid=%d" % user.pw_gid, "--clear-groups", os.path.join(BIN, "postern"),
+                               "-c", a.config, verb], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    done = as_user("start")
+    assert done.returncode == 0, done.stdout + a.log()
+    a.started = True
+    wait_for(lambda: connects(a.port), 10, "listener")
+    assert a.client().greeting.startswith("220")
+    for pid in processes(a):
+        assert os.stat("/proc/%d" % pid).st_uid == user.pw_uid
+    assert as_user("status").returncode == 0
+    assert as_user("reload").returncode == 0
+    assert a.client().greeting.startswith("220")
+    done = as_user("stop")
+    assert done.returncode == 0, done.stdout
+    a.started = False
+    assert not processes(a)
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root to become another user")
+def test_only_root_or_the_owner_controls(mta):
+    a = mta(main={"mail_owner": "daemon"}).start()
+    done = subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", os.path.join(BIN, "postern"), "-c", a.config, "stop"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 1 and "for root" in done.stdout
+    assert processes(a)
+
+
+def test_foreground_logs_to_standard_output_and_stops_on_interrupt(mta):
+    a = mta(main={"maillog_file": "/dev/stdout"})
+    background = a.control("start", check=False)
+    assert background.returncode == 1 and "start-fg" in background.stdout
+    run = subprocess.Popen([os.path.join(BIN, "postern"), "-c", a.config, "start-fg"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        wait_for(lambda: connects(a.port), 10, "listener")
+        a.client().command("QUIT")
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=20)
+    finally:
+        run.kill()
+    assert run.returncode == 0
+    assert "daemon started" in out and "terminating on signal 2" in out and "connect from" in out
+    assert not processes(a)
+
+
+def test_killed_master_leaves_nothing_behind(mta):
+    a = mta().start()
+    os.kill(a.pid(), signal.SIGKILL)
+    wait_for(lambda: not processes(a), 10, "orphans end")
+    a.control("start")
+    wait_for(lambda: connects(a.port), 10, "listener of the next instance")
+
+
+def test_abort(mta):
+    a = mta().start()
+    c = a.client()
+    a.control("abort")
+    a.started = False
+    assert not processes(a)
+    assert c.reply() == ""

@@ -1,0 +1,194 @@
+"""A changed configuration: taken up without a refused connection or a cut session, by itself, and only when it is valid."""
+import glob
+import gzip
+import os
+import re
+import threading
+import time
+
+from postern import Client, exercises, wait_for
+from test_master_lifecycle import processes
+
+
+class Load(threading.Thread):
+    """Sessions one after the other until it is ended; what went wrong is in failures."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.port, self.done, self.sessions, self.failures = port, False, 0, []
+        self.start()
+
+    def run(self):
+        while not self.done:
+            try:
+                with Client(self.port, timeout=10) as c:
+                    assert c.greeting.startswith("220"), c.greeting
+                    c.expect(250, "EHLO load.example")
+                    c.expect(221, "QUIT")
+                self.sessions += 1
+            except (OSError, AssertionError) as e:
+                self.failures.append(repr(e))
+
+
+def test_reload_under_load(mta):
+    a = mta().start()
+    held = a.client()
+    held.expect(250, "EHLO held.example")
+    held.expect(250, "MAIL FROM:<s@client.example>")
+    load = [Load(a.port) for _ in range(4)]
+    for _ in range(5):
+        time.sleep(0.4)
+        a.reload()
+    time.sleep(0.5)
+    for l in load:
+        l.done = True
+    for l in load:
+        l.join(20)
+    assert not [f for l in load for f in l.failures]
+    assert sum(l.sessions for l in load) > 50
+    held.expect(250, "RCPT TO:<user@test.example>")
+    held.data("Subject: across\r\n\r\nfive reloads\r\n")
+    held.expect(221, "QUIT")
+    held.close()
+    wait_for(lambda: len(processes(a, "smtpd")) == workers(a), 10, "old workers end after their last session")
+
+
+def workers(a):
+    return int(a.main.get("worker_processes") or max(2, os.cpu_count() or 2))
+
+
+def test_new_values_for_new_sessions(mta):
+    a = mta(main={"smtpd_banner": "$myhostname one"}).start()
+    old = a.client()
+    a.set(smtpd_banner="$myhostname two")
+    a.reload()
+    wait_for(lambda: a.client().greeting == "220 mail.test.example two", 10, "new banner")
+    old.expect(250, "NOOP")
+
+
+@exercises("config_watch")
+def test_change_is_taken_up_by_itself(mta):
+    a = mta(main={"smtpd_banner": "one"}).start()
+    a.set(smtpd_banner="two")
+    wait_for(lambda: a.client().greeting == "220 two", 10, "banner without a command")
+    assert "the configuration changed" in a.log()
+    a.set(config_watch="no")
+    wait_for(lambda: len(re.findall("the configuration changed", a.log())) == 2, 10, "config_watch itself")
+    a.set(smtpd_banner="three")
+    time.sleep(2.5)
+    assert a.client().greeting == "220 two"
+    a.reload()
+    wait_for(lambda: a.client().greeting == "220 three", 10, "banner after reload")
+
+
+def test_rewriting_the_same_text_is_no_change(mta):
+    a = mta().start()
+    pids = processes(a, "smtpd")
+    a.write_config()
+    os.utime(a.config + "/main.cf")
+    time.sleep(2)
+    assert processes(a, "smtpd") == pids and "reload" not in a.log()
+
+
+def broken(a, pattern, **values):
+    """Writes a broken value; the old configuration must stay, by itself and on request."""
+    mark = a.log_size()
+    pids = sorted(processes(a, "smtpd"))
+    before = dict(a.main)
+    a.set(**values)
+    a.wait_log(r"master\[\d+\]: error: .*%s.*; the configuration is not taken up" % pattern, since=mark)
+    done = a.control("reload", check=False)
+    assert done.returncode == 1 and re.search(pattern, done.stdout), done.stdout
+    assert a.client().greeting.startswith("220")
+    assert sorted(processes(a, "smtpd")) == pids
+    a.main = before
+    a.write_config()
+
+
+def test_broken_configuration_is_not_taken_up(mta):
+    a = mta().start()
+    broken(a, "smtpd_timeout", smtpd_timeout="soon")
+    broken(a, "queue_directory", queue_directory="/nonexistent")
+
+
+def test_broken_master_cf_is_not_taken_up(mta):
+    a = mta().start()
+    a.extra = "smtp unix only three\n"
+    a.write_config()
+    a.wait_log(r"error: .*master\.cf.*line \d+.*not taken up")
+    assert a.client().greeting.startswith("220")
+
+
+def test_half_written_file_is_never_seen(mta):
+    a = mta(main={"smtpd_banner": "start"}).start()
+    text = open(a.config + "/main.cf").read()
+    load = Load(a.port)
+    for n in range(12):
+        with open(a.config + "/main.cf", "w") as f:
+            half = len(text) // 2
+            f.write(text[:half])
+            f.flush()
+            time.sleep(0.05)
+            f.write(text[half:] + "smtpd_banner = turn %d\n" % n)
+        time.sleep(0.05)
+    wait_for(lambda: a.client().greeting == "220 turn 11", 10, "last value")
+    load.done = True
+    load.join(10)
+    assert not load.failures
+    assert "fatal" not in a.log() and "throttling" not in a.log()
+
+
+def test_listener_is_added_and_removed(mta):
+    a = mta(services={"one": {}, "two": {}}).start()
+    held = a.client("two")
+    two = a.services.pop("two")
+    a.write_config()
+    a.reload()
+    def refused():
+        try:
+            Client(a.ports["two"]).close()
+            return False
+        except OSError:
+            return True
+    wait_for(refused, 10, "port closed")
+    held.expect(250, "NOOP")
+    a.services["two"] = two
+    a.write_config()
+    a.reload()
+    wait_for(lambda: not refused(), 10, "port open again")
+
+
+def test_descriptors_do_not_leak_over_reloads(mta):
+    a = mta().start()
+    def count():
+        return len(os.listdir("/proc/%d/fd" % a.pid()))
+    a.reload()
+    settled(a)
+    before = count()
+    for _ in range(10):
+        a.reload()
+        settled(a)
+    assert count() <= before + 1
+
+
+def settled(a):
+    wait_for(lambda: len(processes(a, "smtpd")) == workers(a) and a.client().greeting.startswith("220"), 10, "workers settled")
+
+
+@exercises("maillog_file", "maillog_file_rotate_suffix", "maillog_file_compressor")
+def test_logrotate(mta):
+    a = mta(main={"maillog_file_rotate_suffix": "%Y"}).start()
+    held = a.client()
+    a.control("logrotate")
+    held.expect(221, "QUIT")
+    a.wait_log("disconnect from", 5)
+    old, = glob.glob(a.logfile + ".*.gz")
+    assert "daemon started" in gzip.open(old, "rt").read()
+    assert "daemon started" not in a.log()
+
+
+@exercises("maillog_file_prefixes")
+def test_log_file_must_match_the_prefixes(mta):
+    a = mta(main={"maillog_file_prefixes": "/var/log"})
+    done = a.control("start", check=False)
+    assert done.returncode == 1 and "maillog_file_prefixes" in done.stdout
