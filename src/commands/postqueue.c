@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/sys.h"
 #include "commands/command_config.h"
 #include "commands/command_log.h"
 #include "commands/postqueue_list.h"
@@ -116,17 +117,17 @@ static bool list_file(void *arg, enum spool_queue queue, const struct queue_id *
 
 static bool list_files(const struct config *cfg, struct queue_list *list, struct err *err)
 {
-	const struct spool_options options = {
+	struct spool_options options = {
 		.queue_directory = ".",
 		.hash_queue_names = cfg->hash_queue_names,
 		.hash_queue_depth = cfg->hash_queue_depth,
 		.long_ids = cfg->enable_long_queue_ids,
-		.owner = (uid_t)-1,
-		.group = (gid_t)-1,
 	};
-	struct direct d = {spool_open(&options, err), list};
-	bool ok = d.spool != NULL;
+	struct direct d = {.list = list};
+	bool ok = sys_user(cfg->mail_owner, &options.owner, &options.group, err);
 
+	d.spool = ok ? spool_open(&options, err) : NULL;
+	ok = d.spool != NULL;
 	for (enum spool_queue q = QUEUE_MAILDROP; ok && q < QUEUE_CORRUPT; q++)
 		ok = spool_scan(d.spool, q, list_file, &d, err);
 	spool_close(&d.spool);

@@ -1,7 +1,8 @@
 /*
  * Puts messages into a queue directory, for tests and measurements without an SMTP server.
  *
- *   queue_put [-c config_dir] [-n messages] [-r recipients] [-d domain] [-s sender] [-b bytes] [-a age] [-D]
+ *   queue_put [-c config_dir] [-n messages] [-r recipients] [-d domain] [-s sender] [-b bytes] [-N notify]
+ * [-D]
  * [-Q]
  *
  * Recipients are uN.M@domain (message N, recipient M); %d in the domain is the message's number. -a: seconds
@@ -18,7 +19,7 @@
 
 struct order {
 	const char *config_dir, *domain, *sender;
-	int messages, recipients, bytes, age, notify;
+	int messages, recipients, bytes, notify;
 	bool deferred, quiet;
 };
 
@@ -86,10 +87,6 @@ static bool put(const struct order *o, struct spool *s, struct queue_notifier *n
 		printf("%s\n", e.id.text);
 	else
 		fprintf(stderr, "queue_put: %s\n", err.text);
-	if (ok && o->age > 0) {
-		e.arrival_us -= o->age * US_PER_SEC;
-		ok = spool_replace_envelope(s, q, &e.id, &e, &err);
-	}
 	if (ok && !o->quiet)
 		queue_notify(notifier, q, &e.id);
 	pool_free(&pool);
@@ -100,7 +97,7 @@ static void parse(int argc, char **argv, struct order *o)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:n:r:d:s:b:a:DQN:")) != -1) {
+	while ((c = getopt(argc, argv, "c:n:r:d:s:b:DQN:")) != -1) {
 		int number = optarg ? (int)strtol(optarg, NULL, 10) : 0;
 
 		if (c == 'c')
@@ -115,8 +112,6 @@ static void parse(int argc, char **argv, struct order *o)
 			o->recipients = number;
 		else if (c == 'b')
 			o->bytes = number;
-		else if (c == 'a')
-			o->age = number;
 		else if (c == 'N')
 			o->notify = number;
 		else if (c == 'D')
