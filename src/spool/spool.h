@@ -74,7 +74,7 @@ struct spool_options {
 	const char *hash_queue_names;   /* as the parameters */
 	int hash_queue_depth;
 	bool long_ids;
-	uid_t owner;                    /* new files are given to this user when we are root */
+	uid_t owner;                    /* whose files are read, (uid_t)-1: anybody's; new files are given to this user when we are root */
 	gid_t group;
 	gid_t drop_group;               /* setgid_group, the group of maildrop: used by spool_make_directories alone */
 	int64_t stale_before_us;        /* unfinished files older than this are leftovers (start of this instance); 0: of any age */
@@ -109,6 +109,10 @@ enum spool_status spool_open_content(struct spool *s, enum spool_queue q, const 
 enum spool_status spool_read_content(struct spool_reader *r, struct str *piece, struct err *err);
 bool spool_rewind(struct spool_reader *r);
 void spool_reader_free(struct spool_reader **r);
+/* The same for a file by its descriptor, whatever its name (postcat); it must be a regular file. The reader takes the descriptor over. */
+enum spool_status spool_load_file(int fd, struct pool *pool, struct envelope **out, struct err *err);
+enum spool_status spool_open_file_content(int fd, struct spool_reader **out, struct err *err);
+uint64_t spool_reader_offset(const struct spool_reader *r);     /* where in the file the content begins */
 
 /* ---- changing: mostly the queue manager's; records of several processes follow each other */
 struct spool_update {

@@ -16,7 +16,7 @@ static enum spool_status check_file(const struct spool *s, enum spool_queue q, c
 		err_set(err, "%s/%s: not a regular file", spool_queue_name(q), id->text);
 	else if (st->st_nlink > 1)
 		err_set(err, "%s/%s: the file has another name", spool_queue_name(q), id->text);
-	else if (q != QUEUE_MAILDROP && st->st_uid != s->owner)
+	else if (q != QUEUE_MAILDROP && s->owner != (uid_t)-1 && st->st_uid != s->owner)
 		err_set(err, "%s/%s: the file belongs to user %u", spool_queue_name(q), id->text, st->st_uid);
 	else
 		return SPOOL_OK;
@@ -230,28 +230,38 @@ struct spool_reader {
 	char piece[PIECE];
 };
 
+static enum spool_status reader_new(
+	int fd, const struct stat *st, const struct queue_id *id, struct spool_reader **out, struct err *err)
+{
+	struct spool_reader *r = x_alloc(sizeof(*r));
+	enum spool_status status;
+
+	r->fd = fd;
+	r->seed = spool_seed(id);
+	r->crc = r->seed;
+	status = spool_read_header(fd, (uint64_t)st->st_size, id, &r->header, err);
+	if (status == SPOOL_OK)
+		*out = r;
+	else
+		spool_reader_free(&r);
+	return status;
+}
+
 enum spool_status spool_open_content(struct spool *s, enum spool_queue q, const struct queue_id *id,
 	struct spool_reader **out, struct err *err)
 {
-	struct spool_reader *r;
 	enum spool_status status;
 	struct stat st;
 	int fd;
 
 	*out = NULL;
 	status = spool_open_message(s, q, id, O_RDONLY, &fd, &st, err);
-	if (status != SPOOL_OK)
-		return status;
-	r = x_alloc(sizeof(*r));
-	r->fd = fd;
-	r->seed = spool_seed(id);
-	r->crc = r->seed;
-	status = spool_read_header(fd, (uint64_t)st.st_size, id, &r->header, err);
-	if (status == SPOOL_OK)
-		*out = r;
-	else
-		spool_reader_free(&r);
-	return status;
+	return status == SPOOL_OK ? reader_new(fd, &st, id, out, err) : status;
+}
+
+uint64_t spool_reader_offset(const struct spool_reader *r)
+{
+	return r->header.content_offset;
 }
 
 enum spool_status spool_read_content(struct spool_reader *r, struct str *piece, struct err *err)
@@ -290,4 +300,48 @@ void spool_reader_free(struct spool_reader **r)
 		return;
 	sys_close(&(*r)->fd);
 	x_free(r);
+}
+
+/* ---- files by descriptor */
+static enum spool_status identify(int fd, struct stat *st, struct queue_id *id, struct err *err)
+{
+	unsigned char header[SPOOL_HEADER_SIZE];
+	ssize_t n = 0;
+
+	if (fstat(fd, st) < 0 ||
+		(S_ISREG(st->st_mode) && (n = sys_pread_all(fd, header, sizeof(header), 0)) < 0)) {
+		err_errno(err, "read");
+		return SPOOL_TROUBLE;
+	}
+	if (!S_ISREG(st->st_mode)) {
+		err_set(err, "not a regular file");
+		return SPOOL_CORRUPT;
+	}
+	if (n == sizeof(header) && spool_header_id(header, id))
+		return SPOOL_OK;
+	err_set(err, "not a queue file, or not finished");
+	return SPOOL_UNFINISHED;
+}
+
+enum spool_status spool_load_file(int fd, struct pool *pool, struct envelope **out, struct err *err)
+{
+	struct queue_id id;
+	struct stat st;
+	enum spool_status status = identify(fd, &st, &id, err);
+
+	*out = NULL;
+	return status == SPOOL_OK ? spool_load_open(fd, &st, &id, pool, out, err) : status;
+}
+
+enum spool_status spool_open_file_content(int fd, struct spool_reader **out, struct err *err)
+{
+	struct queue_id id;
+	struct stat st;
+	enum spool_status status = identify(fd, &st, &id, err);
+
+	*out = NULL;
+	if (status == SPOOL_OK)
+		return reader_new(fd, &st, &id, out, err);
+	sys_close(&fd);
+	return status;
 }
