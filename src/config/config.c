@@ -1,27 +1,9 @@
 #include "config/config.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
-#include "config/defaults.h"
-#include "config/expand.h"
-#include "config/main_cf.h"
-#include "config/rows.h"
+#include "config/names.h"
 #include "config/values.h"
 #include <unistd.h>
-
-struct config_value {
-	const char *raw;
-	const char *text;      /* expanded; NULL: cannot be */
-	const struct row *row; /* NULL: user-defined */
-	bool twin;	       /* the row's lmtp_ twin */
-	bool set;	       /* in main.cf or by an override */
-};
-
-struct config_names {
-	struct pool *pool;
-	struct hash *values; /* struct config_value by name */
-	const char *directory;
-};
 
 struct loader {
 	struct config *cfg;
@@ -47,65 +29,6 @@ static void warn_text(const struct loader *l, const char *fmt, ...)
 	l->warn(l->arg, text);
 }
 
-static struct config_value *find(const struct config *cfg, const char *name)
-{
-	return hash_get(cfg->names->values, str_c(name));
-}
-
-static struct config_value *define(struct loader *l, const char *name)
-{
-	struct config_names *n = l->cfg->names;
-	struct config_value *v = find(l->cfg, name);
-
-	if (v)
-		return v;
-	v = pool_alloc(n->pool, sizeof(*v));
-	v->raw = "";
-	hash_put(n->values, str_c(name), v);
-	return v;
-}
-
-static void set(struct loader *l, const char *name, const char *raw)
-{
-	struct config_value *v = define(l, name);
-
-	v->raw = pool_strdup(l->cfg->names->pool, raw);
-	v->set = true;
-}
-
-static void define_rows(struct loader *l)
-{
-	char name[ROW_NAME_MAX];
-	struct buf dflt = BUF(4096);
-
-	for (size_t i = 0; i < row_count(); i++) {
-		struct config_value *v = define(l, row_name(&rows[i]));
-
-		v->row = &rows[i];
-		v->raw = rows[i].dflt ? rows[i].dflt : "";
-		if (!rows[i].twin)
-			continue;
-		v = define(l, row_twin_name(&rows[i], name));
-		v->row = &rows[i];
-		v->twin = true;
-		v->raw = pool_strdup(l->cfg->names->pool, row_twin_default(&rows[i], &dflt));
-	}
-	buf_free(&dflt);
-}
-
-static void take_entries(struct loader *l, const struct main_cf *m)
-{
-	for (size_t i = 0; i < m->count; i++) {
-		const struct main_cf_entry *e = &m->entries[i];
-		const struct config_value *old = find(l->cfg, e->name);
-
-		if (old && old->set && strcmp(old->raw, e->value) != 0)
-			warn_text(l, "%s, line %d: overriding earlier entry: %s=%s", l->path, e->line,
-				e->name, old->raw);
-		set(l, e->name, e->value);
-	}
-}
-
 static bool read_main(struct loader *l)
 {
 	struct main_cf *m;
@@ -116,7 +39,7 @@ static bool read_main(struct loader *l)
 		m = main_cf_load(l->path, l->warn, l->arg, l->err);
 	if (!m)
 		return false;
-	take_entries(l, m);
+	names_take(l->cfg->names, m, l->path, l->warn, l->arg);
 	main_cf_free(&m);
 	return true;
 }
@@ -127,96 +50,24 @@ static void take_overrides(struct loader *l)
 	char pid[32];
 
 	for (size_t i = 0; i < s->override_count; i++)
-		set(l, s->overrides[i].name, s->overrides[i].value);
+		names_set(l->cfg->names, s->overrides[i].name, s->overrides[i].value);
 	snprintf(pid, sizeof(pid), "%ld", (long)getpid());
-	set(l, "process_id", pid);
-	set(l, "process_name", s->program ? s->program : "");
-	set(l, "service_name", s->service ? s->service : "");
-	set(l, "config_directory", l->cfg->names->directory);
+	names_set(l->cfg->names, "process_id", pid);
+	names_set(l->cfg->names, "process_name", s->program ? s->program : "");
+	names_set(l->cfg->names, "service_name", s->service ? s->service : "");
+	names_set(l->cfg->names, "config_directory", l->cfg->names->directory);
 	if (s->stress)
-		set(l, "stress", "yes");
+		names_set(l->cfg->names, "stress", "yes");
 }
 
-static enum expand_found look_up(void *arg, const char *name, const char **value)
+static bool store_default(struct loader *l, const struct row *row, const char *name, struct name_value *v)
 {
-	const struct config_value *v = find(arg, name);
-
-	if (!v)
-		return EXPAND_UNDEFINED;
-	*value = v->raw;
-	return v->row && v->row->type == ROW_RAW ? EXPAND_FINAL : EXPAND_AGAIN;
-}
-
-/* The expanded value in the pool; NULL with err. */
-static const char *expand_value(struct loader *l, const char *name, struct err *err)
-{
-	struct config_value *v = define(l, name);
-	struct buf out = BUF(EXPAND_MAX);
-
-	if (v->row && v->row->type == ROW_RAW)
-		v->text = v->raw;
-	else if (expand(v->raw, look_up, l->cfg, &out, err))
-		v->text = pool_strdup(l->cfg->names->pool, buf_cstr(&out));
-	else
-		err_prefix(err, "parameter %s", name);
-	buf_free(&out);
-	return v->text;
-}
-
-static void set_default(struct loader *l, const char *name, char *value)
-{
-	define(l, name)->raw = pool_strdup(l->cfg->names->pool, value);
-	x_free(&value);
-}
-
-static bool compute_names(struct loader *l)
-{
-	bool host_set = find(l->cfg, "myhostname")->set, domain_set = find(l->cfg, "mydomain")->set;
-	const char *text;
-
-	if (!host_set) {
-		text = domain_set ? expand_value(l, "mydomain", l->err) : "";
-		if (!text)
-			return false;
-		set_default(l, "myhostname", default_myhostname(text));
-	}
-	if (!domain_set) {
-		text = expand_value(l, "myhostname", l->err);
-		if (!text)
-			return false;
-		set_default(l, "mydomain", default_mydomain(text));
-	}
-	return true;
-}
-
-static bool compute_networks(struct loader *l)
-{
-	const char *style, *interfaces, *protocols;
-	char *networks;
-
-	if (find(l->cfg, "mynetworks")->set)
-		return true;
-	style = expand_value(l, "mynetworks_style", l->err);
-	interfaces = style ? expand_value(l, "inet_interfaces", l->err) : NULL;
-	protocols = interfaces ? expand_value(l, "inet_protocols", l->err) : NULL;
-	networks = protocols ? default_mynetworks(style, interfaces, protocols, l->err) : NULL;
-	if (!networks)
-		return false;
-	set_default(l, "mynetworks", networks);
-	return true;
-}
-
-static bool store_default(struct loader *l, const struct row *row, const char *name, struct config_value *v)
-{
-	struct buf dflt = BUF(4096);
-
-	v->raw = v->twin ? pool_strdup(l->cfg->names->pool, row_twin_default(row, &dflt)) : row->dflt;
-	buf_free(&dflt);
+	v->raw = names_default(l->cfg->names, name);
 	v->text = NULL;
-	return expand_value(l, name, l->err) && value_store(l->cfg, row, name, v->text, l->err);
+	return names_expand(l->cfg->names, name, l->err) && value_store(l->cfg, row, name, v->text, l->err);
 }
 
-static void lower_words(struct loader *l, struct config_value *v)
+static void lower_words(struct loader *l, struct name_value *v)
 {
 	char *lower = pool_strdup(l->cfg->names->pool, v->text);
 
@@ -229,10 +80,10 @@ static bool store_row(struct loader *l, const struct row *row)
 {
 	char twin[ROW_NAME_MAX];
 	const char *name = l->source->lmtp && row->twin ? row_twin_name(row, twin) : row_name(row);
-	struct config_value *v = find(l->cfg, name);
+	struct name_value *v = names_find(l->cfg->names, name);
 	struct err err;
 
-	if (expand_value(l, name, &err)) {
+	if (names_expand(l->cfg->names, name, &err)) {
 		if (row->type == ROW_ENUM)
 			lower_words(l, v);
 		if (value_store(l->cfg, row, name, v->text, &err))
@@ -261,13 +112,13 @@ static void expand_rest(struct loader *l)
 	void *value;
 
 	while (hash_next(l->cfg->names->values, &pos, &key, &value)) {
-		struct config_value *v = value;
+		struct name_value *v = value;
 		struct err ignored;
 
 		if (!v->text) {
 			char *name = x_strndup(key.p, key.n);
 
-			expand_value(l, name, &ignored);
+			names_expand(l->cfg->names, name, &ignored);
 			x_free(&name);
 		}
 	}
@@ -280,7 +131,7 @@ static void warn_marks(struct loader *l)
 	void *value;
 
 	while (hash_next(l->cfg->names->values, &pos, &key, &value)) {
-		const struct config_value *v = value;
+		const struct name_value *v = value;
 
 		if (!v->set || !v->row || (v->row->dflt && strcmp(v->raw, v->row->dflt) == 0))
 			continue;
@@ -293,11 +144,10 @@ static void warn_marks(struct loader *l)
 
 static bool load(struct loader *l)
 {
-	define_rows(l);
 	if (!read_main(l))
 		return false;
 	take_overrides(l);
-	if (!compute_names(l) || !compute_networks(l) || !store_rows(l))
+	if (!names_compute(l->cfg->names, l->err) || !store_rows(l))
 		return false;
 	expand_rest(l);
 	warn_marks(l);
@@ -314,10 +164,7 @@ const struct config *config_load(
 
 	if (!directory || !*directory)
 		directory = DEFAULT_CONFIG_DIRECTORY;
-	cfg->names = x_alloc(sizeof(*cfg->names));
-	cfg->names->pool = pool_new(128 * 1024);
-	cfg->names->values = hash_new(NULL);
-	cfg->names->directory = pool_strdup(cfg->names->pool, directory);
+	cfg->names = names_new(directory);
 	path = x_asprintf("%s/main.cf", directory);
 	ok = load(&(struct loader){
 		.cfg = cfg, .source = source, .warn = warn, .arg = arg, .err = err, .path = path});
@@ -338,15 +185,13 @@ void config_free(const struct config **cfg)
 	if (!*cfg)
 		return;
 	n = (*cfg)->names;
-	hash_free(&n->values);
-	pool_free(&n->pool);
-	x_free(&n);
+	names_free(&n);
 	x_free(cfg);
 }
 
 const char *config_text(const struct config *cfg, const char *name)
 {
-	const struct config_value *v = find(cfg, name);
+	const struct name_value *v = names_find(cfg->names, name);
 
 	return v ? v->text : NULL;
 }
@@ -358,7 +203,7 @@ const char *config_directory(const struct config *cfg)
 
 bool config_is_set(const struct config *cfg, const char *name)
 {
-	const struct config_value *v = find(cfg, name);
+	const struct name_value *v = names_find(cfg->names, name);
 
 	return v && v->set;
 }
