@@ -109,7 +109,7 @@ enum table_status table_lookup(struct table *t, struct str key, struct buf *valu
 	enum table_status status;
 	size_t before = value->len;
 
-	if (key.n > TABLE_KEY_MAX || str_has_nul(key))
+	if (!t->pattern && (key.n > TABLE_KEY_MAX || str_has_nul(key)))
 		return TABLE_NOT_FOUND;
 	if ((t->flags & TABLE_FOLD) && !t->pattern)
 		status = lookup_folded(t, key, value, err);

@@ -1,93 +1,34 @@
-#include <ctype.h>
-
 #include "base/sys.h"
 #include "table/table_type.h"
+#include <ctype.h>
 
 static void source_init(struct source *s)
 {
-	*s = (struct source){.text = BUF(TABLE_SOURCE_MAX), .logical = BUF(TABLE_SOURCE_MAX)};
+	*s = (struct source){.text = BUF(TABLE_SOURCE_MAX), .buf = BUF(TABLE_SOURCE_MAX)};
 }
 
 bool source_open(struct source *s, const char *path, struct err *err)
 {
 	source_init(s);
-	if (sys_read_file(path, &s->text, err))
-		return true;
-	source_close(s);
-	return false;
-}
-
-void source_of(struct source *s, struct str text)
-{
-	source_init(s);
-	buf_str(&s->text, text);
+	if (!sys_read_file(path, &s->text, err)) {
+		source_close(s);
+		return false;
+	}
+	s->reader = logical_of(buf_slice(&s->text));
+	return true;
 }
 
 void source_close(struct source *s)
 {
 	buf_free(&s->text);
-	buf_free(&s->logical);
-}
-
-static bool line_take(struct source *s, struct str *line)
-{
-	struct str rest = str_from(buf_slice(&s->text), s->at);
-	ptrdiff_t end = str_find(rest, '\n');
-
-	if (rest.n == 0)
-		return false;
-	*line = end < 0 ? rest : str_first(rest, (size_t)end);
-	s->at += line->n + (end >= 0);
-	s->line++;
-	return true;
-}
-
-static bool line_is_empty(struct str line)
-{
-	line = str_trim(line);
-	return line.n == 0 || line.p[0] == '#';
-}
-
-static bool line_is_indented(struct str line)
-{
-	return line.n && isspace((unsigned char)line.p[0]);
-}
-
-/* Adds the lines that continue the logical line; empty and comment lines between do not end it. */
-static void add_continuations(struct source *s)
-{
-	for (;;) {
-		size_t at = s->at;
-		int count = s->line;
-		struct str line;
-
-		if (!line_take(s, &line))
-			return;
-		if (line_is_empty(line))
-			continue;
-		if (!line_is_indented(line)) {
-			s->at = at;
-			s->line = count;
-			return;
-		}
-		buf_str(&s->logical, line);
-	}
+	buf_free(&s->buf);
 }
 
 bool source_next(struct source *s, struct str *logical)
 {
-	struct str line;
-
-	do {
-		if (!line_take(s, &line))
-			return false;
-	} while (line_is_empty(line));
-	buf_clear(&s->logical);
-	s->first = s->line;
-	s->indented = line_is_indented(line);
-	buf_str(&s->logical, line);
-	add_continuations(s);
-	*logical = str_trim(buf_slice(&s->logical));
+	if (!logical_next(&s->reader, &s->buf, &s->line))
+		return false;
+	*logical = str_trim(s->line.text);
 	return true;
 }
 
@@ -132,38 +73,35 @@ bool source_inline(struct source *s, struct str groups, struct err *err)
 		buf_str(&s->text, inside);
 		buf_putc(&s->text, '\n');
 	}
+	s->reader = logical_of(buf_slice(&s->text));
 	return true;
 }
 
-/* Unquotes "key" at the start of *line; false: the closing quote is missing. */
-static bool pair_quoted_key(struct str *line, struct buf *key)
+/* The length of the key: up to a blank that is not inside quotes; *closed: every quote has its partner. */
+static size_t pair_key_length(struct str line, bool *closed)
 {
-	for (size_t i = 1; i < line->n; i++) {
-		if (line->p[i] == '"') {
-			*line = str_from(*line, i + 1);
-			return true;
-		}
-		if (line->p[i] == '\\' && i + 1 < line->n)
-			i++;
-		buf_putc(key, line->p[i]);
-	}
-	return false;
-}
-
-enum source_pair source_pair(struct str line, struct buf *key, struct str *value)
-{
+	bool quoted = false;
 	size_t n = 0;
 
-	buf_clear(key);
-	if (line.n && line.p[0] == '"') {
-		if (!pair_quoted_key(&line, key))
-			return PAIR_UNBALANCED;
-	} else {
-		while (n < line.n && !isspace((unsigned char)line.p[n]))
+	for (; n < line.n; n++) {
+		if (line.p[n] == '\\' && n + 1 < line.n)
 			n++;
-		buf_add(key, line.p, n);
-		line = str_from(line, n);
+		else if (line.p[n] == '"')
+			quoted = !quoted;
+		else if (!quoted && isspace((unsigned char)line.p[n]))
+			break;
 	}
-	*value = str_trim(line);
-	return value->n && key->len ? PAIR_OK : PAIR_NO_VALUE;
+	*closed = !quoted;
+	return n;
+}
+
+enum source_pair source_pair(struct str line, struct str *key, struct str *value)
+{
+	bool closed;
+
+	*key = str_first(line, pair_key_length(line, &closed));
+	*value = str_trim(str_from(line, key->n));
+	if (!closed)
+		return PAIR_UNBALANCED;
+	return value->n && key->n ? PAIR_OK : PAIR_NO_VALUE;
 }

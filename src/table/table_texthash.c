@@ -11,46 +11,45 @@ static bool texthash_add(
 		table_fold(key, &folded);
 	else
 		buf_str(&folded, key);
-	if (ok && !entries_add(t->state, buf_slice(&folded), buf_slice(&value), true))
+	if (ok && !entries_add(t->state, buf_slice(&folded), buf_slice(&value), false))
 		table_warn(t, "%s, line %d: duplicate entry: \"%s\"", path, line, buf_cstr(&folded));
 	buf_free(&folded);
 	buf_free(&value);
 	return ok;
 }
 
-static void texthash_line(
-	struct table *t, const char *path, struct source *s, struct str line, struct buf *key)
+static void texthash_line(struct table *t, const char *path, struct source *s, struct str line)
 {
+	const int number = s->line.first;
+	struct str key, value;
 	struct err err;
-	struct str value;
 
-	if (s->indented) {
+	if (s->line.orphan) {
 		table_warn(t, "%s, line %d: logical line must not start with whitespace: \"" STR_FMT "\"",
-			path, s->first, STR_ARG(str_first(line, 30)));
+			path, number, STR_ARG(str_first(line, 30)));
 		return;
 	}
-	switch (source_pair(line, key, &value)) {
+	switch (source_pair(line, &key, &value)) {
 	case PAIR_UNBALANCED:
 		table_warn(t, "%s, line %d: unbalanced '\"' in '" STR_FMT "' -- ignoring this line", path,
-			s->first, STR_ARG(line));
+			number, STR_ARG(line));
 		return;
 	case PAIR_NO_VALUE:
 		table_warn(t, "%s, line %d: expected format: key whitespace value -- ignoring this line",
-			path, s->first);
+			path, number);
 		return;
 	case PAIR_OK:
 		break;
 	}
-	if (key->data[key->len - 1] == ':')
+	if (key.p[key.n - 1] == ':')
 		table_warn(t, "%s, line %d: record is in \"key: value\" format; is this an alias file?", path,
-			s->first);
-	if (!texthash_add(t, path, s->first, buf_slice(key), value, &err))
-		table_warn(t, "%s, line %d: %s: skipping this entry", path, s->first, err.text);
+			number);
+	if (!texthash_add(t, path, number, key, value, &err))
+		table_warn(t, "%s, line %d: %s: skipping this entry", path, number, err.text);
 }
 
 static bool texthash_open(struct table *t, const char *name, struct err *err)
 {
-	struct buf key = BUF(TABLE_KEY_MAX);
 	struct source source;
 	struct str line;
 
@@ -58,9 +57,8 @@ static bool texthash_open(struct table *t, const char *name, struct err *err)
 	if (!source_open(&source, name, err))
 		return false;
 	while (source_next(&source, &line))
-		texthash_line(t, name, &source, line, &key);
+		texthash_line(t, name, &source, line);
 	source_close(&source);
-	buf_free(&key);
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #define TABLE_TABLE_TYPE_H
 
 #include "base/hash.h"
+#include "base/logical.h"
 #include "table/table.h"
 
 #define TABLE_KEY_MAX 10000	    /* longer keys are "not found" without asking */
@@ -45,29 +46,26 @@ struct table *table_broken(const char *spec, const char *reason);
  * joined by newlines. */
 bool table_value(const struct table *t, struct str text, struct buf *value, struct err *err);
 
-/* Text sources: logical lines (a line that starts with blanks goes on the line before), comments and empty
- * lines left out. */
+/* Text sources: their logical lines, trimmed. */
 struct source {
 	struct buf text;
-	struct buf logical;
-	size_t at;
-	int line;      /* physical lines read */
-	int first;     /* where the logical line began */
-	bool indented; /* the logical line starts with blanks: nothing before it to continue */
+	struct buf buf;
+	struct logical_reader reader;
+	struct logical_line line; /* the last one taken */
 };
 bool source_open(struct source *s, const char *path, struct err *err);
 /* "{ {rule}, {rule} }" as lines. The reason of a failure is in err, without the table's name. */
 bool source_inline(struct source *s, struct str groups, struct err *err);
-void source_of(struct source *s, struct str text); /* copies */
 bool source_next(struct source *s, struct str *logical);
 void source_close(struct source *s);
 /* Takes the inside of a { } group, blanks trimmed: false with "syntax error after '}' in ..." or "missing '}'
  * in ...". */
 bool source_braces(struct str group, struct str *inside, struct err *err);
 
-/* "key value" or "\"key\" value" of postmap(1) source; key is unquoted into `key`. */
+/* "key value" of postmap(1) source. A quoted part of the key may hold blanks; the key keeps its quotes, as
+ * address lookups have them. */
 enum source_pair { PAIR_OK, PAIR_NO_VALUE, PAIR_UNBALANCED };
-enum source_pair source_pair(struct str line, struct buf *key, struct str *value);
+enum source_pair source_pair(struct str line, struct str *key, struct str *value);
 
 /* Keys and values in memory, for types whose source is small. */
 void entries_free(void *value);

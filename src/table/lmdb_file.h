@@ -1,0 +1,16 @@
+/*
+ * LMDB files of lookup tables: "lmdb:x" is the file x.lmdb, "hash:x" and "btree:x" are x.db. A file that is
+ * in use is never changed: it is replaced by a new one, so readers need no locks and always see one state.
+ */
+#ifndef TABLE_LMDB_FILE_H
+#define TABLE_LMDB_FILE_H
+
+#include "base/err.h"
+#include <lmdb.h>
+
+/* The file of type:name; the caller frees it. */
+char *lmdb_file_path(const char *type, const char *name);
+/* Opens for reading. NULL with "open database FILE: reason". */
+MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err);
+
+#endif

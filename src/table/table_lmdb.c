@@ -1,0 +1,197 @@
+/* lmdb:, hash: and btree: tables, built by postmap(1). A file that was replaced is taken up by the next
+ * lookup that notices. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "table/lmdb_file.h"
+#include "table/table_type.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#define CHECK_INTERVAL NS_PER_SEC /* how often to look for a new file */
+
+struct file_identity {
+	dev_t device;
+	ino_t inode;
+	struct timespec changed;
+};
+
+struct lmdb_table {
+	char *path;
+	pthread_rwlock_t lock; /* guards what follows; lookups read, taking up a new file writes */
+	MDB_env *env;
+	MDB_dbi dbi;
+	struct file_identity identity;
+	_Atomic int64_t next_check; /* clock_mono() */
+};
+
+static bool identify(const char *path, struct file_identity *id)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return false;
+	*id = (struct file_identity){st.st_dev, st.st_ino, st.st_mtim};
+	return true;
+}
+
+static bool same_file(const struct file_identity *a, const struct file_identity *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static bool lmdb_open(struct table *t, const char *name, struct err *err)
+{
+	struct lmdb_table *l = x_alloc(sizeof(*l));
+
+	t->state = l;
+	pthread_rwlock_init(&l->lock, NULL);
+	l->path = lmdb_file_path(t->type->name, name);
+	identify(l->path, &l->identity);
+	l->env = lmdb_file_open(l->path, &l->dbi, err);
+	l->next_check = clock_mono() + CHECK_INTERVAL;
+	return l->env != NULL;
+}
+
+static void lmdb_close(struct table *t)
+{
+	struct lmdb_table *l = t->state;
+
+	if (l->env)
+		mdb_env_close(l->env);
+	pthread_rwlock_destroy(&l->lock);
+	x_free(&l->path);
+	x_free(&t->state);
+}
+
+static bool is_current(struct lmdb_table *l, const struct file_identity *id)
+{
+	bool same;
+
+	pthread_rwlock_rdlock(&l->lock);
+	same = same_file(id, &l->identity);
+	pthread_rwlock_unlock(&l->lock);
+	return same;
+}
+
+/* A file that cannot be opened (half gone, outside the jail) leaves the old one in use. */
+static void take_up_new_file(struct lmdb_table *l)
+{
+	int64_t now = clock_mono(), due = l->next_check;
+	struct file_identity id;
+	MDB_env *env;
+	MDB_dbi dbi;
+
+	if (now < due || !atomic_compare_exchange_strong(&l->next_check, &due, now + CHECK_INTERVAL))
+		return;
+	if (!identify(l->path, &id) || is_current(l, &id))
+		return;
+	env = lmdb_file_open(l->path, &dbi, NULL);
+	if (!env)
+		return;
+	pthread_rwlock_wrlock(&l->lock);
+	mdb_env_close(l->env);
+	l->env = env;
+	l->dbi = dbi;
+	l->identity = id;
+	pthread_rwlock_unlock(&l->lock);
+}
+
+/* Other programs store keys and values with the NUL byte that ends them. */
+static int get(MDB_txn *txn, MDB_dbi dbi, struct str key, MDB_val *value)
+{
+	char *with_nul = x_strndup(key.p, key.n);
+	MDB_val k = {key.n, (void *)key.p};
+	int error = key.n ? mdb_get(txn, dbi, &k, value) : MDB_NOTFOUND;
+
+	if (error == MDB_NOTFOUND) {
+		k = (MDB_val){key.n + 1, with_nul};
+		error = mdb_get(txn, dbi, &k, value);
+		if (!error && value->mv_size && ((const char *)value->mv_data)[value->mv_size - 1] == '\0')
+			value->mv_size--;
+	}
+	x_free(&with_nul);
+	return error;
+}
+
+static enum table_status lmdb_answer(struct table *t, int error, struct err *err)
+{
+	if (!error)
+		return TABLE_FOUND;
+	if (error == MDB_NOTFOUND || error == MDB_BAD_VALSIZE)
+		return TABLE_NOT_FOUND;
+	err_set(err, "%s: %s", t->spec, mdb_strerror(error));
+	return TABLE_RETRY;
+}
+
+static enum table_status lmdb_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	struct lmdb_table *l = t->state;
+	MDB_txn *txn;
+	MDB_val found;
+	int error;
+
+	take_up_new_file(l);
+	pthread_rwlock_rdlock(&l->lock);
+	error = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
+	if (!error) {
+		error = get(txn, l->dbi, key, &found);
+		if (!error)
+			buf_add(value, found.mv_data, found.mv_size);
+		mdb_txn_abort(txn);
+	}
+	pthread_rwlock_unlock(&l->lock);
+	return lmdb_answer(t, error, err);
+}
+
+static struct str without_nul(MDB_val v)
+{
+	const char *p = v.mv_data;
+
+	return (struct str){p, v.mv_size && p[v.mv_size - 1] == '\0' ? v.mv_size - 1 : v.mv_size};
+}
+
+static int walk(MDB_cursor *cursor, table_entry_fn entry, void *arg)
+{
+	MDB_val key, value;
+	int error;
+
+	while ((error = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		if (!entry(arg, without_nul(key), without_nul(value)))
+			return 0;
+	}
+	return error == MDB_NOTFOUND ? 0 : error;
+}
+
+static enum table_status lmdb_each(struct table *t, table_entry_fn entry, void *arg, struct err *err)
+{
+	struct lmdb_table *l = t->state;
+	MDB_cursor *cursor;
+	MDB_txn *txn;
+	int error;
+
+	pthread_rwlock_rdlock(&l->lock);
+	error = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
+	if (!error) {
+		error = mdb_cursor_open(txn, l->dbi, &cursor);
+		if (!error) {
+			error = walk(cursor, entry, arg);
+			mdb_cursor_close(cursor);
+		}
+		mdb_txn_abort(txn);
+	}
+	pthread_rwlock_unlock(&l->lock);
+	return lmdb_answer(t, error, err);
+}
+
+#define LMDB_TYPE(id)                                                                                        \
+	const struct table_type table_type_##id = {.name = #id,                                              \
+		.open = lmdb_open,                                                                           \
+		.close = lmdb_close,                                                                         \
+		.lookup = lmdb_lookup,                                                                       \
+		.each = lmdb_each}
+
+LMDB_TYPE(btree);
+LMDB_TYPE(hash);
+LMDB_TYPE(lmdb);
