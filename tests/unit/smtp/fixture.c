@@ -282,6 +282,16 @@ const char *server_wait(struct server *v, char *out, size_t size)
 	return out;
 }
 
+size_t server_count(struct server *v)
+{
+	size_t count;
+
+	pthread_mutex_lock(&v->lock);
+	count = v->count;
+	pthread_mutex_unlock(&v->lock);
+	return count;
+}
+
 void server_free(struct server *v)
 {
 	close(v->fd);

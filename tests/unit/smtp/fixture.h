@@ -64,6 +64,7 @@ void fixture_deliver(struct fixture *f, const char *nexthop);
 struct server *server_start(const char *const *script);
 /* Waits for its end. Lines of the client joined by '|'; valid until server_free. */
 const char *server_wait(struct server *s, char *out, size_t size);
+size_t server_count(struct server *s); /* lines so far */
 void server_free(struct server *s);
 
 #endif

@@ -97,7 +97,7 @@ static void test_idle_ends(void **state)
 
 	assert_int_equal(deliver(&r, true), 0);
 	sleep(2);
-	assert_int_equal(r.v->count, 6);
+	assert_int_equal(server_count(r.v), 6);
 	end(&r, HI SAID "QUIT|<end>");
 }
 
