@@ -73,6 +73,7 @@ void queue_listed_fill(struct queue_listed *l, const struct envelope *e, struct 
 	l->arrival_us = e->arrival_us;
 	l->size = e->content_size;
 	l->sender = e->sender;
+	l->expired = (e->flags & ENVELOPE_EXPIRED) != 0;
 	l->recipients = pool_alloc(pool, (e->recipient_count + 1) * sizeof(*l->recipients));
 	for (size_t i = 0; i < e->recipient_count; i++) {
 		const struct spool_recipient *r = &e->recipients[i];

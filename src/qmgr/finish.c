@@ -218,7 +218,8 @@ static void settle_failures(struct message *m, const struct selection *failed)
 
 static bool expired(const struct message *m, int64_t now_us)
 {
-	return now_us - m->env->arrival_us >= message_lifetime(m->qmgr, m->env) * US_PER_SEC;
+	return (m->env->flags & ENVELOPE_EXPIRED) ||
+	       now_us - m->env->arrival_us >= message_lifetime(m->qmgr, m->env) * US_PER_SEC;
 }
 
 /* Too old: what is pending has failed. */
@@ -228,7 +229,10 @@ static void expire(struct message *m)
 
 	if (pending.count == 0)
 		return;
-	EVENT_LOG(EXPIRED, ev_text("qid", m->id.text), ev_text("from", m->env->sender));
+	if (m->env->flags & ENVELOPE_EXPIRED)
+		EVENT_LOG(FORCE_EXPIRED, ev_text("qid", m->id.text), ev_text("from", m->env->sender));
+	else
+		EVENT_LOG(EXPIRED, ev_text("qid", m->id.text), ev_text("from", m->env->sender));
 	for (size_t i = 0; i < pending.count; i++)
 		m->env->recipients[pending.indexes[i]].state = RECIPIENT_FAILED;
 }

@@ -37,6 +37,19 @@ static bool discarded(struct message *m, uint32_t index, const char *address)
 	return true;
 }
 
+/* postsuper -e: no more attempts. Its return tells why it was delayed, if it was. */
+static bool expired_by_operator(struct message *m, uint32_t index)
+{
+	const struct dsn *last = m->env->recipients[index].last;
+
+	if (!(m->env->flags & ENVELOPE_EXPIRED))
+		return false;
+	if (last == NULL)
+		last = dsn_make(m->pool, DSN_DELAYED, "4.7.0", "message is administratively expired");
+	own_decision(m, index, last, RECIPIENT_PENDING);
+	return true;
+}
+
 static void find_route(struct message *m, uint32_t index, const char *filter)
 {
 	struct spool_recipient *rcpt = &m->env->recipients[index];
@@ -44,7 +57,7 @@ static void find_route(struct message *m, uint32_t index, const char *filter)
 	struct resolved to;
 	struct err err = {""};
 
-	if (discarded(m, index, rcpt->address))
+	if (expired_by_operator(m, index) || discarded(m, index, rcpt->address))
 		return;
 	*r = (struct route){.index = index, .address = rcpt->address};
 	if (filter != NULL) {
