@@ -37,9 +37,21 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static void close_standard(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
 static void __attribute__((noreturn)) run(const struct spawn *p)
 {
 	reset_signals();
+	if (p->quiet)
+		close_standard();
 	place_descriptors(p);
 	execve(p->file, p->argv, p->envp);
 	_exit(127);

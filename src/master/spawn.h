@@ -3,6 +3,7 @@
 #define MASTER_SPAWN_H
 
 #include "base/err.h"
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct spawn {
@@ -10,6 +11,7 @@ struct spawn {
 	char **argv, **envp;
 	const int *fds; /* they become 3, 4, 5, ... in this order; -1: stays closed */
 	int count;
+	bool quiet; /* standard input, output and error are /dev/null */
 };
 
 pid_t spawn_program(const struct spawn *p, struct err *err); /* -1 with err */

@@ -163,7 +163,7 @@ static pid_t start(struct mservice *s, struct worker *w, int channel, struct err
 	const struct master *m = s->master;
 	int count = SERVICE_FD_LISTEN - SERVICE_FD_CHANNEL + (int)s->listener_count;
 	int *fds = x_alloc((size_t)count * sizeof *fds);
-	struct spawn p = {.file = s->file, .fds = fds, .count = count};
+	struct spawn p = {.file = s->file, .fds = fds, .count = count, .quiet = m->mode == MODE_BACKGROUND};
 	pid_t pid;
 
 	fds[SERVICE_FD_CHANNEL - 3] = channel;
