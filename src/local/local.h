@@ -30,22 +30,6 @@ enum local_lookup { LOCAL_USER_FOUND, LOCAL_USER_UNKNOWN, LOCAL_USER_TROUBLE };
 enum local_lookup local_user_find(
 	struct pool *pool, const char *name, struct local_user *out, struct err *err);
 
-/* The content of a message line by line, line ends removed. */
-struct local_content {
-	struct spool_reader *reader; /* borrowed */
-	struct buf ahead;
-	size_t at;
-	bool end;
-};
-
-void local_content_begin(struct local_content *c, struct spool_reader *reader);
-void local_content_free(struct local_content *c);
-/*
- * The next piece of a line; line_end: the line is complete with it. SPOOL_OK with *more false: nothing is
- * left. Lines over 64 kB come in several pieces. The slice lives until the next call.
- */
-enum spool_status local_content_next(
-	struct local_content *c, struct str *piece, bool *line_end, bool *more, struct err *err);
 /* Whether a Delivered-To: header of the message names the address (internal form). */
 enum spool_status local_content_delivered_to(
 	struct spool_reader *reader, const char *address, bool *found, struct err *err);

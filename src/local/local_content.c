@@ -1,61 +1,8 @@
 #include "local/local.h"
 #include "mail/address.h"
+#include "spool/spool_lines.h"
 
-#define LINE_PIECE 65536
-#define SPOOL_PIECE 65536
 #define DELIVERED_TO_MAX (4 * ADDRESS_MAX) /* folded, with comment; more is no address of ours */
-
-void local_content_begin(struct local_content *c, struct spool_reader *reader)
-{
-	*c = (struct local_content){.reader = reader, .ahead = BUF(LINE_PIECE + SPOOL_PIECE + 16)};
-}
-
-void local_content_free(struct local_content *c)
-{
-	buf_free(&c->ahead);
-}
-
-static enum spool_status read_ahead(struct local_content *c, struct err *err)
-{
-	struct str piece;
-	enum spool_status status = spool_read_content(c->reader, &piece, err);
-
-	if (status != SPOOL_OK)
-		return status;
-	buf_remove(&c->ahead, 0, c->at);
-	c->at = 0;
-	c->end = piece.n == 0;
-	buf_str(&c->ahead, piece);
-	return SPOOL_OK;
-}
-
-/* A CR at the end stays back until it is known whether an LF follows. */
-enum spool_status local_content_next(
-	struct local_content *c, struct str *piece, bool *line_end, bool *more, struct err *err)
-{
-	for (;;) {
-		struct str rest = str_from(buf_slice(&c->ahead), c->at);
-		ptrdiff_t lf = str_find(rest, '\n');
-		enum spool_status status;
-
-		*more = true;
-		*line_end = lf >= 0 || c->end;
-		if (lf >= 0) {
-			c->at += (size_t)lf + 1;
-			*piece = str_first(rest, (size_t)lf - (lf > 0 && rest.p[lf - 1] == '\r'));
-			return SPOOL_OK;
-		}
-		if (c->end || rest.n > LINE_PIECE) {
-			*piece = str_first(rest, c->end ? rest.n : rest.n - 1);
-			*more = rest.n > 0;
-			c->at += piece->n;
-			return SPOOL_OK;
-		}
-		status = read_ahead(c, err);
-		if (status != SPOOL_OK)
-			return status;
-	}
-}
 
 /* Comments and quoting aside, in any case: <user@Example>, "user"@example. */
 static bool same_address(struct str value, const char *address)
@@ -105,25 +52,25 @@ static bool starts_field(struct str piece)
 enum spool_status local_content_delivered_to(
 	struct spool_reader *reader, const char *address, bool *found, struct err *err)
 {
-	struct local_content c;
 	struct field f = {.value = BUF(DELIVERED_TO_MAX)};
-	bool line_start = true, line_end = true, more = true;
+	enum lines_result kind = LINES_LINE;
+	bool line_start = true;
 	enum spool_status status;
+	struct spool_lines l;
 	struct str piece;
 
 	*found = false;
-	local_content_begin(&c, reader);
-	while ((status = local_content_next(&c, &piece, &line_end, &more, err)) == SPOOL_OK && more &&
-		!*found) {
-		if (line_start && line_end && piece.n == 0)
+	spool_lines_begin(&l, reader);
+	while ((status = spool_lines_next(&l, &piece, &kind, err)) == SPOOL_OK && kind != LINES_END) {
+		if (line_start && kind != LINES_PART && piece.n == 0)
 			break;
-		if (line_start && starts_field(piece))
-			*found = field_matches(&f, address);
+		if (line_start && starts_field(piece) && field_matches(&f, address))
+			break;
 		field_piece(&f, piece, line_start);
-		line_start = line_end;
+		line_start = kind != LINES_PART;
 	}
-	*found = *found || field_matches(&f, address);
-	local_content_free(&c);
+	*found = status == SPOOL_OK && field_matches(&f, address);
+	spool_lines_free(&l);
 	buf_free(&f.value);
 	return status;
 }

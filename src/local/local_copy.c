@@ -2,6 +2,7 @@
 #include "base/sys.h"
 #include "local/local.h"
 #include "mail/address.h"
+#include "spool/spool_lines.h"
 #include <errno.h>
 
 #define WRITE_AT_ONCE 65536
@@ -93,24 +94,25 @@ static bool output_piece(struct output *o, struct str piece, bool line_start, bo
 
 static enum local_step copy_content(struct local_job *job, struct output *o, bool mailbox, struct err *err)
 {
-	struct local_content c;
-	bool line_start = true, line_end, more;
 	enum local_step step = LOCAL_COPIED;
+	enum lines_result kind = LINES_LINE;
+	bool line_start = true;
 	enum spool_status status;
+	struct spool_lines l;
 	struct str piece;
 
-	local_content_begin(&c, job->reader);
-	while ((status = local_content_next(&c, &piece, &line_end, &more, err)) == SPOOL_OK && more) {
-		if (!output_piece(o, piece, line_start, line_end, mailbox)) {
+	spool_lines_begin(&l, job->reader);
+	while ((status = spool_lines_next(&l, &piece, &kind, err)) == SPOOL_OK && kind != LINES_END) {
+		if (!output_piece(o, piece, line_start, kind != LINES_PART, mailbox)) {
 			step = LOCAL_WRITE_FAILED;
 			break;
 		}
-		line_start = line_end;
+		line_start = kind != LINES_PART;
 	}
 	if (status != SPOOL_OK)
 		step = LOCAL_READ_FAILED;
 	job->corrupt = status == SPOOL_CORRUPT;
-	local_content_free(&c);
+	spool_lines_free(&l);
 	return step;
 }
 

@@ -1,0 +1,218 @@
+/*
+ * sendmail(1): the interface that programs know for handing in mail. The message goes to postdrop, which
+ * alone may write to the queue; it is accepted when this program ends with status 0, and in no other case.
+ */
+#include "commands/sendmail.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "commands/command_config.h"
+#include "commands/command_log.h"
+
+static const char *user_name(void)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	return pw ? pw->pw_name : NULL;
+}
+
+static void __attribute__((noreturn, format(printf, 2, 0))) fail(bool user, const char *fmt, va_list ap)
+{
+	char text[2048];
+	const char *name = user ? user_name() : NULL;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (user)
+		command_say(LOGL_FATAL, "%s(%u): %s", name ? name : "unknown", getuid(), text);
+	else
+		command_say(LOGL_FATAL, "%s", text);
+	exit(EX_TEMPFAIL);
+}
+
+void sendmail_fail(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(false, fmt, ap);
+}
+
+void sendmail_fail_user(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fail(true, fmt, ap);
+}
+
+/* -C may name main.cf itself. */
+static void load_config(struct sendmail *s)
+{
+	const char *slash = s->config_dir ? strrchr(s->config_dir, '/') : NULL;
+	struct err err = {""};
+
+	if (slash && slash != s->config_dir && strcmp(slash, "/main.cf") == 0)
+		s->config_dir = x_strndup(s->config_dir, (size_t)(slash - s->config_dir));
+	s->cfg = command_config_load("sendmail", s->config_dir, &err);
+	if (!s->cfg)
+		sendmail_fail("%s", err.text);
+	command_log_open(s->cfg, "sendmail", s->verbose > 1 ? s->verbose - 1 : 0);
+}
+
+static void __attribute__((noreturn))
+run_postqueue(const struct sendmail *s, const char *option, const char *value)
+{
+	char *path = x_asprintf("%s/postqueue", s->cfg->command_directory);
+	const char *argv[6] = {path, option};
+	size_t n = 2;
+
+	if (value)
+		argv[n++] = value;
+	if (s->config_dir) {
+		argv[n++] = "-c";
+		argv[n++] = config_directory(s->cfg);
+	}
+	execv(path, (char **)(uintptr_t)argv);
+	sendmail_fail("execute %s: %m", path);
+}
+
+/* The first part of the user database's comment field; & stands for the login name. */
+static const char *name_from_database(struct pool *pool)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	struct buf out = BUF(1000);
+	const char *name;
+
+	for (const char *p = pw ? pw->pw_gecos : ""; *p && *p != ',' && *p != ';'; p++) {
+		size_t at = out.len;
+
+		if (*p != '&') {
+			buf_putc(&out, *p);
+		} else if (buf_puts(&out, pw->pw_name) && out.data[at] >= 'a' && out.data[at] <= 'z') {
+			out.data[at] -= 'a' - 'A';
+		}
+	}
+	if (out.len == 0 && pw)
+		buf_puts(&out, pw->pw_name);
+	name = pool_strdup(pool, buf_cstr(&out));
+	buf_free(&out);
+	return name;
+}
+
+static const char *full_name(const struct sendmail *s, struct pool *pool)
+{
+	const char *name = s->full_name ? s->full_name : getenv("NAME");
+
+	if (!name)
+		name = name_from_database(pool);
+	for (const char *p = name; *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return NULL;
+	}
+	return name[0] ? name : NULL;
+}
+
+static const char *default_sender(struct pool *pool)
+{
+	const char *name = user_name();
+
+	return name ? pool_strdup(pool, name) : pool_printf(pool, "%u", getuid());
+}
+
+static const char *sender(const struct sendmail *s, struct pool *pool)
+{
+	struct address_list list = {0};
+	const char *address = "";
+
+	if (!s->from)
+		return default_sender(pool);
+	if (!address_list_parse(str_c(s->from), &list) || list.count > 1)
+		command_say(LOGL_WARNING, "-f option specified malformed sender: %s", s->from);
+	if (list.count > 0)
+		address = pool_strdup(pool, list.items[0]);
+	address_list_free(&list);
+	return address;
+}
+
+/* Two characters, of those that verp_delimiter_filter allows. */
+static const char *verp_delimiters(const struct sendmail *s)
+{
+	const char *value = s->verp ? s->verp : s->cfg->default_verp_delimiters;
+
+	if (!s->verp_wanted)
+		return NULL;
+	if (strlen(value) != 2 || strspn(value, s->cfg->verp_delimiter_filter) != 2)
+		sendmail_fail("bad VERP delimiters: \"%s\"", value);
+	return value;
+}
+
+static void submit(struct sendmail *s)
+{
+	struct pool *pool = pool_new(4096);
+	struct submission envelope = {
+		.sender = sender(s, pool),
+		.full_name = full_name(s, pool),
+		.envid = s->envid,
+		.body = s->body,
+		.verp = verp_delimiters(s),
+		.ret = s->ret,
+		.notify = s->notify,
+	};
+	struct sendmail_pipe *to;
+
+	if (!s->header_recipients && s->recipients.count == 0)
+		sendmail_fail_user(
+			"Recipient addresses must be specified on the command line or via the -t option");
+	to = sendmail_pipe_open(s);
+	sendmail_copy(s, to);
+	if (s->recipients.count == 0) {
+		sendmail_pipe_abort(&to);
+		sendmail_fail_user("No recipient addresses found in message header");
+	}
+	envelope.recipients = pool_alloc(pool, s->recipients.count * sizeof(*envelope.recipients));
+	for (size_t i = 0; i < s->recipients.count; i++)
+		envelope.recipients[envelope.recipient_count++] = s->recipients.items[i];
+	sendmail_pipe_finish(&to, &envelope);
+	pool_free(&pool);
+}
+
+static void keep_descriptors(void)
+{
+	struct stat st;
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (fstat(fd, &st) < 0)
+			exit(EX_OSERR); /* files that are opened next would take its place */
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct sendmail s = {0};
+
+	keep_descriptors();
+	sendmail_parse(&s, argc, argv);
+	load_config(&s);
+	switch (s.mode) {
+	case MODE_LIST:
+		run_postqueue(&s, "-p", NULL);
+	case MODE_FLUSH:
+		run_postqueue(&s, "-f", NULL);
+	case MODE_FLUSH_ID:
+		run_postqueue(&s, "-i", s.argument);
+	case MODE_FLUSH_SITE:
+		run_postqueue(&s, "-s", s.argument);
+	case MODE_SUBMIT:
+		break;
+	}
+	if (s.verbose == 1)
+		command_say(LOGL_WARNING, "-v: no report of the delivery will be sent");
+	submit(&s);
+	address_list_free(&s.recipients);
+	config_free(&s.cfg);
+	return EX_OK;
+}

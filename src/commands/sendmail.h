@@ -1,0 +1,46 @@
+/* sendmail(1): the parts of the program. */
+#ifndef COMMANDS_SENDMAIL_H
+#define COMMANDS_SENDMAIL_H
+
+#include "config/config.h"
+#include "ipc/submission.h"
+#include "mail/address_list.h"
+
+enum sendmail_mode { MODE_SUBMIT, MODE_LIST, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
+
+struct sendmail {
+	enum sendmail_mode mode;
+	const char *argument;	/* of MODE_FLUSH_ID and MODE_FLUSH_SITE */
+	const char *config_dir; /* -C; NULL: not given */
+	const struct config *cfg;
+	const char *from, *full_name, *envid, *body, *verp;
+	bool verp_wanted;
+	enum dsn_ret ret;
+	int notify;
+	bool header_recipients; /* -t */
+	bool dots_are_text;	/* -i */
+	int verbose;
+	struct address_list recipients;
+};
+
+/* Every error ends here: the message was not accepted. sysexits' EX_TEMPFAIL, as callers know it. */
+void sendmail_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* The same with the user's name before the text. */
+void sendmail_fail_user(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* sendmail_options.c */
+void sendmail_parse(struct sendmail *s, int argc, char **argv);
+
+/* sendmail_message.c: standard input to postdrop. With -t the recipients of the header are added to
+ * s->recipients. */
+struct sendmail_pipe;
+void sendmail_copy(struct sendmail *s, struct sendmail_pipe *to);
+
+/* sendmail_pipe.c */
+struct sendmail_pipe *sendmail_pipe_open(const struct sendmail *s);
+void sendmail_pipe_content(struct sendmail_pipe *p, struct str piece);
+/* Sends the envelope and waits for the word that the message is safe. */
+void sendmail_pipe_finish(struct sendmail_pipe **p, const struct submission *envelope);
+void sendmail_pipe_abort(struct sendmail_pipe **p);
+
+#endif

@@ -1,0 +1,175 @@
+/* The message on standard input: line ends made CRLF, the recipients of the header found. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/lines.h"
+#include "commands/sendmail.h"
+
+#define FIELD_MAX (8u << 20) /* bytes of one header field with recipients */
+
+enum endings { STRIP_CR, KEEP_CR, STRIP_IF_FIRST };
+
+/* Collects the fields with recipients. With a Resent- field among them the others are somebody else's mail
+ * (RFC 5322 section 3.6.6). */
+struct header {
+	bool over; /* the body has begun */
+	bool wanted, resent;
+	struct buf field;
+	struct address_list plain, again;
+	bool has_resent;
+};
+
+struct copy {
+	struct sendmail *s;
+	struct sendmail_pipe *to;
+	struct header header;
+	enum endings endings;
+	bool line_start, begun; /* begun: past the lines before the header */
+	bool skipping;		/* a line that is left out */
+};
+
+static bool field_wanted(struct str line, bool *resent, size_t *name_length)
+{
+	static const char *const names[] = {"To", "Cc", "Bcc"};
+	ptrdiff_t colon = str_find(line, ':');
+	struct str name = str_trim(str_first(line, colon < 0 ? 0 : (size_t)colon));
+
+	*name_length = colon < 0 ? 0 : (size_t)colon + 1;
+	*resent = str_case_starts(name, STR("Resent-"));
+	if (*resent)
+		name = str_from(name, sizeof("Resent-") - 1);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (str_case_is(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static void field_end(struct header *h)
+{
+	if (h->field.over)
+		sendmail_fail_user("header with recipients is too long");
+	if (h->wanted && !address_list_parse(buf_slice(&h->field), h->resent ? &h->again : &h->plain))
+		sendmail_fail_user("bad recipient address syntax in message header");
+	h->has_resent |= h->wanted && h->resent;
+	h->wanted = false;
+	buf_clear(&h->field);
+}
+
+/* A line that is neither a field nor its continuation ends the header, as an empty one does. */
+static bool is_field(struct str line)
+{
+	ptrdiff_t colon = str_find(line, ':');
+	ptrdiff_t blank = str_find(line, ' ');
+
+	return colon > 0 &&
+	       (blank < 0 || blank > colon || str_trim(str_first(line, (size_t)colon)).n == (size_t)blank);
+}
+
+static void header_piece(struct header *h, struct str piece, bool line_start, bool whole)
+{
+	bool continued = piece.n && (piece.p[0] == ' ' || piece.p[0] == '\t');
+	size_t skip;
+
+	if (h->over)
+		return;
+	if (line_start && !continued) {
+		field_end(h);
+		h->over = (whole && piece.n == 0) || !is_field(piece);
+		h->wanted = !h->over && field_wanted(piece, &h->resent, &skip);
+		if (h->wanted)
+			buf_str(&h->field, str_from(piece, skip));
+	} else if (h->wanted) {
+		buf_str(&h->field, piece);
+	}
+}
+
+static void header_finish(struct header *h, struct address_list *out)
+{
+	struct address_list *from = h->has_resent ? &h->again : &h->plain;
+
+	field_end(h);
+	address_list_move(from, out);
+	address_list_free(&h->plain);
+	address_list_free(&h->again);
+	buf_free(&h->field);
+}
+
+static enum endings endings_of(const char *value)
+{
+	if (strcmp(value, "never") == 0)
+		return KEEP_CR;
+	return strcmp(value, "strict") == 0 ? STRIP_IF_FIRST : STRIP_CR;
+}
+
+static void send_piece(struct copy *c, struct str piece, enum lines_result kind)
+{
+	if (c->endings == STRIP_IF_FIRST && kind != LINES_PART)
+		c->endings = kind == LINES_LINE_CRLF ? STRIP_CR : KEEP_CR;
+	sendmail_pipe_content(c->to, piece);
+	if (kind == LINES_LINE_CRLF && c->endings == KEEP_CR)
+		sendmail_pipe_content(c->to, STR("\r"));
+	if (kind != LINES_PART)
+		sendmail_pipe_content(c->to, STR("\r\n"));
+}
+
+/* What mailbox files and old programs put before the header. */
+static bool is_from_line(struct str piece)
+{
+	return str_starts(piece, STR("From ")) || str_starts(piece, STR(">From "));
+}
+
+/* false: the end of the message. */
+static bool take_piece(struct copy *c, struct str piece, enum lines_result kind)
+{
+	bool whole = kind != LINES_PART;
+
+	if (c->line_start && whole && !c->s->dots_are_text && str_is(piece, "."))
+		return false;
+	if (c->line_start) {
+		c->skipping = !c->begun && is_from_line(piece);
+		c->begun |= !c->skipping;
+	}
+	if (!c->skipping) {
+		if (c->s->header_recipients)
+			header_piece(&c->header, piece, c->line_start, whole);
+		send_piece(c, piece, kind);
+	}
+	c->line_start = whole;
+	return true;
+}
+
+static void read_chunk(struct lines *l)
+{
+	char chunk[LINES_CHUNK];
+	ssize_t n;
+
+	do {
+		n = read(STDIN_FILENO, chunk, sizeof(chunk));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		sendmail_fail_user("reading message: %m");
+	lines_feed(l, (struct str){chunk, (size_t)n});
+}
+
+void sendmail_copy(struct sendmail *s, struct sendmail_pipe *to)
+{
+	struct copy c = {.s = s,
+		.to = to,
+		.header = {.field = BUF(FIELD_MAX)},
+		.line_start = true,
+		.endings = endings_of(s->cfg->sendmail_fix_line_endings)};
+	enum lines_result kind;
+	struct lines l;
+	struct str piece;
+
+	lines_begin(&l);
+	while ((kind = lines_next(&l, &piece)) != LINES_END) {
+		if (kind == LINES_WANT)
+			read_chunk(&l);
+		else if (!take_piece(&c, piece, kind))
+			break;
+	}
+	lines_free(&l);
+	header_finish(&c.header, &s->recipients);
+}

@@ -1,0 +1,186 @@
+#include <errno.h>
+#include <getopt.h>
+
+#include "commands/command_log.h"
+#include "commands/sendmail.h"
+
+/* Options that callers give to other sendmail programs and that change nothing here are taken without a word.
+ */
+#define LETTERS "A:B:C:F:GL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:tvx"
+
+static bool has_control(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+/* A line break in an address or name could become a line of its own in a header or a mailbox. */
+static const char *clean(int letter, const char *value)
+{
+	if (has_control(value))
+		sendmail_fail("-%c option value has a control character", letter);
+	return value;
+}
+
+static void parse_mode(struct sendmail *s, const char *value)
+{
+	switch (value[1] ? 0 : value[0]) {
+	case 'm':
+		s->mode = MODE_SUBMIT;
+		break;
+	case 'p':
+		s->mode = MODE_LIST;
+		break;
+	default:
+		sendmail_fail("unsupported: -b%s", value);
+	}
+}
+
+static void parse_queue(struct sendmail *s, const char *value)
+{
+	static const struct {
+		char letter;
+		enum sendmail_mode mode;
+	} kinds[] = {{'I', MODE_FLUSH_ID}, {'R', MODE_FLUSH_SITE}};
+
+	if (!value) {
+		s->mode = MODE_FLUSH;
+		return;
+	}
+	if (value[0] >= '0' && value[0] <= '9')
+		return; /* the interval between queue runs is queue_run_delay's */
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (value[0] == kinds[i].letter && value[1]) {
+			s->mode = kinds[i].mode;
+			s->argument = value + 1;
+			return;
+		}
+	}
+	sendmail_fail("unsupported: -q%s", value);
+}
+
+static void parse_notify(struct sendmail *s, const char *value)
+{
+	if (!dsn_parse_notify(str_c(value), &s->notify))
+		command_say(LOGL_WARNING, "bad -N option value -- ignored");
+}
+
+static void parse_return(struct sendmail *s, const char *value)
+{
+	if (strcasecmp(value, "full") == 0)
+		s->ret = RET_FULL;
+	else if (strcasecmp(value, "hdrs") == 0)
+		s->ret = RET_HDRS;
+	else
+		command_say(LOGL_WARNING, "bad -R option value -- ignored");
+}
+
+static void parse_body(struct sendmail *s, const char *value)
+{
+	if (strcasecmp(value, "8BITMIME") == 0)
+		s->body = "8BITMIME";
+	else if (strcasecmp(value, "7BIT") == 0)
+		s->body = "7BIT";
+	else
+		sendmail_fail("-B option needs 8BITMIME or 7BIT");
+}
+
+/* -XV and -XVxy are ours; -X logfile is another sendmail's. */
+static void parse_extension(struct sendmail *s, const char *value)
+{
+	if (value[0] != 'V')
+		return;
+	s->verp_wanted = true;
+	if (value[1])
+		s->verp = clean('X', value + 1);
+}
+
+static void parse_text_option(struct sendmail *s, int letter, const char *value)
+{
+	switch (letter) {
+	case 'C':
+		s->config_dir = value;
+		break;
+	case 'F':
+		s->full_name = clean(letter, value);
+		break;
+	case 'V':
+		s->envid = clean(letter, value);
+		break;
+	case 'f':
+	case 'r':
+		s->from = clean(letter, value);
+		break;
+	case 'o':
+		s->dots_are_text |= strcmp(value, "i") == 0;
+		break;
+	default:
+		break;
+	}
+}
+
+static void parse_option(struct sendmail *s, int letter)
+{
+	switch (letter) {
+	case 'B':
+		parse_body(s, optarg);
+		break;
+	case 'N':
+		parse_notify(s, optarg);
+		break;
+	case 'R':
+		parse_return(s, optarg);
+		break;
+	case 'X':
+		parse_extension(s, optarg);
+		break;
+	case 'b':
+		parse_mode(s, optarg);
+		break;
+	case 'i':
+		s->dots_are_text = true;
+		break;
+	case 'q':
+		parse_queue(s, optarg);
+		break;
+	case 't':
+		s->header_recipients = true;
+		break;
+	case 'v':
+		s->verbose++;
+		break;
+	case '?':
+		sendmail_fail("usage: sendmail [options]");
+	default:
+		parse_text_option(s, letter, optarg);
+		break;
+	}
+}
+
+static void add_recipient(struct sendmail *s, const char *argument)
+{
+	size_t before = s->recipients.count;
+
+	if (has_control(argument))
+		sendmail_fail_user("recipient address has a control character");
+	if (!address_list_parse(str_c(argument), &s->recipients))
+		sendmail_fail_user("bad recipient address syntax: %s", argument);
+	/* "" is somebody too: empty_address_recipient. */
+	if (s->recipients.count == before && !address_list_parse(STR("<>"), &s->recipients))
+		sendmail_fail_user("bad recipient address syntax: %s", argument);
+}
+
+void sendmail_parse(struct sendmail *s, int argc, char **argv)
+{
+	int c;
+
+	if (strcmp(program_invocation_short_name, "mailq") == 0)
+		s->mode = MODE_LIST;
+	while ((c = getopt(argc, argv, LETTERS)) != -1)
+		parse_option(s, c);
+	for (; optind < argc; optind++)
+		add_recipient(s, argv[optind]);
+}

@@ -1,0 +1,194 @@
+#include "base/log.h"
+#include "bounce/bounce.h"
+#include "mail/event.h"
+#include "mail/received.h"
+#include "pickup/pickup.h"
+#include "spool/spool_lines.h"
+
+#define RECEIVED_MAX 8192
+#define TEXT_MAX 512
+
+struct intake {
+	const struct pickup_env *env;
+	const struct queue_id *id; /* in maildrop */
+	struct pool *pool;
+	struct envelope *e;
+	struct cleanup *c;
+};
+
+static int user_id(const struct envelope *e)
+{
+	const char *text = envelope_attribute(e, "uid");
+	uint64_t uid;
+
+	return text && str_to_u64(str_c(text), INT32_MAX, &uid) ? (int)uid : -1;
+}
+
+static void log_intake(const struct intake *in)
+{
+	EVENT_LOG(PICKUP, ev_text("qid", cleanup_id(in->c)->text), ev_int("uid", user_id(in->e)),
+		ev_text("from", in->e->sender));
+}
+
+static void write_received(const struct intake *in)
+{
+	const struct config *cfg = in->env->cfg;
+	struct buf out = BUF(RECEIVED_MAX);
+	struct received r = {
+		.my_name = cfg->myhostname,
+		.mail_name = cfg->mail_name,
+		.queue_id = cleanup_id(in->c)->text,
+		.uid = user_id(in->e),
+		.when_us = cleanup_time(in->c),
+	};
+
+	received_format(&r, &out);
+	cleanup_prepend(in->c, buf_slice(&out));
+	buf_free(&out);
+}
+
+static void write_envelope(const struct intake *in)
+{
+	const struct envelope *e = in->e;
+
+	cleanup_sender(in->c, e->sender, e->envid, e->ret, ENVELOPE_LOCAL);
+	for (size_t i = 0; i < e->attribute_count; i++)
+		cleanup_attribute(in->c, e->attributes[i].name, e->attributes[i].value);
+	for (size_t i = 0; i < e->recipient_count; i++) {
+		const struct spool_recipient *r = &e->recipients[i];
+
+		cleanup_recipient(in->c, r->address, r->original, r->orcpt, r->notify);
+	}
+}
+
+/* Pieces of at most line_length_limit, as the SMTP server gives them. */
+static bool write_line(const struct intake *in, struct str piece, bool whole)
+{
+	const int limit = in->env->cfg->line_length_limit;
+	const size_t most = limit > 0 ? (size_t)limit : LINES_PIECE;
+
+	while (piece.n > most) {
+		if (!cleanup_line(in->c, str_first(piece, most), true))
+			return false;
+		piece = str_from(piece, most);
+	}
+	return cleanup_line(in->c, piece, !whole);
+}
+
+/* A refused line is no end of reading: cleanup says at its end what was wrong. */
+static enum spool_status write_content(const struct intake *in, struct err *err)
+{
+	enum lines_result kind = LINES_LINE;
+	struct spool_reader *reader = NULL;
+	enum spool_status status = spool_open_content(in->env->spool, QUEUE_MAILDROP, in->id, &reader, err);
+	struct spool_lines l;
+	struct str piece;
+
+	if (status != SPOOL_OK)
+		return status;
+	spool_lines_begin(&l, reader);
+	while ((status = spool_lines_next(&l, &piece, &kind, err)) == SPOOL_OK && kind != LINES_END) {
+		if (!write_line(in, piece, kind != LINES_PART))
+			break;
+	}
+	spool_lines_free(&l);
+	spool_reader_free(&reader);
+	return status;
+}
+
+static enum pickup_result remove_message(const struct intake *in)
+{
+	struct err err = {""};
+
+	if (spool_remove(in->env->spool, QUEUE_MAILDROP, in->id, &err))
+		return PICKUP_TAKEN;
+	log_warning("remove maildrop file %s: %s", in->id->text, err.text);
+	return PICKUP_STOP;
+}
+
+/* The sender of a message that may not enter the queue gets it back. */
+static enum pickup_result return_message(const struct intake *in, const char *status, const char *text)
+{
+	const struct bounce_env env = {in->env->cfg, in->env->cleanup, in->env->spool};
+	uint32_t *indexes = pool_alloc(in->pool, (in->e->recipient_count + 1) * sizeof(*indexes));
+	struct queue_id report = {""};
+	struct err err = {""};
+
+	for (size_t i = 0; i < in->e->recipient_count; i++) {
+		in->e->recipients[i].last = dsn_make(in->pool, DSN_FAILED, status, "%s", text);
+		indexes[i] = (uint32_t)i;
+	}
+	if (!bounce_send(&env, BOUNCE_FAILURE, QUEUE_MAILDROP, in->e, indexes, in->e->recipient_count,
+		    &report, &err)) {
+		log_warning("%s: cannot return the message: %s", in->id->text, err.text);
+		return PICKUP_LATER;
+	}
+	log_info("%s: refused: %s; sender non-delivery notification: %s", in->id->text, text,
+		report.text[0] ? report.text : "none");
+	return remove_message(in);
+}
+
+static enum pickup_result finish(struct intake *in)
+{
+	struct cleanup_result result;
+	char text[TEXT_MAX];
+
+	cleanup_end(&in->c, &result, text, sizeof(text));
+	switch (result.status) {
+	case CLEANUP_OK:
+		return remove_message(in);
+	case CLEANUP_NO_SPACE:
+	case CLEANUP_TROUBLE:
+		log_warning("%s: %s", in->id->text, text);
+		return PICKUP_STOP;
+	default:
+		return return_message(in, result.dsn, text);
+	}
+}
+
+static enum pickup_result take_over(struct intake *in)
+{
+	const struct cleanup_options options = {
+		.local_rewrite = true, .queue = QUEUE_INCOMING, .client = "local"};
+	struct err err = {""};
+	enum spool_status status;
+
+	in->c = cleanup_begin(in->env->cleanup, &options, &err);
+	if (!in->c) {
+		log_warning("%s: %s", in->id->text, err.text);
+		return PICKUP_STOP;
+	}
+	log_intake(in);
+	write_envelope(in);
+	write_received(in);
+	status = write_content(in, &err);
+	if (status == SPOOL_OK)
+		return finish(in);
+	cleanup_abort(&in->c);
+	log_warning("maildrop file %s: %s", in->id->text, err.text);
+	return status == SPOOL_CORRUPT ? remove_message(in) : PICKUP_LATER;
+}
+
+enum pickup_result pickup_message(const struct pickup_env *env, const struct queue_id *id)
+{
+	struct intake in = {.env = env, .id = id, .pool = pool_new(4096)};
+	enum pickup_result result = PICKUP_LATER;
+	struct err err = {""};
+
+	switch (spool_load(env->spool, QUEUE_MAILDROP, id, in.pool, &in.e, &err)) {
+	case SPOOL_OK:
+		result = take_over(&in);
+		break;
+	case SPOOL_CORRUPT:
+		log_warning("maildrop file %s is no message and was removed: %s", id->text, err.text);
+		result = remove_message(&in);
+		break;
+	case SPOOL_TROUBLE:
+		log_warning("maildrop file %s: %s", id->text, err.text);
+		break;
+	default:
+		break;
+	}
+	pool_free(&in.pool);
+	return result;
+}
