@@ -332,6 +332,8 @@ class Sink:
         sink = self
 
         class Handler(socketserver.StreamRequestHandler):
+            disable_nagle_algorithm = True
+
             def handle(self):
                 with sink.condition:
                     sink.connections += 1
