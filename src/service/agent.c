@@ -318,8 +318,30 @@ static bool agent_start(struct service *s, struct err *err)
 	return !a->ops->service.start || a->ops->service.start(s, err);
 }
 
+/*
+ * The queue manager can send no more from here on, and sees so at once; what it has sent is still read by the
+ * waiter, which hangs up at the end of it. Nothing that was taken is given back unanswered, and nothing is
+ * delivered twice.
+ */
+static void agent_last_requests(struct agent *a)
+{
+	struct agent_conn *conn = agent_hold_conn(a);
+	int64_t deadline = deadline_in(1);
+
+	if (!conn)
+		return;
+	shutdown(conn->fd, SHUT_RD);
+	conn_release(conn);
+	for (; conn && clock_mono() < deadline; usleep(1000)) {
+		conn = agent_hold_conn(a);
+		if (conn)
+			conn_release(conn);
+	}
+}
+
 static void agent_retire(struct service *s)
 {
+	agent_last_requests(s->agent);
 	agent_hang_up(s->agent);
 	if (user_ops(s)->service.retire)
 		user_ops(s)->service.retire(s);
