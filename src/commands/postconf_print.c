@@ -1,0 +1,205 @@
+#include "base/mem.h"
+#include "commands/postconf.h"
+#include <jansson.h>
+
+enum { LINE_LIMIT = 80 };
+
+#define BLANKS " \t\r\n"
+#define INDENT "    "
+
+/* Text in words, folded before a word that would not fit when fold is set. */
+struct writer {
+	struct buf *out;
+	size_t column;
+	bool fold;
+};
+
+static void write_word(struct writer *w, struct str word)
+{
+	if (w->fold && w->column > 0 && w->column + 1 + word.n >= LINE_LIMIT) {
+		buf_puts(w->out, "\n" INDENT);
+		w->column = sizeof(INDENT) - 1;
+	} else if (w->column > 0) {
+		buf_putc(w->out, ' ');
+		w->column++;
+	}
+	buf_str(w->out, word);
+	w->column += word.n;
+}
+
+static void write_line(struct writer *w, struct str word)
+{
+	buf_puts(w->out, "\n" INDENT);
+	w->column = sizeof(INDENT) - 1 + word.n;
+	buf_str(w->out, word);
+}
+
+static void write_words(struct writer *w, struct str text)
+{
+	struct str word;
+
+	while (str_word(&text, BLANKS, &word))
+		write_word(w, word);
+}
+
+static void print_json(const char *name, const char *value)
+{
+	json_t *object = json_object();
+	char *text;
+
+	json_object_set_new(object, name, json_stringn_nocheck(value, strlen(value)));
+	text = json_dumps(object, JSON_ENSURE_ASCII);
+	puts(text ? text : "{}");
+	free(text);
+	json_decref(object);
+}
+
+static void collapse(struct str text, struct buf *out)
+{
+	struct writer w = {.out = out};
+
+	write_words(&w, text);
+}
+
+static void print_text(unsigned flags, const char *name, const char *value)
+{
+	struct buf line = BUF(EXPAND_MAX * 2);
+	struct writer w = {.out = &line, .fold = flags & PC_FOLD};
+
+	if (!(flags & PC_HIDE_NAME)) {
+		buf_printf(&line, "%s =", name);
+		w.column = line.len;
+	}
+	write_words(&w, str_c(value));
+	puts(buf_cstr(&line));
+	buf_free(&line);
+}
+
+void postconf_print(unsigned flags, const char *name, const char *value)
+{
+	struct buf flat = BUF(EXPAND_MAX);
+
+	if (flags & PC_HIDE_VALUE) {
+		puts(name);
+	} else if (flags & PC_JSON) {
+		collapse(str_c(value), &flat);
+		print_json(name, buf_cstr(&flat));
+	} else {
+		print_text(flags, name, value);
+	}
+	buf_free(&flat);
+}
+
+static bool has_blank(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (strchr(BLANKS, s.p[i]))
+			return true;
+	}
+	return false;
+}
+
+/* An argument as it may stand in master.cf. */
+static void quote(struct str arg, struct buf *out)
+{
+	bool braces = arg.n == 0 || arg.p[0] == '{' || has_blank(arg);
+
+	if (braces)
+		buf_putc(out, '{');
+	buf_str(out, arg);
+	if (braces)
+		buf_putc(out, '}');
+}
+
+static void format_override(const char *text, postconf_value_fn value, void *arg, struct buf *out)
+{
+	struct buf plain = BUF(EXPAND_MAX), final = BUF(EXPAND_MAX);
+	struct str name, v;
+
+	if (!main_cf_split(str_c(text), &name, &v, NULL)) {
+		quote(str_c(text), out);
+		return;
+	}
+	buf_printf(&plain, STR_FMT "=", STR_ARG(name));
+	if (value) {
+		char *raw = x_strndup(v.p, v.n);
+
+		value(arg, raw, &plain);
+		x_free(&raw);
+	} else {
+		buf_str(&plain, v);
+	}
+	collapse(buf_slice(&plain), &final);
+	quote(buf_slice(&final), out);
+	buf_free(&plain);
+	buf_free(&final);
+}
+
+static void write_override(struct writer *w, const char *text, postconf_value_fn value, void *arg)
+{
+	struct buf option = BUF(EXPAND_MAX);
+
+	buf_puts(&option, "-o ");
+	format_override(text, value, arg, &option);
+	if (w->fold)
+		write_line(w, buf_slice(&option));
+	else
+		write_word(w, buf_slice(&option));
+	buf_free(&option);
+}
+
+static void write_argument(struct writer *w, const char *text, bool own_line)
+{
+	struct buf quoted = BUF(EXPAND_MAX);
+
+	quote(str_c(text), &quoted);
+	if (own_line)
+		write_line(w, buf_slice(&quoted));
+	else
+		write_word(w, buf_slice(&quoted));
+	buf_free(&quoted);
+}
+
+static void write_arguments(
+	struct writer *w, const struct master_entry *e, postconf_value_fn value, void *arg)
+{
+	bool options = true, after_override = false;
+
+	for (size_t i = 0; i < e->argc; i++) {
+		options = options && (i == 0 || e->argv[i][0] == '-');
+		if (i > 0 && options && i + 1 < e->argc && strcmp(e->argv[i], "-o") == 0) {
+			write_override(w, e->argv[++i], value, arg);
+			after_override = true;
+		} else {
+			write_argument(w, e->argv[i], w->fold && after_override);
+			after_override = false;
+		}
+	}
+}
+
+void postconf_format_command(unsigned flags, const struct master_entry *e, size_t column,
+	postconf_value_fn value, void *arg, struct buf *out)
+{
+	struct writer w = {.out = out, .column = column, .fold = flags & PC_FOLD};
+
+	write_arguments(&w, e, value, arg);
+}
+
+void postconf_format_entry(
+	unsigned flags, const struct master_entry *e, postconf_value_fn value, void *arg, struct buf *out)
+{
+	static const size_t columns[FIELD_COUNT] = {0, 11, 17, 25, 33, 41, 49};
+	struct writer w = {.out = out, .fold = flags & PC_FOLD};
+	size_t start = out->len;
+
+	for (int i = 0; i < FIELD_COUNT; i++) {
+		while (!(flags & PC_JSON) && i > 0 && out->len - start + 1 < columns[i])
+			buf_putc(out, ' ');
+		w.column = out->len - start;
+		write_word(&w, str_c(e->fields[i]));
+	}
+	while (!(flags & PC_JSON) && out->len - start + 1 < 57)
+		buf_putc(out, ' ');
+	w.column = out->len - start;
+	write_arguments(&w, e, value, arg);
+}
