@@ -258,12 +258,26 @@ static void put_aside(struct message *m)
 		log_error("%s: cannot move it to the corrupt queue: %s", m->id.text, err.text);
 }
 
+/* What was decided is recorded; reports and the rest are the successor's. */
+static void leave_rest(struct message *m)
+{
+	struct err err = {""};
+
+	m->end = MESSAGE_LOST;
+	if (!record(m, m->recorded, m->decided, any_done(m), &err))
+		log_warning("%s: cannot record deliveries: %s", m->id.text, err.text);
+}
+
 static void close_attempt(struct message *m, int64_t now_us)
 {
 	const struct config *cfg = m->qmgr->cfg;
 	struct selection successes = select_successes(m), failed, pending;
 	bool reported;
 
+	if (m->handed_over && select_state(m, RECIPIENT_PENDING).count > 0) {
+		leave_rest(m);
+		return;
+	}
 	if (expired(m, now_us))
 		expire(m);
 	failed = select_state(m, RECIPIENT_FAILED);

@@ -65,6 +65,26 @@ struct known_message *known_add_deferred(
 	return m;
 }
 
+/* Before anything is in a line, or after known_drop_foreign(). */
+void known_add_foreign(struct known *k, const struct queue_id *id)
+{
+	struct known_message *m = add(k, QUEUE_INCOMING, id);
+
+	if (m != NULL)
+		m->state = KNOWN_FOREIGN;
+}
+
+void known_drop_foreign(struct known *k)
+{
+	size_t pos = 0;
+	struct str key;
+	void *value;
+
+	while (hash_next(k->by_id, &pos, &key, &value))
+		if (((struct known_message *)value)->state == KNOWN_FOREIGN)
+			known_drop(k, value);
+}
+
 static struct known_message *take_incoming(struct known *k)
 {
 	k->incoming_count--;

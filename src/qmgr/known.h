@@ -14,6 +14,7 @@
 enum known_state {
 	KNOWN_INCOMING, /* waits in the line of new mail */
 	KNOWN_DEFERRED, /* waits for its time */
+	KNOWN_FOREIGN,	/* a queue manager that retires still has it in hand */
 	KNOWN_ACTIVE	/* being read, delivered or finished */
 };
 
@@ -46,6 +47,8 @@ struct known_message *known_find(const struct known *k, const struct queue_id *i
 struct known_message *known_add_incoming(struct known *k, const struct queue_id *id);
 struct known_message *known_add_deferred(
 	struct known *k, enum spool_queue queue, const struct queue_id *id, int64_t due_us);
+void known_add_foreign(struct known *k, const struct queue_id *id);
+void known_drop_foreign(struct known *k);
 /* The next message to be read into the active queue, new and deferred mail in turn; NULL: none is due. Its
  * state is KNOWN_ACTIVE now. */
 struct known_message *known_next(struct known *k, int64_t now_us);

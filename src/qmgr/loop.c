@@ -8,7 +8,9 @@
 
 #define EVENTS_AT_ONCE 128
 #define TICK_NS NS_PER_SEC
-#define REST_SECONDS 10 /* a retiring queue manager waits so long for the agents' answers */
+#define REST_SECONDS 10	   /* retiring: for the workers */
+#define LEAVE_SECONDS 7200 /* retiring: for the agents, while the successor is at work */
+#define STOP_SECONDS 2	   /* stopping: what agents have not answered by then is tried again later */
 
 bool loop_watch(struct qmgr *q, struct watch *w, uint32_t events)
 {
@@ -74,6 +76,7 @@ static void tick(struct qmgr *q, int64_t now)
 		return;
 	q->next_tick = now + TICK_NS;
 	link_tick(q, now);
+	handover_tick(q);
 	if (now >= q->next_scan && q->scans == 0) {
 		q->next_scan = now + q->cfg->queue_run_delay * NS_PER_SEC;
 		intake_scan(q);
@@ -91,22 +94,13 @@ static int wait_ms(struct qmgr *q, int64_t timers)
 	int64_t due = known_next_due(&q->known);
 	int64_t deadline = earlier(q->next_tick, timers);
 
-	if (due != INT64_MAX && q->rest_until == 0 && intake_room(q))
+	if (due != INT64_MAX && !q->resting && intake_room(q))
 		deadline = earlier(deadline, clock_mono() + (due - clock_real()) * 1000);
 	return clock_left_ms(deadline);
 }
 
-static bool at_rest(struct qmgr *q, int64_t now)
-{
-	if (q->rest_until == 0)
-		q->rest_until = now + (service_stopping(q->service) ? 2 : REST_SECONDS) * NS_PER_SEC;
-	if (workers_pending(q->workers) > 0)
-		return false;
-	return link_in_flight(q) == 0 || now >= q->rest_until;
-}
-
 /* One turn: what came in is worked on, what became possible is given out, what was collected is sent. */
-static void turn(struct qmgr *q, bool retiring)
+static void turn(struct qmgr *q)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	int64_t timers = sched_timers(&q->sched, clock_mono());
@@ -118,7 +112,7 @@ static void turn(struct qmgr *q, bool retiring)
 		w->ready(w, events[i].events);
 	}
 	sched_timers(&q->sched, clock_mono());
-	if (!retiring) {
+	if (!q->resting) {
 		intake_feed(q);
 		give_out(q);
 		tick(q, clock_mono());
@@ -129,15 +123,46 @@ static void turn(struct qmgr *q, bool retiring)
 	control_reap(q);
 }
 
+/* Retiring: until done() or for so many seconds. */
+static void rest(struct qmgr *q, bool (*done)(const struct qmgr *q), int seconds)
+{
+	int64_t end = deadline_in(service_stopping(q->service) ? STOP_SECONDS : seconds);
+
+	q->resting = true;
+	while (!done(q) && clock_mono() < end) {
+		q->next_tick = clock_mono() + NS_PER_SEC / 10;
+		turn(q);
+		if (service_stopping(q->service))
+			end = earlier(end, deadline_in(STOP_SECONDS));
+	}
+}
+
+static bool workers_at_rest(const struct qmgr *q)
+{
+	return workers_pending(q->workers) == 0;
+}
+
+static bool all_at_rest(const struct qmgr *q)
+{
+	return workers_pending(q->workers) == 0 && link_in_flight(q) == 0;
+}
+
+static void retire(struct qmgr *q)
+{
+	struct err err = {""};
+
+	if (q->listen_watch.fd >= 0)
+		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->listen_watch.fd, NULL);
+	rest(q, workers_at_rest, REST_SECONDS);
+	message_hand_over(q);
+	if (link_in_flight(q) > 0 && !service_stopping(q->service) && !handover_leave(q, &err))
+		log_warning("cannot hand the queue over: %s", err.text);
+	rest(q, all_at_rest, LEAVE_SECONDS);
+}
+
 void loop_run(struct qmgr *q)
 {
 	while (!service_retiring(q->service))
-		turn(q, false);
-	if (q->listen_watch.fd >= 0)
-		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->listen_watch.fd, NULL);
-	q->next_tick = INT64_MAX;
-	while (!at_rest(q, clock_mono())) {
-		q->next_tick = clock_mono() + NS_PER_SEC / 10;
-		turn(q, true);
-	}
+		turn(q);
+	retire(q);
 }

@@ -14,7 +14,7 @@ static struct qmgr *qmgr_new(struct service *s)
 	q->service = s;
 	q->cfg = service_config(s);
 	q->spool = service_spool(s);
-	q->epoll_fd = -1;
+	q->epoll_fd = q->handover_fd = -1;
 	known_init(&q->known);
 	list_init(&q->active);
 	list_init(&q->links);
@@ -70,6 +70,7 @@ static void qmgr_free(struct qmgr *q)
 	resolver_free(&q->resolver);
 	master_cf_free(&q->master_cf);
 	sys_close(&q->epoll_fd);
+	sys_close(&q->handover_fd);
 	x_free(&q->discard_address);
 	x_free(&q);
 }
@@ -78,6 +79,7 @@ static int run(struct service *s)
 {
 	struct qmgr *q = service_data(s);
 
+	handover_meet(q);
 	intake_recover(q);
 	loop_run(q);
 	if (atomic_load(&q->listings) > 0)

@@ -201,6 +201,36 @@ void message_forget(struct qmgr *q, struct message *m)
 	advance(q, m);
 }
 
+static void forget_waiting(struct message *m)
+{
+	struct entry *e;
+
+	list_each(node, &m->jobs)
+	{
+		struct job *job = container_of(node, struct job, m_link);
+
+		while ((e = sched_drain_job(job)) != NULL) {
+			for (uint32_t i = 0; i < e->count; i++)
+				m->open -= m->owners[e->indexes[i]] == e;
+			sched_release(e->peer->dest);
+		}
+	}
+}
+
+void message_hand_over(struct qmgr *q)
+{
+	list_each(node, &q->active)
+	{
+		struct message *m = container_of(node, struct message, link);
+
+		if (m->ready)
+			forget_waiting(m);
+		m->handed_over = true;
+		if (m->ready && m->open == 0 && m->recording == 0)
+			message_free(q, m);
+	}
+}
+
 /* ---- the beginning */
 
 static bool same_route(const struct route *a, const struct route *b)

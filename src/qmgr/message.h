@@ -56,6 +56,7 @@ struct message {
 	bool ready;	  /* activation is complete */
 	bool gone;	  /* removed or held by somebody else: nothing more is written */
 	bool corrupt;
+	bool handed_over; /* after this, what is pending is for another queue manager */
 
 	/* the finisher's result */
 	enum message_end end;
@@ -74,6 +75,9 @@ void message_put_off_dest(struct qmgr *q, struct dest *d);
 void message_put_off_transport(struct qmgr *q, struct transport *t);
 /* The file was taken away (postsuper): forget it as soon as nothing is under way. */
 void message_forget(struct qmgr *q, struct message *m);
+/* Retiring: forgets what waits. Messages that agents have in hand stay, and what is left of them after that
+ * is the successor's. */
+void message_hand_over(struct qmgr *q);
 /* Builds the request for an entry; strings belong to the message. */
 void message_request(
 	const struct message *m, const struct entry *e, struct delivery_request *r, struct pool *scratch);

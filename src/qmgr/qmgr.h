@@ -50,8 +50,10 @@ struct qmgr {
 	struct list dead_controls;
 	int64_t next_tick; /* nanoseconds */
 	int64_t next_scan;
-	int64_t rest_until;  /* retiring: when to stop waiting for agents; 0: not retiring */
+	bool resting;	     /* retiring: nothing new is begun */
 	size_t scans;	     /* scan jobs under way */
+	size_t leaving;	     /* predecessors that still wait for their agents */
+	int handover_fd;     /* retiring: our list of messages, locked; -1: none */
 	atomic_int listings; /* threads of listing.c */
 };
 
@@ -83,6 +85,11 @@ void link_tick(struct qmgr *q, int64_t now);
 size_t link_in_flight(const struct qmgr *q);
 void link_close_all(struct qmgr *q);
 void link_reap(struct qmgr *q);
+
+/* handover.c: what a retiring queue manager still has in hand */
+bool handover_leave(struct qmgr *q, struct err *err);
+void handover_meet(struct qmgr *q); /* at the start, before the first scan */
+void handover_tick(struct qmgr *q);
 
 /* control.c: public/qmgr */
 void control_accept(struct watch *watch, uint32_t events);

@@ -61,6 +61,8 @@ bool service_stopping(
 int service_wake_fd(const struct service
 		*s); /* readable when retiring (for programs with their own loop); never read it */
 void service_leave(struct service *s); /* retire by ourselves: nothing to do, or something is wrong with us */
+/* An exclusive program lets its successor begin before it ends itself. */
+void service_release_lock(struct service *s);
 bool service_stressed(const struct service *s); /* the service is short of slots: overload values apply */
 const struct config *service_stress_config(const struct service *s); /* configuration with stress=yes */
 /* Sessions count themselves so that retiring can wait and status can tell. */

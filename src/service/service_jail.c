@@ -120,8 +120,8 @@ bool service_enter_queue_directory(struct service *s, struct err *err)
 	       err_prefix(err, "mail_owner");
 }
 
-/* After a crash of master the process of its time may still be at work. The lock lasts until we exit; its
- * descriptor is not needed again. */
+/* After a crash of master the process of its time may still be at work. The lock lasts until we exit or give
+ * it up. */
 bool service_take_lock(struct service *s, struct err *err)
 {
 	int64_t deadline = deadline_in(LOCK_PATIENCE);
@@ -133,7 +133,14 @@ bool service_take_lock(struct service *s, struct err *err)
 		!service_retiring(s))
 		service_control_step(s, LOCK_POLL_MS);
 	x_free(&path);
+	s->lock_fd = fd;
 	return fd >= 0;
+}
+
+void service_release_lock(struct service *s)
+{
+	if (s->ops->exclusive)
+		sys_close(&s->lock_fd);
 }
 
 bool service_open_spool(struct service *s, struct err *err)

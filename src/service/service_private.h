@@ -27,6 +27,7 @@ struct service {
 	_Atomic int state; /* enum service_state, only grows */
 	_Atomic int sessions;
 	void *agent;		     /* agent.c */
+	int lock_fd;		     /* exclusive programs: the lock that no other process has */
 	pthread_mutex_t listen_lock; /* guards listening, pauses and the closing of the listeners */
 	bool listening;
 	int pauses;		   /* enum service_pause bits */

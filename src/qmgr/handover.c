@@ -1,0 +1,117 @@
+/*
+ * A queue manager that retires while agents still deliver for it keeps those messages, writes their ids into
+ * a file of its own, private/qmgr.leaving.PID, and lets its successor begin. The file is locked as long as it
+ * lives; the successor leaves those messages alone until then, so that nothing is delivered twice and nothing
+ * waits for a slow delivery.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "qmgr/qmgr.h"
+
+#define PREFIX "qmgr.leaving."
+#define DIRECTORY "private"
+#define LIST_MAX ((size_t)64 << 20)
+
+/* ---- leaving */
+
+static void list_ids(const struct qmgr *q, struct buf *out)
+{
+	list_each(node, &q->active)
+		buf_printf(out, "%s\n", container_of(node, struct message, link)->id.text);
+}
+
+bool handover_leave(struct qmgr *q, struct err *err)
+{
+	char *path = x_asprintf("%s/" PREFIX "%d", DIRECTORY, (int)getpid());
+	struct buf ids = BUF(LIST_MAX);
+	bool ok;
+
+	list_ids(q, &ids);
+	q->handover_fd = sys_lock_file(path, err);
+	ok = q->handover_fd >= 0 &&
+	     (sys_write_all(q->handover_fd, ids.data, ids.len) || err_errno(err, "write %s", path));
+	buf_free(&ids);
+	x_free(&path);
+	if (ok)
+		service_release_lock(q->service);
+	return ok;
+}
+
+/* ---- arriving */
+
+/* Foreign messages are known, so that no scan or notification starts them here. */
+static void keep_off(struct qmgr *q, struct str ids)
+{
+	struct str line;
+
+	while (str_word(&ids, "\n", &line)) {
+		struct queue_id id = {""};
+
+		if (!queue_id_valid(line) || line.n >= sizeof(id.text))
+			continue;
+		memcpy(id.text, line.p, line.n);
+		known_add_foreign(&q->known, &id);
+	}
+}
+
+static bool taken_over(struct qmgr *q, const char *path)
+{
+	struct buf ids = BUF(LIST_MAX);
+	struct err err = {""};
+	int fd = sys_lock_file(path, &err);
+
+	if (fd >= 0) {
+		unlink(path);
+		sys_close(&fd);
+		return true;
+	}
+	if (sys_read_file(path, &ids, &err))
+		keep_off(q, buf_slice(&ids));
+	else
+		log_warning("%s", err.text);
+	buf_free(&ids);
+	return false;
+}
+
+/* How many predecessors are still at work. */
+static size_t count_leaving(struct qmgr *q)
+{
+	DIR *dir = opendir(DIRECTORY);
+	struct dirent *entry;
+	size_t n = 0;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		char *path;
+
+		if (!str_starts(str_c(entry->d_name), STR(PREFIX)))
+			continue;
+		path = x_asprintf("%s/%s", DIRECTORY, entry->d_name);
+		n += !taken_over(q, path);
+		x_free(&path);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return n;
+}
+
+void handover_meet(struct qmgr *q)
+{
+	q->leaving = count_leaving(q);
+}
+
+void handover_tick(struct qmgr *q)
+{
+	size_t before = q->leaving;
+
+	if (before == 0)
+		return;
+	known_drop_foreign(&q->known);
+	q->leaving = count_leaving(q);
+	if (q->leaving < before)
+		intake_scan(q);
+}
