@@ -141,7 +141,7 @@ static void test_received(void **state)
 	r.uid = 1000;
 	received_format(&r, &out);
 	assert_true(str_starts(
-		buf_slice(&out), STR("Received: by mail.example (Postern, from userid 1000) id ABCDEF; ")));
+		buf_slice(&out), STR("Received: by mail.example (Postern, from userid 1000)\r\n\tid ABCDEF; ")));
 	buf_free(&out);
 }
 

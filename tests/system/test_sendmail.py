@@ -1,0 +1,248 @@
+"""Mail of local programs: sendmail, postdrop, pickup."""
+import getpass
+import os
+import re
+import signal
+import struct
+import subprocess
+import time
+
+import pytest
+
+from postern import BIN, ROOT_USER, exercises, owner, wait_for
+
+USER = owner() if not ROOT_USER else "nobody"
+HERE = USER + "@test.example"
+
+
+@pytest.fixture
+def system(mta):
+    def make(**main):
+        return mta(main).start()
+    return make
+
+
+def sendmail(instance, *arguments, text="Subject: x\n\nbody\n", name="sendmail", **keywords):
+    data = text if isinstance(text, bytes) else text.encode()
+    return subprocess.run([os.path.join(BIN, name), *arguments], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                          env=dict(os.environ, MAIL_CONFIG=instance.config, **keywords.pop("env", {})), **keywords)
+
+
+def accepted(instance, *arguments, **keywords):
+    done = sendmail(instance, *arguments, **keywords)
+    assert (done.returncode, done.stdout) == (0, b""), done
+    return done
+
+
+def delivered(instance, count=1):
+    return wait_for(lambda: len(instance.maildir(USER)) >= count and instance.maildir(USER), what="delivery\n" + instance.log())
+
+
+def test_simple(system):
+    mta = system()
+    accepted(mta, "-i", "-f", "s@client.example", HERE, text="Subject: a\n\nbody\nFrom x\n.\n", env={"NAME": "Some Body"})
+    mail, = delivered(mta)
+    qid = mta.wait_log(r"postfix/pickup\[\d+\]: (\w+): uid=%d from=<s@client\.example>" % os.getuid()).group(1)
+    assert re.match(rb"Return-Path: <s@client\.example>\nX-Original-To: .*\nDelivered-To: .*\n"
+                    rb"Received: by mail\.test\.example \(\w+, from userid %d\)\n\tid %s; .*\n" % (os.getuid(), qid.encode()), mail)
+    assert b"\nSubject: a\n" in mail and b"\nMessage-Id: <" in mail and b"\nDate: " in mail
+    assert b"\nFrom: Some Body <s@client.example>\n" in mail
+    assert mail.endswith(b"\n\nbody\nFrom x\n.\n")
+    mta.wait_log(r"%s: removed" % qid)
+    assert not mta.queued("maildrop")
+
+
+@pytest.mark.parametrize("text,body", [
+    ("Subject: x\n\none\n.\ntwo\n", b"\n\none\n"),
+    ("Subject: x\n\nno end", b"\n\nno end\n"),
+    ("Subject: x\r\n\r\na\r\nb\r\n", b"\n\na\nb\n"),
+    ("From someone Fri\n>From other Fri\nSubject: x\n\nFrom body\n", b"\n\nFrom body\n"),
+    ("just text\nmore\n", b"\n\njust text\nmore\n"),
+    ("\n\nblank\n", b"\n\n\nblank\n"),
+    ("Subject: x\n\n" + "l" * 300000 + "\nend\n", b"\n\n" + b"l" * 300000 + b"\nend\n"),
+    ("", b"\n\n"),
+], ids=range(8))
+def test_message_forms(system, text, body):
+    mta = system()
+    accepted(mta, HERE, text=text)
+    mail, = delivered(mta)
+    assert mail.endswith(body) or (text == "" and b"\n\n" not in mail[:-1]), mail[-200:]
+    assert b"\r" not in mail and not re.search(rb"(?m)^>?From someone", mail)
+
+
+@pytest.mark.parametrize("headers,arguments,recipients", [
+    ("To: a@far.example, \"B, C\" <b@far.example>,\n grp: c@far.example, d@far.example;\nCc: (x) e@far.example\nBcc: f@far.example\n", [], "abcdef"),
+    ("To: a@far.example\nResent-To: b@far.example\nResent-Bcc: c@far.example\n", [], "bc"),
+    ("to : a@far.example\n", ["z@far.example"], "az"),
+    ("To: a@far.example\n\nCc: b@far.example\n", [], "a"),
+])
+def test_recipients_of_the_header(system, headers, arguments, recipients):
+    mta = system(transport_maps="inline:{{far.example=discard:done}}")
+    accepted(mta, "-t", *arguments, text=headers + "Subject: x\n\nbody\n")
+    for letter in recipients:
+        mta.wait_log(r"to=<%s@far\.example>.*status=sent" % letter)
+    mta.wait_log(": removed")
+    assert len(re.findall(r"status=sent", mta.log())) == len(recipients)
+
+
+def test_blind_recipients_are_not_told(system):
+    mta = system(transport_maps="inline:{{far.example=discard:done}}")
+    accepted(mta, "-t", text="To: %s\nBcc: secret@far.example\nSubject: x\n\nb\n" % HERE)
+    mail, = delivered(mta)
+    assert b"secret" not in mail
+    mta.wait_log(r"to=<secret@far\.example>")
+
+
+def test_many_recipients_in_one_header(system):
+    mta = system(transport_maps="inline:{{far.example=discard:done}}")
+    addresses = ["user%d@far.example" % i for i in range(5000)]
+    accepted(mta, "-t", text="To: " + ",\n ".join(addresses) + "\n\nb\n")
+    mta.wait_log(r"nrcpt=5000 ")
+
+
+@pytest.mark.parametrize("arguments,message", [
+    ([], b"Recipient addresses must be specified on the command line or via the -t option"),
+    (["-t"], b"No recipient addresses found in message header"),
+    (["-bX"], b"unsupported: -bX"),
+    (["-Z", HERE], b"usage: sendmail [options]"),
+    (["-B", "BINARY", HERE], b"-B option needs 8BITMIME or 7BIT"),
+    (["-f", "a\nFrom x", HERE], b"control character"),
+    (["-F", "a\rb", HERE], b"control character"),
+    (["-V", "a\nb", HERE], b"control character"),
+    (["a\nFrom@x", HERE], b"control character"),
+    (['"open@x'], b"bad recipient address syntax"),
+    (["a" * 1100 + "@x.example"], b"address longer than"),
+    (["-XV===", HERE], b"bad VERP delimiters"),
+], ids=range(12))
+def test_refused(system, arguments, message):
+    mta = system()
+    done = sendmail(mta, *arguments)
+    assert done.returncode == 75 and done.stderr.splitlines()[-1].startswith(b"sendmail: fatal: ") and message in done.stderr, done
+    assert not mta.queued("maildrop", "incoming", "active", "deferred")
+
+
+def test_size_limit(system):
+    mta = system(message_size_limit="1000")
+    done = sendmail(mta, HERE, text="Subject: x\n\n" + "y" * 5000)
+    assert done.returncode == 75 and done.stderr.endswith(b": message file too big\n")
+    assert not mta.queued("maildrop")
+
+
+def test_options(system):
+    mta = system(transport_maps="inline:{{far.example=discard:done}}")
+    for arguments in (["-oi", "-oem", "-om", "-odb"], ["-N", "success,failure", "-R", "hdrs", "-V", "id1"], ["-r", "r@client.example"],
+                      ["-f", "<>"], ["-f", ""], ["-f", "Joe Doe <jd@client.example>"], ["-Am", "-G", "-h", "5", "-L", "x", "-U", "-n", "-m"], ["-B", "8BITMIME"]):
+        accepted(mta, *arguments, "a@far.example")
+    senders = [mta.wait_log(r"uid=\d+ from=<([^>]*)>", count=i + 1).group(1) for i in range(8)]
+    assert sorted(senders) == ["", "", "jd@client.example", "r@client.example"] + [getpass.getuser()] * 4
+    done = sendmail(mta, "-N", "bogus", "-R", "bogus", "-f", "two words@x", "a@far.example")
+    assert done.returncode == 0 and done.stderr.count(b"ignored") == 2 and b"malformed sender" in done.stderr
+
+
+@exercises("sendmail_fix_line_endings")
+@pytest.mark.parametrize("value,body", [("always", b"\n\na\nb\n"), ("strict", b"\n\na\nb\n")])
+def test_line_endings(system, value, body):
+    mta = system(sendmail_fix_line_endings=value)
+    accepted(mta, HERE, text="Subject: x\r\n\r\na\r\nb\r\n")
+    assert delivered(mta)[0].endswith(body)
+
+
+def test_queue_listing_and_mailq(system):
+    mta = system(transport_maps="inline:{{far.example=retry:4.2.2 later}}")
+    accepted(mta, "-f", "s@client.example", "a@far.example")
+    mta.wait_log("status=deferred")
+    listing = wait_for(lambda: b"later" in sendmail(mta, "-bp").stdout and sendmail(mta, "-bp").stdout)
+    assert b"s@client.example" in listing and b"a@far.example" in listing
+    link = os.path.join(mta.directory, "mailq")
+    os.symlink(os.path.join(BIN, "sendmail"), link)
+    assert sendmail(mta, name=link).stdout == listing
+    assert sendmail(mta, "-q").returncode == 0
+    mta.wait_log("status=deferred", count=2)
+
+
+def test_mail_is_taken_while_the_system_is_down(mta):
+    instance = mta().start()
+    instance.stop()
+    accepted(instance, HERE)
+    assert len(instance.queued("maildrop")) == 1
+    instance.start()
+    assert len(delivered(instance)) == 1
+    wait_for(lambda: not instance.queued("maildrop"))
+
+
+def frame(kind, *fields):
+    body = b"".join(struct.pack("<BI", tag, len(value)) + value for tag, value in fields)
+    return struct.pack("<IH", len(body) + 2, kind) + body
+
+
+CONTENT, ENVELOPE = 64, 65
+GOOD = frame(CONTENT, (1, b"Subject: x\r\n\r\nb\r\n")) + frame(ENVELOPE, (1, b"s@x.example"), (8, HERE.encode()))
+
+
+def postdrop(instance, data):
+    return subprocess.run([os.path.join(BIN, "postdrop"), "-r"], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30,
+                          env=dict(os.environ, MAIL_CONFIG=instance.config))
+
+
+@pytest.mark.parametrize("data", [
+    b"", b"x", GOOD[:-1], GOOD[:40], frame(99), b"\xff" * 12, struct.pack("<IH", 0x7fffffff, 64) + b"abc",
+    frame(ENVELOPE), frame(ENVELOPE, (1, b"s@x")), frame(ENVELOPE, (1, b"s\n@x"), (8, b"r@x")), frame(ENVELOPE, (1, b"s@x"), (8, b"r\rx@x")),
+    frame(ENVELOPE, (1, b"s@x"), (2, b"na\nme"), (8, b"r@x")), frame(ENVELOPE, (1, b"s@x"), (3, b"en\0v"), (8, b"r@x")),
+    frame(ENVELOPE, (1, b"s@x"), (8, b"r" * 2000 + b"@x")), frame(ENVELOPE, (6, struct.pack("<Q", 77)), (8, b"r@x")),
+    struct.pack("<IHBI", 7, 65, 1, 0xffffffff),
+], ids=range(16))
+def test_malformed_submission(system, data):
+    mta = system()
+    done = postdrop(mta, data)
+    assert done.returncode == 75, done
+    assert not mta.queued("maildrop", "incoming", "active")
+
+
+def test_helper_accepts_a_good_stream_and_takes_no_modes_from_users(system):
+    mta = system()
+    done = postdrop(mta, GOOD.replace(b"", b"", 1))
+    assert done.returncode == 0 and not done.stderr
+    delivered(mta)
+
+
+def test_interrupted_helper_leaves_nothing(system):
+    mta = system()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        child = subprocess.Popen([os.path.join(BIN, "postdrop"), "-r"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 env=dict(os.environ, MAIL_CONFIG=mta.config))
+        child.stdin.write(b"".join(frame(CONTENT, (1, b"x" * 60000)) for _ in range(20)))
+        child.stdin.flush()
+        time.sleep(0.2)
+        child.send_signal(number)
+        assert child.wait(10) == 75
+        child.stdin.close()
+    assert not os.listdir(os.path.join(mta.queue, "maildrop"))
+
+
+def test_message_that_may_not_enter_comes_back(system):
+    mta = system(hopcount_limit="3")
+    accepted(mta, "-f", HERE, "a@far.example", text="".join("Received: x\n" for _ in range(10)) + "Subject: hops\n\nb\n")
+    mail, = delivered(mta)
+    assert mail.startswith(b"Return-Path: <>\n") and b"a@far.example" in mail and b"5.4.0" in mail
+    wait_for(lambda: not mta.queued("maildrop"))
+
+
+def test_garbage_in_maildrop_is_removed(system):
+    mta = system()
+    path = os.path.join(mta.queue, "maildrop", "ABCDEF0123456")
+    with open(path, "wb") as f:
+        f.write(os.urandom(3000))
+    accepted(mta, HERE)
+    delivered(mta)
+    wait_for(lambda: not os.path.exists(path), what="removal\n" + mta.log())
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_other_users_configuration_only_when_named(mta, tmp_path):
+    """A set-group-id helper does not take orders from a directory of its caller."""
+    instance = mta()
+    helper = os.path.join(instance.directory, "postdrop")
+    subprocess.run(["install", "-m", "2755", "-g", instance.main["setgid_group"], os.path.join(BIN, "postdrop"), helper], check=True)
+    done = subprocess.run(["setpriv", "--reuid=1", "--regid=1", "--clear-groups", helper, "-r", "-c", instance.config], input=GOOD, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE)
+    assert done.returncode == 75 and b"no" in done.stdout.lower()
