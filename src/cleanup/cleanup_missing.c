@@ -103,8 +103,8 @@ static bool add_from(struct cleanup *c, const char *prefix)
 	if (c->envelope.sender[0]) {
 		address_quote(str_c(c->envelope.sender), &address);
 	} else {
-		buf_printf(&address, "MAILER-DAEMON@%s", c->env->cfg->myhostname);
-		name = STR("Mail Delivery System");
+		buf_puts(&address, "MAILER-DAEMON");
+		name = STR("");
 	}
 	if (name.n == 0)
 		buf_str(&value, buf_slice(&address));

@@ -70,12 +70,12 @@ static void say_mail(struct transaction *t)
 	if (features & FEATURE_SIZE)
 		buf_printf(&t->line, " SIZE=%llu", (unsigned long long)r->content_size);
 	put_body(t, r);
-	if (features & FEATURE_DSN && r->ret != RET_NONE)
-		buf_printf(&t->line, " RET=%s", r->ret == RET_FULL ? "FULL" : "HDRS");
 	if (features & FEATURE_DSN && r->envid && r->envid[0]) {
 		buf_puts(&t->line, " ENVID=");
 		xtext_encode(str_c(r->envid), &t->line);
 	}
+	if (features & FEATURE_DSN && r->ret != RET_NONE)
+		buf_printf(&t->line, " RET=%s", r->ret == RET_FULL ? "FULL" : "HDRS");
 	if (features & FEATURE_SMTPUTF8 && t->d->utf8)
 		buf_puts(&t->line, " SMTPUTF8");
 }
@@ -90,9 +90,9 @@ static void put_orcpt(struct transaction *t, const struct delivery_recipient *r)
 		type = str_first(orcpt, (size_t)semicolon);
 		buf_printf(&t->line, " ORCPT=" STR_FMT ";", STR_ARG(type));
 		xtext_encode(str_from(orcpt, (size_t)semicolon + 1), &t->line);
-	} else if (r->original && r->original[0]) {
+	} else {
 		buf_puts(&t->line, " ORCPT=rfc822;");
-		xtext_encode(str_c(r->original), &t->line);
+		xtext_encode(str_c(r->original && r->original[0] ? r->original : r->address), &t->line);
 	}
 }
 
@@ -105,9 +105,9 @@ static void say_rcpt(struct transaction *t, size_t i)
 	put_path(t, r->address);
 	if (!(t->s->features & FEATURE_DSN))
 		return;
+	put_orcpt(t, r);
 	if (r->notify)
 		buf_printf(&t->line, " NOTIFY=%s", dsn_format_notify(r->notify, notify));
-	put_orcpt(t, r);
 }
 
 static void say_step(struct transaction *t, size_t step)

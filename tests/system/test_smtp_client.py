@@ -168,7 +168,7 @@ def test_success_is_reported_once(mta, sink):
             c.expect(250, "RCPT TO:<u@%s> NOTIFY=SUCCESS ORCPT=rfc822;first+2Blast@%s" % (domain, domain))
             c.data("Subject: x\r\n\r\nhello\r\n")
     mail = with_dsn.wait()[0]
-    assert mail["sender"].endswith("RET=HDRS ENVID=e+2B1") and mail["recipients"] == ["<u@with.example> NOTIFY=SUCCESS ORCPT=rfc822;first+2Blast@with.example"]
+    assert mail["sender"].endswith("ENVID=e+2B1 RET=HDRS") and mail["recipients"] == ["<u@with.example> ORCPT=rfc822;first+2Blast@with.example NOTIFY=SUCCESS"]
     without.wait()
     instance.wait_log(r"sender delivery status notification")
     assert len(re.findall(r"sender delivery status notification", instance.log())) == 1

@@ -467,7 +467,7 @@ static const struct name_case name_cases[] = {
 	{"", "joe@x.org", "standard", "From: joe@x.org\r\n"},
 	{"Joe\nBcc: x\r\n", "joe@x.org", "standard", "From: \"Joe Bcc: x\" <joe@x.org>\r\n"},
 	{"Joe", "a b@x.org", "standard", "From: Joe <\"a b\"@x.org>\r\n"},
-	{"Joe", "", "standard", "From: Mail Delivery System <MAILER-DAEMON@mail.example.com>\r\n"},
+	{"Joe", "", "standard", "From: MAILER-DAEMON\r\n"},
 };
 
 static void test_full_name(void **state)

@@ -151,8 +151,8 @@ static const struct row rows[] = {
 			"250 ok", "DATA", "354 go", ".", "250 ok", "QUIT"},
 		1, {{DSN_PASSED_ON, "2.0.0", "250 ok"}},
 		HI
-		"MAIL FROM:<sender@client.example> SIZE=18 BODY=8BITMIME RET=HDRS ENVID=a+2Bb|RCPT "
-		"TO:<u1@example.com> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x+2By@example.com|DATA|QUIT|<end>",
+		"MAIL FROM:<sender@client.example> SIZE=18 BODY=8BITMIME ENVID=a+2Bb RET=HDRS|RCPT "
+		"TO:<u1@example.com> ORCPT=rfc822;x+2By@example.com NOTIFY=SUCCESS,FAILURE|DATA|QUIT|<end>",
 		false, NULL, false},
 	{"keywords discarded",
 		{"220 hi", "EHLO", "250-ok", "250-SIZE", "250-PIPELINING", "250 DSN", "MAIL", "250 ok",
