@@ -52,6 +52,8 @@ static void __attribute__((noreturn)) run(const struct spawn *p)
 	reset_signals();
 	if (p->quiet)
 		close_standard();
+	if (p->silent)
+		dup2(STDIN_FILENO, STDERR_FILENO);
 	place_descriptors(p);
 	execve(p->file, p->argv, p->envp);
 	_exit(127);

@@ -11,7 +11,8 @@ struct spawn {
 	char **argv, **envp;
 	const int *fds; /* they become 3, 4, 5, ... in this order; -1: stays closed */
 	int count;
-	bool quiet; /* standard input, output and error are /dev/null */
+	bool silent; /* standard error becomes what standard input is: /dev/null */
+	bool quiet;  /* standard input, output and error are /dev/null */
 };
 
 pid_t spawn_program(const struct spawn *p, struct err *err); /* -1 with err */

@@ -91,13 +91,13 @@ static void __attribute__((noreturn)) wait_for_daemon(int fd)
 	_exit(n == 1 ? 0 : 1);
 }
 
-static bool close_standard(struct err *err)
+static bool close_standard(int first, int last, struct err *err)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (null < 0)
 		return err_errno(err, "/dev/null");
-	for (int fd = 0; fd < 3; fd++)
+	for (int fd = first; fd <= last; fd++)
 		dup2(null, fd);
 	if (null > 2)
 		close(null);
@@ -111,7 +111,7 @@ bool startup_detach(struct master *m, struct err *err)
 	pid_t pid;
 
 	if (m->mode != MODE_BACKGROUND)
-		return true;
+		return close_standard(STDIN_FILENO, STDIN_FILENO, err);
 	if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0)
 		return err_errno(err, "start in the background");
 	if (pid > 0) {
@@ -122,7 +122,7 @@ bool startup_detach(struct master *m, struct err *err)
 	m->starter_fd = ends[1];
 	if (setsid() < 0)
 		return err_errno(err, "setsid");
-	return true;
+	return close_standard(STDIN_FILENO, STDOUT_FILENO, err);
 }
 
 void startup_notify(const char *message)
@@ -153,7 +153,7 @@ void startup_done(struct master *m)
 	startup_notify("READY=1");
 	if (m->mode != MODE_BACKGROUND)
 		return;
-	if (!close_standard(&err))
+	if (!close_standard(STDERR_FILENO, STDERR_FILENO, &err))
 		log_warning("%s", err.text);
 	if (write(m->starter_fd, "", 1) != 1)
 		log_warning("the process that started us is gone");
