@@ -83,6 +83,7 @@ def test_change_is_taken_up_by_itself(mta):
 
 def test_rewriting_the_same_text_is_no_change(mta):
     a = mta().start()
+    settled(a)
     pids = processes(a, "smtpd")
     a.write_config()
     os.utime(a.config + "/main.cf")
@@ -107,6 +108,7 @@ def broken(a, pattern, **values):
 
 def test_broken_configuration_is_not_taken_up(mta):
     a = mta().start()
+    settled(a)
     broken(a, "smtpd_timeout", smtpd_timeout="soon")
     broken(a, "queue_directory", queue_directory="/nonexistent")
 
