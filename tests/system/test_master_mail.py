@@ -1,0 +1,78 @@
+"""Mail in flight while the system is reloaded, stopped and started, or loses a process: each message arrives once."""
+import os
+import re
+import signal
+import threading
+import time
+
+from postern import Sink, wait_for
+from test_master_lifecycle import processes
+
+
+def through(sink):
+    """Settings that send everything to the sink."""
+    return {"relayhost": "[127.0.0.1]:%d" % sink.port, "mydestination": "", "smtp_destination_concurrency_limit": "5", "default_transport": "smtp"}
+
+
+def send(instance, count, start=0):
+    for n in range(start, start + count):
+        instance.send(recipients=["r%d@remote.example" % n], body="Subject: number %d\r\n\r\nx\r\n" % n)
+
+
+def arrived(sink):
+    with sink.condition:
+        return sorted(int(re.search(rb"number (\d+)", m["data"]).group(1)) for m in sink.mails)
+
+
+def slow(argument):
+    time.sleep(0.05)
+    return "250 2.0.0 ok"
+
+
+def test_mail_across_reloads_arrives_once(mta):
+    sink = Sink(rules={"DOT": slow})
+    a = mta(main=through(sink)).start()
+    sender = threading.Thread(target=send, args=(a, 100))
+    sender.start()
+    while sender.is_alive():
+        time.sleep(0.3)
+        a.reload()
+    sender.join()
+    sink.wait(100, 60)
+    wait_for(lambda: not a.queued(), 20, "empty queue")
+    assert arrived(sink) == list(range(100))
+
+
+def test_mail_across_stop_and_start_arrives_once(mta):
+    sink = Sink(rules={"DOT": slow})
+    a = mta(main=through(sink)).start()
+    for n in range(3):
+        send(a, 20, n * 20)
+        a.stop()
+        a.start()
+    sink.wait(60, 60)
+    wait_for(lambda: not a.queued(), 20, "empty queue")
+    assert arrived(sink) == list(range(60))
+
+
+def test_killed_queue_manager_loses_nothing(mta):
+    sink = Sink(rules={"DOT": slow})
+    a = mta(main=through(sink)).start()
+    send(a, 20)
+    for pid in processes(a, "qmgr"):
+        os.kill(pid, signal.SIGKILL)
+    send(a, 20, 20)
+    wait_for(lambda: set(arrived(sink)) == set(range(40)), 60, "all messages")
+    wait_for(lambda: not a.queued(), 30, "empty queue")
+
+
+def test_killed_agent_loses_nothing(mta):
+    sink = Sink(rules={"DOT": slow})
+    a = mta(main=dict(through(sink), minimal_backoff_time="1s", maximal_backoff_time="1s", queue_run_delay="1s")).start()
+    send(a, 10)
+    wait_for(lambda: processes(a, "smtp"), 10, "agent")
+    for pid in processes(a, "smtp"):
+        os.kill(pid, signal.SIGKILL)
+    send(a, 10, 10)
+    wait_for(lambda: set(arrived(sink)) == set(range(20)), 60, "all messages")
+    wait_for(lambda: not a.queued(), 30, "empty queue")
