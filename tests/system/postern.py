@@ -230,6 +230,7 @@ class Instance:
         for queue in queues or ("incoming", "active", "deferred"):
             for folder, _, names in os.walk(os.path.join(self.queue, queue)):
                 found += [n for n in names if re.fullmatch(r"[0-9A-Za-z]{6,20}", n)]
+                found += [i for i in (slot_id(os.path.join(folder, n)) for n in names if n.startswith("slot.")) if i]
         return found
 
     def client(self, name=None, **keywords):
@@ -246,6 +247,16 @@ class Instance:
         for path in glob.glob(self.logfile + ".*") + glob.glob(os.path.join(self.data, "sanitizer*")):
             text += open(path, errors="replace").read()
         assert not re.search(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:", text), text
+
+
+def slot_id(path):
+    """The queue id of the message in a slot of incoming (src/spool/INTERNALS.md), or None."""
+    try:
+        with open(path, "rb") as f:
+            header = f.read(40)
+    except OSError:
+        return None
+    return header[16:40].rstrip(b"\0").decode() if header[1:6] == b"PSTNQ" else None
 
 
 def connects(port):
