@@ -116,6 +116,15 @@ static bool finish_content(struct cleanup *c)
 	return true;
 }
 
+/* content_filter of the service, unless an access table or header check named another. */
+static void note_filter(struct cleanup *c)
+{
+	const char *filter = c->env->cfg->content_filter;
+
+	if (!c->options.internal && *filter && !envelope_attribute(&c->envelope, "content_filter"))
+		cleanup_note(c, "content_filter", filter);
+}
+
 static bool commit(struct cleanup *c)
 {
 	struct err err;
@@ -125,6 +134,7 @@ static bool commit(struct cleanup *c)
 		return cleanup_fail(c, CLEANUP_NO_RECIPIENTS, NULL, NULL);
 	if (c->options.internal)
 		c->envelope.flags |= ENVELOPE_INTERNAL;
+	note_filter(c);
 	cleanup_note(c, "rewrite_context", c->options.local_rewrite ? "local" : "remote");
 	if (!spool_commit(&c->writer, &c->envelope, &err))
 		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, pool_printf(c->pool, "Error: %s", err.text));

@@ -16,9 +16,12 @@
 	NS_PER_SEC /* after a crash in service: at once would let a client that can crash us turn us in      \
 		      circles */
 
-/* A process of an earlier configuration counts only where more than maxproc at a time would do harm. */
+/* A process of an earlier configuration counts only where more than maxproc at a time would do harm. The
+ * queue manager says itself when its successor may begin. */
 static bool counts(const struct mservice *s, const struct worker *w)
 {
+	if (s->program->kind == PROGRAM_RESIDENT)
+		return w->state != WORKER_LEAVING;
 	if (s->program->kind != PROGRAM_THREADED)
 		return true;
 	return w->generation == s->master->generation && w->state != WORKER_LEAVING;

@@ -139,8 +139,10 @@ bool service_take_lock(struct service *s, struct err *err)
 
 void service_release_lock(struct service *s)
 {
-	if (s->ops->exclusive)
-		sys_close(&s->lock_fd);
+	if (!s->ops->exclusive)
+		return;
+	sys_close(&s->lock_fd);
+	service_tell(s, CHANNEL_LEAVING);
 }
 
 bool service_open_spool(struct service *s, struct err *err)
