@@ -88,15 +88,19 @@ struct pool *pool_new(size_t first_chunk)
 	return pool;
 }
 
+/* The caller's pointer may lie in the pool itself: it is not touched once freeing has begun. */
 void pool_free(struct pool **pool)
 {
-	if (!*pool)
+	struct pool *gone = *pool;
+
+	*pool = NULL;
+	if (!gone)
 		return;
-	for (struct chunk *c = (*pool)->chunks, *next; c; c = next) {
+	for (struct chunk *c = gone->chunks, *next; c; c = next) {
 		next = c->next;
 		free(c);
 	}
-	x_free(pool);
+	free(gone);
 }
 
 static struct chunk *chunk_new(struct pool *pool, size_t size)

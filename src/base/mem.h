@@ -20,7 +20,7 @@ void x_free_ptr(void **p);
 
 struct pool;
 struct pool *pool_new(size_t first_chunk);      /* bytes; more chunks are added as needed */
-void pool_free(struct pool **pool);             /* *pool may be NULL; becomes NULL */
+void pool_free(struct pool **pool);             /* *pool may be NULL; becomes NULL. It may lie in the pool */
 void *pool_alloc(struct pool *pool, size_t size);       /* zeroed, aligned for any type */
 char *pool_strdup(struct pool *pool, const char *s);    /* NULL gives NULL */
 char *pool_strndup(struct pool *pool, const char *s, size_t n);

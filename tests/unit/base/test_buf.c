@@ -170,6 +170,19 @@ static void test_pool(void **state)
 	pool_free(&pool);
 }
 
+struct owner {
+	struct pool *pool;
+};
+
+static void test_pool_of_its_owner(void **state)
+{
+	struct pool *pool = pool_new(256);
+	struct owner *owner = pool_alloc(pool, sizeof(*owner));
+
+	owner->pool = pool;
+	pool_free(&owner->pool);
+}
+
 static void test_x_functions(void **state)
 {
 	char *s = x_asprintf("%d%s", 1, "a");
@@ -195,6 +208,7 @@ int main(void)
 		cmocka_unit_test(test_cursor_goes_bad_for_good),
 		cmocka_unit_test(test_err),
 		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_pool_of_its_owner),
 		cmocka_unit_test(test_x_functions),
 	};
 
