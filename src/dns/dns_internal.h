@@ -5,16 +5,16 @@
 #include "base/hash.h"
 #include "dns/dns.h"
 
-#define DNS_NAME_MAX 1024       /* a name of 255 octets with every octet as \DDD, and NUL */
+#define DNS_NAME_MAX 1024 /* a name of 255 octets with every octet as \DDD, and NUL */
 
 /* The hosts file, read once and then only read: addresses by name, first name by printed address. */
 struct dns_hosts;
-struct dns_hosts *dns_hosts_read(const char *path);             /* a file that cannot be read is an empty one */
+struct dns_hosts *dns_hosts_read(const char *path); /* a file that cannot be read is an empty one */
 void dns_hosts_free(struct dns_hosts **h);
-const char *dns_hosts_name(const struct dns_hosts *h, const struct net_addr *a);        /* NULL: not listed */
+const char *dns_hosts_name(const struct dns_hosts *h, const struct net_addr *a); /* NULL: not listed */
 /* Appends what the file lists for name to out->records; false: nothing. */
-bool dns_hosts_addresses(const struct dns_hosts *h, struct pool *pool, const char *name, bool want_v4, bool want_v6,
-	struct dns_answer *out);
+bool dns_hosts_addresses(const struct dns_hosts *h, struct pool *pool, const char *name, bool want_v4,
+	bool want_v6, struct dns_answer *out);
 const struct dns_hosts *dns_hosts_of(const struct dns *d);
 
 /* Empty answer with the usual reason for the status. */

@@ -180,7 +180,10 @@ static int host_record(
 		return -1;
 	if (out->text[0] == '\0' && r->type == DNS_MX)
 		return 1;
-	return address_valid_hostname(str_c(out->text)) ? 1 : 0;
+	if (address_valid_hostname(str_c(out->text)))
+		return 1;
+	/* Many a domain names its mail server by address, and that works elsewhere. */
+	return net_parse_ip(str_c(out->text), 0, &(struct net_addr){0}) ? 1 : 0;
 }
 
 static int convert_record(const struct message *m, const struct raw_record *r, struct dns_record *out)
@@ -321,7 +324,8 @@ static enum dns_status parse_answers(
 		return DNS_NOT_FOUND;
 	if (out->count > 0)
 		return DNS_OK;
-	return dropped > 0 && type != DNS_TLSA ? DNS_INVALID : DNS_NO_DATA;
+	out->bad_names = dropped > 0 && type != DNS_TLSA;
+	return out->bad_names ? DNS_INVALID : DNS_NO_DATA;
 }
 
 static enum dns_status parse_message(const struct message *m, enum dns_type type, struct dns_answer *out)
@@ -353,6 +357,7 @@ void dns_parse(
 	enum dns_status status = parse_message(&m, type, &found);
 
 	dns_answer_init(out, status, found.canonical ? found.canonical : name);
+	out->bad_names = found.bad_names;
 	if (status != DNS_INVALID && status != DNS_RETRY)
 		out->secure = (m.start[3] & FLAG_AD) != 0;
 	if (status == DNS_OK) {

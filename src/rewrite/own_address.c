@@ -2,20 +2,25 @@
 #include <netdb.h>
 
 #include "base/mem.h"
-#include "rewrite/resolver.h"
+#include "rewrite/own_address.h"
 
-static void own_add(struct resolver *r, const struct sockaddr *sa, socklen_t len)
+struct own_addresses {
+	struct net_addr *list;
+	size_t count;
+};
+
+static void own_add(struct own_addresses *own, const struct sockaddr *sa, socklen_t len)
 {
 	struct net_addr *a;
 
-	r->own = x_realloc(r->own, (r->own_count + 1) * sizeof(*r->own));
-	a = &r->own[r->own_count++];
+	own->list = x_realloc(own->list, (own->count + 1) * sizeof(*own->list));
+	a = &own->list[own->count++];
 	*a = (struct net_addr){.len = len};
 	memcpy(&a->ss, sa, len);
 	net_unmap(a);
 }
 
-static bool own_add_interfaces(struct resolver *r, bool loopback_only, struct err *err)
+static bool own_add_interfaces(struct own_addresses *own, bool loopback_only, struct err *err)
 {
 	struct ifaddrs *list, *i;
 
@@ -27,16 +32,16 @@ static bool own_add_interfaces(struct resolver *r, bool loopback_only, struct er
 
 		if (family != AF_INET && family != AF_INET6)
 			continue;
-		own_add(r, i->ifa_addr, len);
-		if (loopback_only && !net_is_loopback(&r->own[r->own_count - 1]))
-			r->own_count--;
+		own_add(own, i->ifa_addr, len);
+		if (loopback_only && !net_is_loopback(&own->list[own->count - 1]))
+			own->count--;
 	}
 	freeifaddrs(list);
 	return true;
 }
 
 /* A name that does not resolve is left out: the name service may be down while we start. */
-static void own_add_host(struct resolver *r, const char *name)
+static void own_add_host(struct own_addresses *own, const char *name)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
 	struct addrinfo *list, *i;
@@ -44,7 +49,7 @@ static void own_add_host(struct resolver *r, const char *name)
 	if (getaddrinfo(name, NULL, &hints, &list) != 0)
 		return;
 	for (i = list; i; i = i->ai_next)
-		own_add(r, i->ai_addr, i->ai_addrlen);
+		own_add(own, i->ai_addr, i->ai_addrlen);
 	freeaddrinfo(list);
 }
 
@@ -55,22 +60,22 @@ static struct str without_brackets(struct str word)
 	return str_case_starts(word, STR("ipv6:")) ? str_from(word, 5) : word;
 }
 
-static void own_add_word(struct resolver *r, struct str word)
+static void own_add_word(struct own_addresses *own, struct str word)
 {
 	struct net_addr addr;
 	char *name;
 
 	word = without_brackets(word);
 	if (net_parse_ip(word, 0, &addr)) {
-		own_add(r, (const struct sockaddr *)&addr.ss, addr.len);
+		own_add(own, (const struct sockaddr *)&addr.ss, addr.len);
 		return;
 	}
 	name = x_strndup(word.p, word.n);
-	own_add_host(r, name);
+	own_add_host(own, name);
 	x_free(&name);
 }
 
-static bool own_add_list(struct resolver *r, const char *list, struct err *err)
+static bool own_add_list(struct own_addresses *own, const char *list, struct err *err)
 {
 	struct str rest = str_c(list), word;
 
@@ -78,15 +83,34 @@ static bool own_add_list(struct resolver *r, const char *list, struct err *err)
 		bool loopback = str_case_is(word, "loopback-only");
 
 		if (!loopback && !str_case_is(word, "all"))
-			own_add_word(r, word);
-		else if (!own_add_interfaces(r, loopback, err))
+			own_add_word(own, word);
+		else if (!own_add_interfaces(own, loopback, err))
 			return false;
 	}
 	return true;
 }
 
-bool own_addresses_load(struct resolver *r, struct err *err)
+struct own_addresses *own_addresses_new(const struct config *cfg, struct err *err)
 {
-	return own_add_list(r, r->cfg->inet_interfaces, err) &&
-	       own_add_list(r, r->cfg->proxy_interfaces, err);
+	struct own_addresses *own = x_alloc(sizeof(*own));
+
+	if (!own_add_list(own, cfg->inet_interfaces, err) || !own_add_list(own, cfg->proxy_interfaces, err))
+		own_addresses_free(&own);
+	return own;
+}
+
+void own_addresses_free(struct own_addresses **own)
+{
+	if (!*own)
+		return;
+	x_free(&(*own)->list);
+	x_free(own);
+}
+
+bool own_addresses_have(const struct own_addresses *own, const struct net_addr *a)
+{
+	for (size_t i = 0; i < own->count; i++)
+		if (net_same_host(a, &own->list[i]))
+			return true;
+	return false;
 }

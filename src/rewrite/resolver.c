@@ -93,7 +93,7 @@ struct resolver *resolver_new(const struct config *cfg, struct err *err)
 
 	r->cfg = cfg;
 	if (!check_transports(cfg, err) || !open_lists(r, err) || !open_maps(r, err) ||
-		!own_addresses_load(r, err))
+		!(r->own = own_addresses_new(cfg, err)))
 		resolver_free(&r);
 	return r;
 }
@@ -118,7 +118,7 @@ void resolver_free(struct resolver **rp)
 	maps_close(&r->alias_maps);
 	maps_close(&r->canonical_maps);
 	maps_close(&r->recipient_canonical_maps);
-	x_free(&r->own);
+	own_addresses_free(&r->own);
 	x_free(rp);
 }
 
@@ -164,13 +164,7 @@ static bool is_own(const struct resolver *r, struct str printed)
 {
 	struct net_addr addr;
 
-	if (!net_parse_ip(printed, 0, &addr))
-		return false;
-	for (size_t i = 0; i < r->own_count; i++) {
-		if (net_same_host(&addr, &r->own[i]))
-			return true;
-	}
-	return false;
+	return net_parse_ip(printed, 0, &addr) && own_addresses_have(r->own, &addr);
 }
 
 bool resolve_is_own_address(struct resolver *r, const char *printed_address)

@@ -2,7 +2,7 @@
 #ifndef REWRITE_RESOLVER_H
 #define REWRITE_RESOLVER_H
 
-#include "base/net.h"
+#include "rewrite/own_address.h"
 #include "rewrite/resolve.h"
 
 struct resolver {
@@ -12,12 +12,8 @@ struct resolver {
 	struct maps *local_recipients, *relay_recipients, *mailbox_maps, *alias_maps;
 	struct maps *canonical_maps, *recipient_canonical_maps;
 	bool transport_parents; /* parent_domain_matches_subdomains has transport_maps */
-	struct net_addr *own;	/* inet_interfaces and proxy_interfaces */
-	size_t own_count;
+	struct own_addresses *own;
 };
-
-/* Fills r->own from inet_interfaces and proxy_interfaces. */
-bool own_addresses_load(struct resolver *r, struct err *err);
 
 /* The parts of an address while it is resolved; slices of the buffer it came in or of the pool. */
 struct address_parts {

@@ -1,13 +1,13 @@
 /*
- * The SMTP and LMTP client: destination -> list of hosts -> session -> transaction for the recipients of one request. What a struct
- * here is for is said beside it; each lives as long as the thing it is named after.
+ * The SMTP and LMTP client: destination -> list of hosts -> session -> transaction for the recipients of one
+ * request. What a struct here is for is said beside it; each lives as long as the thing it is named after.
  */
 #ifndef SMTP_SMTP_H
 #define SMTP_SMTP_H
 
 #include "dns/dns.h"
 #include "mail/smtp_text.h"
-#include "rewrite/resolve.h"
+#include "rewrite/own_address.h"
 #include "service/agent.h"
 #include "table/table.h"
 
@@ -18,13 +18,14 @@ struct smtp_client {
 	struct service *service;
 	const struct config *cfg;
 	bool lmtp;
-	bool want_v4, want_v6;          /* inet_protocols */
-	bool lookup_dns, lookup_native; /* smtp_host_lookup */
-	uint16_t port;                  /* smtp_tcp_port */
-	int discard;                    /* FEATURE_ bits of smtp_discard_ehlo_keywords */
-	struct net_addr source4, source6;       /* len 0: none */
-	struct dns *dns;                /* slots have clones of it */
-	struct resolver *resolver;      /* knows our own addresses */
+	bool want_v4, want_v6;		  /* inet_protocols */
+	bool lookup_mx;			  /* disable_dns_lookups, smtp_dns_support_level */
+	bool lookup_dns, lookup_native;	  /* smtp_host_lookup */
+	uint16_t port;			  /* smtp_tcp_port */
+	int discard;			  /* FEATURE_ bits of smtp_discard_ehlo_keywords */
+	struct net_addr source4, source6; /* len 0: none */
+	struct dns *dns;		  /* slots have clones of it */
+	struct own_addresses *own;	  /* hosts with them bring mail back to us */
 	struct maps *discard_maps;
 	struct matchlist *cache_destinations;
 	struct smtp_cache *cache;
@@ -41,7 +42,7 @@ enum {
 	FEATURE_STARTTLS = 64,
 	FEATURE_AUTH = 128,
 	FEATURE_XFORWARD = 256,
-	FEATURE_ENHANCED = 512          /* ENHANCEDSTATUSCODES */
+	FEATURE_ENHANCED = 512 /* ENHANCEDSTATUSCODES */
 };
 
 /* One connection to a server, used for one delivery after another. */
@@ -49,19 +50,19 @@ struct smtp_session {
 	struct smtp_client *client;
 	struct pool *pool;
 	struct stream *stream;
-	const char *host;               /* name, without address */
-	const char *label;              /* "host[address]" */
-	const char *relay;              /* "host[address]:port" */
-	const char *address_key;        /* everything that makes two connections different */
-	const char *nexthop_key;        /* likewise, for the next hop it was made for; NULL: not to be found by it */
+	const char *host;	 /* name, without address */
+	const char *label;	 /* "host[address]" */
+	const char *relay;	 /* "host[address]:port" */
+	const char *address_key; /* everything that makes two connections different */
+	const char *nexthop_key; /* likewise, for the next hop it was made for; NULL: not to be found by it */
 	int features;
-	uint64_t size_limit;            /* 0: none announced */
-	int64_t made;                   /* clock_mono() */
-	int uses;                       /* transactions begun */
-	bool detect_loop;               /* the server must not be ourselves */
-	bool failed;                    /* no more talking: lost, timed out, 421 or out of step */
-	bool timed_out;                 /* why */
-	struct smtp_idle *idle;         /* its place in the cache while it waits there */
+	uint64_t size_limit;	/* 0: none announced */
+	int64_t made;		/* clock_mono() */
+	int uses;		/* transactions begun */
+	bool detect_loop;	/* the server must not be ourselves */
+	bool failed;		/* no more talking: lost, timed out, 421 or out of step */
+	bool timed_out;		/* why */
+	struct smtp_idle *idle; /* its place in the cache while it waits there */
 };
 
 enum recipient_progress { PROGRESS_OPEN, PROGRESS_ACCEPTED, PROGRESS_REFUSED };
@@ -72,16 +73,16 @@ struct smtp_delivery {
 	struct agent_delivery *agent;
 	const struct delivery_request *request;
 	struct pool *pool;
-	struct dns *dns;                /* the slot's */
-	bool utf8;                      /* SMTPUTF8 is needed to send it */
-	bool last_host;                 /* no further host will be tried: failures are outcomes */
-	int sessions;                   /* that got through the greeting */
-	enum recipient_progress *progress;      /* of the current transaction, by place in the request */
+	struct dns *dns;		   /* the slot's */
+	bool utf8;			   /* SMTPUTF8 is needed to send it */
+	bool last_host;			   /* no further host will be tried: failures are outcomes */
+	int sessions;			   /* that got through the greeting */
+	enum recipient_progress *progress; /* of the current transaction, by place in the request */
 	size_t accepted;
 	/* What happened last to recipients that are still undecided. */
 	const struct dsn *why;
 	const char *why_relay;
-	bool why_trouble;               /* the destination as a whole is in trouble */
+	bool why_trouble; /* the destination as a whole is in trouble */
 };
 
 /* smtp_deliver.c */

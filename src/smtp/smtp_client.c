@@ -29,7 +29,9 @@ static bool set_lookups(struct smtp_client *c, struct err *err)
 		else
 			return err_set(err, "smtp_host_lookup: unknown method " STR_FMT, STR_ARG(word));
 	}
-	if (c->cfg->disable_dns_lookups || strcmp(c->cfg->smtp_dns_support_level, "disabled") == 0) {
+	c->lookup_mx =
+		!c->cfg->disable_dns_lookups && strcmp(c->cfg->smtp_dns_support_level, "disabled") != 0;
+	if (!c->lookup_mx) {
 		c->lookup_dns = false;
 		c->lookup_native = true;
 	}
@@ -101,7 +103,7 @@ struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg,
 	if (!smtp_port(str_c(cfg->smtp_tcp_port), &c->port))
 		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
 	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
-		 (c->dns = dns_new(err)) && (c->resolver = resolver_new(cfg, err)))
+		 (c->dns = dns_new(err)) && (c->own = own_addresses_new(cfg, err)))
 		return c;
 	smtp_client_free(&c);
 	return NULL;
@@ -112,7 +114,7 @@ void smtp_client_free(struct smtp_client **c)
 	if (!*c)
 		return;
 	dns_free(&(*c)->dns);
-	resolver_free(&(*c)->resolver);
+	own_addresses_free(&(*c)->own);
 	maps_close(&(*c)->discard_maps);
 	matchlist_close(&(*c)->cache_destinations);
 	x_free(c);

@@ -204,7 +204,7 @@ static bool try_destination(struct smtp_delivery *d, struct str text, bool last)
 	} else if (to.path) {
 		try_path(d, to.path);
 	} else if (smtp_hosts_find(d, &to, &hosts, &why, &final)) {
-		try_hosts(d, &hosts, last);
+		try_hosts(d, &hosts, last || final);
 	} else {
 		d->why = why;
 		d->why_relay = "none";

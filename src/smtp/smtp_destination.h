@@ -7,18 +7,18 @@
 #include "base/str.h"
 
 struct smtp_destination {
-	const char *path;               /* UNIX socket; NULL: the rest counts */
-	const char *host;               /* name in ASCII form or address, without brackets */
+	const char *path; /* UNIX socket; NULL: the rest counts */
+	const char *host; /* name in ASCII form or address, without brackets */
 	uint16_t port;
-	bool lookup_mx;                 /* a mail domain rather than a host */
+	bool lookup_mx; /* a mail domain rather than a host */
 };
 
 /*
- * "domain", "domain:port", "[host]", "[host]:port", "[ipv6:address]"; for LMTP also "unix:path", "inet:host:port", and a name is
- * a host's. Strings are in pool. false: cannot be used, err says why.
+ * "domain", "domain:port", "[host]", "[host]:port", "[ipv6:address]"; for LMTP also "unix:path",
+ * "inet:host:port", and a name is a host's. Strings are in pool. false: cannot be used, err says why.
  */
-bool smtp_destination_parse(struct pool *pool, struct str text, bool lmtp, uint16_t default_port, struct smtp_destination *out,
-	struct err *err);
+bool smtp_destination_parse(struct pool *pool, struct str text, bool lmtp, uint16_t default_port,
+	struct smtp_destination *out, struct err *err);
 /* A port by number or by name. */
 bool smtp_port(struct str text, uint16_t *port);
 

@@ -27,15 +27,45 @@ static bool fail(struct search *s, enum dsn_action action, const char *status, c
 	return false;
 }
 
+static bool is_soft(const struct dns_answer *answer)
+{
+	return answer->status == DNS_RETRY || (answer->status == DNS_INVALID && !answer->bad_names);
+}
+
 static bool lookup_failed(
 	struct search *s, const char *name, const char *type, const struct dns_answer *answer)
 {
-	bool soft = answer->status == DNS_RETRY || answer->status == DNS_INVALID;
+	bool soft = is_soft(answer);
 
 	*s->why = dsn_make(s->d->pool, soft ? DSN_DELAYED : DSN_FAILED, soft ? "4.4.3" : "5.4.4",
-		"Host or domain name not found. Name service error for name=%s type=%s: %s", name, type,
+		"%sName service error for name=%s type=%s: %s",
+		answer->status == DNS_INVALID ? "" : "Host or domain name not found. ", name, type,
 		answer->reason);
 	return false;
+}
+
+/* The words of the system's own resolver, for smtp_host_lookup = native. */
+static bool native_failed(struct search *s, const char *name, const struct dns_answer *answer)
+{
+	struct pool *pool = s->d->pool;
+
+	if (is_soft(answer))
+		*s->why = dsn_make(pool, DSN_DELAYED, "4.4.3",
+			"unable to look up host %s: Temporary failure in name resolution", name);
+	else if (answer->status == DNS_NO_DATA)
+		*s->why = dsn_make(pool, DSN_FAILED, "5.3.0",
+			"unable to look up host %s: No address associated with hostname", name);
+	else
+		*s->why = dsn_make(pool, DSN_FAILED, "5.4.4",
+			"unable to look up host %s: Name or service not known", name);
+	return false;
+}
+
+static bool addresses_failed(struct search *s, const char *name, const struct dns_answer *answer)
+{
+	if (s->d->client->lookup_native)
+		return native_failed(s, name, answer);
+	return lookup_failed(s, name, type_name(s->d->client), answer);
 }
 
 static void set_port(struct net_addr *a, uint16_t port)
@@ -88,16 +118,13 @@ static void lookup_addresses(struct search *s, const char *name, struct dns_answ
 		dns_native_addresses(d->dns, d->pool, name, c->want_v4, c->want_v6, answer);
 }
 
-static bool is_self(struct search *s, const struct smtp_host *h)
+static bool is_self(const struct search *s, const struct smtp_host *h)
 {
-	char text[NET_HOST_MAX];
-
-	return resolve_is_own_address(s->d->client->resolver, net_host(&h->address, text));
+	return own_addresses_have(s->d->client->own, &h->address);
 }
 
 static bool loops_back(struct search *s)
 {
-	*s->final = true;
 	*s->why = dsn_make(s->d->pool, DSN_FAILED, "5.4.6", "mail for %s loops back to myself", s->to->host);
 	return false;
 }
@@ -115,6 +142,7 @@ static bool drop_self(struct search *s)
 	for (size_t i = 0; i < hosts->count; i++)
 		if (hosts->list[i].preference < own)
 			hosts->list[n++] = hosts->list[i];
+	*s->final = n < hosts->count;
 	hosts->count = n;
 	return n > 0 || loops_back(s);
 }
@@ -131,7 +159,7 @@ static bool find_by_host(struct search *s)
 				s->to->host));
 	lookup_addresses(s, s->to->host, &answer);
 	if (answer.status != DNS_OK)
-		return lookup_failed(s, s->to->host, type_name(s->d->client), &answer);
+		return addresses_failed(s, s->to->host, &answer);
 	add_addresses(s, s->to->host, 0, &answer);
 	return !s->out->detect_loop || drop_self(s);
 }
@@ -143,29 +171,32 @@ static int by_preference(const void *left, const void *right)
 	return (a->preference > b->preference) - (a->preference < b->preference);
 }
 
+static void soften(struct dsn *d)
+{
+	d->action = DSN_DELAYED;
+	d->status[0] = '4';
+}
+
 /* The hosts of the MX records; one that cannot be looked up leaves the others. */
 static bool find_by_mx(struct search *s, struct dns_answer *mx)
 {
-	struct dns_answer answer, last = {.status = DNS_NOT_FOUND, .reason = "Host not found"};
-	const char *last_name = s->to->host;
+	bool soft = s->d->client->cfg->smtp_defer_if_no_mx_address_found;
+	struct dns_answer answer;
 
 	qsort(mx->records, mx->count, sizeof(*mx->records), by_preference);
 	for (size_t i = 0; i < mx->count; i++) {
 		lookup_addresses(s, mx->records[i].text, &answer);
 		if (answer.status == DNS_OK) {
 			add_addresses(s, mx->records[i].text, mx->records[i].preference, &answer);
-		} else if (last.status != DNS_RETRY) {
-			last = answer;
-			last_name = mx->records[i].text;
+			continue;
 		}
+		addresses_failed(s, mx->records[i].text, &answer);
+		soft = soft || is_soft(&answer);
 	}
 	if (s->out->count > 0)
 		return !s->out->detect_loop || drop_self(s);
-	lookup_failed(s, last_name, type_name(s->d->client), &last);
-	if (s->d->client->cfg->smtp_defer_if_no_mx_address_found && (*s->why)->action == DSN_FAILED) {
-		(*s->why)->action = DSN_DELAYED;
-		(*s->why)->status[0] = '4';
-	}
+	if (soft)
+		soften(*s->why);
 	return false;
 }
 
@@ -177,11 +208,9 @@ static bool find_by_domain(struct search *s)
 	if (!address_valid_hostname(str_c(s->to->host)))
 		return find_by_host(s);
 	dns_lookup(s->d->dns, s->d->pool, s->to->host, DNS_MX, &mx);
-	if (mx.null_mx) {
-		*s->final = true;
+	if (mx.null_mx)
 		return fail(s, DSN_FAILED, "5.1.0",
 			pool_printf(s->d->pool, "Domain %s does not accept mail (nullMX)", s->to->host));
-	}
 	if (mx.status == DNS_OK)
 		return find_by_mx(s, &mx);
 	if ((mx.status == DNS_RETRY || mx.status == DNS_INVALID) && !cfg->ignore_mx_lookup_error)
@@ -193,7 +222,7 @@ bool smtp_hosts_find(struct smtp_delivery *d, const struct smtp_destination *to,
 	struct dsn **why, bool *final)
 {
 	struct search s = {d, to, out, why, final};
-	bool mx = to->lookup_mx && d->client->lookup_dns;
+	bool mx = to->lookup_mx && d->client->lookup_mx;
 
 	*final = false;
 	*out = (struct smtp_hosts){.detect_loop = !d->client->lmtp && to->port == SMTP_PORT};

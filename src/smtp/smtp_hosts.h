@@ -7,19 +7,21 @@
 
 struct smtp_host {
 	const char *name;
-	struct net_addr address;        /* with port */
+	struct net_addr address; /* with port */
 	int preference;
-	uint32_t shuffle;               /* order within the same preference */
+	uint32_t shuffle; /* order within the same preference */
 };
 
 struct smtp_hosts {
 	struct smtp_host *list;
 	size_t count;
-	bool detect_loop;               /* the port is the one that we might listen on ourselves */
+	bool detect_loop; /* the port is the one that we might listen on ourselves */
 };
 
-/* false: none; *why says so for the recipients, *final that no other destination may be tried instead. */
-bool smtp_hosts_find(struct smtp_delivery *d, const struct smtp_destination *to, struct smtp_hosts *out, struct dsn **why, bool *final);
+/* false: none; *why says so for the recipients. *final: we are among the hosts ourselves, so that no other
+ * destination may be tried: it might bring the mail back. */
+bool smtp_hosts_find(struct smtp_delivery *d, const struct smtp_destination *to, struct smtp_hosts *out,
+	struct dsn **why, bool *final);
 
 /* smtp_order.c: sorts, cuts to smtp_mx_address_limit and keeps both address families in what remains. */
 void smtp_hosts_order(const struct config *cfg, struct smtp_hosts *hosts);

@@ -130,6 +130,32 @@ static void test_null_mx(void **state)
 	pool_free(&p.pool);
 }
 
+/* An address in place of a name is used; a name that is none leaves nothing, which is not the name server's
+ * fault. */
+static void test_mx_names(void **state)
+{
+	struct message m = begin(0, "example.com", DNS_MX);
+	struct parsed p;
+
+	put_record(&m, "example.com", DNS_MX, "\0\12\003127\0010\0010\0013\000", 13);
+	p = parse(&m, "example.com", DNS_MX);
+	assert_int_equal(p.a.status, DNS_OK);
+	assert_string_equal(p.a.records[0].text, "127.0.0.3");
+	pool_free(&p.pool);
+	m = begin(0, "example.com", DNS_MX);
+	put_named(&m, "example.com", DNS_MX, 10, "bad-.example");
+	p = parse(&m, "example.com", DNS_MX);
+	assert_int_equal(p.a.status, DNS_INVALID);
+	assert_true(p.a.bad_names);
+	pool_free(&p.pool);
+	m = begin(0, "example.com", DNS_MX);
+	put_record(&m, "example.com", DNS_MX, "\0", 1);
+	p = parse(&m, "example.com", DNS_MX);
+	assert_int_equal(p.a.status, DNS_INVALID);
+	assert_false(p.a.bad_names);
+	pool_free(&p.pool);
+}
+
 static void test_alias(void **state)
 {
 	struct message m = begin(0, "www.example.com", DNS_A);
@@ -272,6 +298,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mx),
 		cmocka_unit_test(test_null_mx),
+		cmocka_unit_test(test_mx_names),
 		cmocka_unit_test(test_alias),
 		cmocka_unit_test(test_alias_loop),
 		cmocka_unit_test(test_status),
