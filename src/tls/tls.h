@@ -1,43 +1,47 @@
-/* TLS over a stream, by OpenSSL 3. A context is made once per configuration and shared by threads; a session is a layer of its stream. */
+/* TLS over a stream, by OpenSSL 3. A context is made once per configuration and shared by threads; a session
+ * is a layer of its stream. */
 #ifndef TLS_TLS_H
 #define TLS_TLS_H
 
-#include "base/stream.h"
 #include "base/err.h"
+#include "base/stream.h"
 
 struct tls_context;
 
 struct tls_server_options {
-	const char *chain_files;        /* smtpd_tls_chain_files; "" uses the pairs below */
-	const char *cert_file, *key_file;       /* cert_file "none": anonymous key exchange only. NULL is "" everywhere */
+	const char *chain_files; /* smtpd_tls_chain_files; "" uses the pairs below */
+	const char *cert_file,
+		*key_file; /* cert_file "none": anonymous key exchange only. NULL is "" everywhere */
 	const char *eccert_file, *eckey_file;
 	const char *ca_file, *ca_path;
-	const char *protocols;          /* ">=TLSv1.2", "!SSLv2, !SSLv3" */
-	const char *cipher_list;        /* OpenSSL syntax, already chosen by grade */
+	const char *protocols;	 /* ">=TLSv1.2", "!SSLv2, !SSLv3" */
+	const char *cipher_list; /* OpenSSL syntax, already chosen by grade */
 	const char *exclude_ciphers;
 	bool ask_certificate, require_certificate;
 	int verify_depth;
 	const char *fingerprint_digest; /* NULL: sha256 */
 };
 
-struct tls_info {                       /* of an established session; strings live as long as the stream */
-	const char *protocol;           /* "TLSv1.3" */
+struct tls_info {	      /* of an established session; strings live as long as the stream */
+	const char *protocol; /* "TLSv1.3" */
 	const char *cipher;
 	int bits, algorithm_bits;
-	const char *summary;            /* "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)" */
-	const char *details;            /* "key-exchange X25519 server-signature RSA-PSS ..." */
-	bool peer_certificate;          /* presented */
-	bool trusted;                   /* its chain verified */
-	const char *peer_name;          /* subject CN or first DNS name, printable; "" */
+	const char *summary;   /* "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)" */
+	const char *details;   /* "key-exchange X25519 server-signature RSA-PSS ..." */
+	bool peer_certificate; /* presented */
+	bool trusted;	       /* its chain verified */
+	const char *peer_name; /* subject CN or first DNS name, printable; "" */
 	const char *peer_issuer;
-	const char *peer_fingerprint;   /* by the configured digest */
+	const char *peer_fingerprint; /* by the configured digest */
 	bool reused;
 };
 
-struct tls_context *tls_server_context(const struct tls_server_options *o, struct err *err);    /* reads keys: before privileges drop */
+struct tls_context *tls_server_context(
+	const struct tls_server_options *o, struct err *err); /* reads keys: before privileges drop */
 void tls_context_free(struct tls_context **c);
-/* The handshake, within the stream's timeout; the process ignores SIGPIPE. Plaintext input that is still buffered is an attack: false, err says so (STARTTLS injection). */
+/* The handshake, within the stream's timeout; the process ignores SIGPIPE. Plaintext input that is still
+ * buffered is an attack: false, err says so (STARTTLS injection). */
 bool tls_accept(struct stream *s, struct tls_context *c, struct err *err);
-const struct tls_info *tls_session_info(const struct stream *s);        /* NULL: plain */
+const struct tls_info *tls_session_info(const struct stream *s); /* NULL: plain */
 
 #endif

@@ -9,7 +9,7 @@
 
 struct tls_context {
 	SSL_CTX *ssl;
-	const EVP_MD *digest;           /* of fingerprints */
+	const EVP_MD *digest; /* of fingerprints */
 };
 
 /* The stream layer of one session. */
