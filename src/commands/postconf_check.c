@@ -150,9 +150,10 @@ static void see_classes(struct reader *r, const char *name, const char *value)
 		read_classes(r, value);
 }
 
+/* Values of user-defined names count where something expands them. */
 static void see_tables(struct reader *r, const char *name, const char *value)
 {
-	if (postconf_known(r->pc, name) || (r->service && hash_get(r->service->used, str_c(name))))
+	if (is_builtin(r->pc, name))
 		read_tables(r, value);
 }
 

@@ -158,7 +158,7 @@ static void add_per_service(struct postconf *pc, const struct service *s, const 
 static void define_per_service(struct postconf *pc, const struct service *s)
 {
 	static const char *const agents[] = {
-		"smtp", "lmtp", "local", "virtual", "pipe", "error", "discard", NULL};
+		"smtp", "lmtp", "local", "virtual", "pipe", "error", NULL};
 	static const char *const runners[] = {"pipe", "spawn", NULL};
 	const char *program = s->entry.argv[0];
 
