@@ -110,8 +110,8 @@ def test_locked_mailbox_defers_and_stale_lock_is_removed(local):
     assert "dsn=4.2.0, status=deferred (cannot update mailbox" in line and "unable to lock" in line
     mta.set(stale_lock_time="1s")
     mta.reload()
-    mta.command("postqueue", "-f")
-    settled(mta, qid)
+    flushed = lambda: mta.command("postqueue", "-f") and re.search("%s: removed" % qid, mta.log())  # noqa: E731
+    wait_for(flushed, what="delivery after a flush\n" + mta.log())
     assert not os.path.exists(lock)
 
 
