@@ -123,6 +123,21 @@ static struct str without_bytes(struct cleanup *c, const struct byte_set *set, s
 	return buf_slice(&c->scratch);
 }
 
+/* A CR or LF inside a line could pass for a line end at some later hop. */
+static struct str without_stray_ends(struct cleanup *c, struct str line)
+{
+	if (!memchr(line.p, '\r', line.n) && !memchr(line.p, '\n', line.n))
+		return line;
+	if (line.p != c->scratch.data) {
+		buf_clear(&c->scratch);
+		buf_str(&c->scratch, line);
+	}
+	for (size_t i = 0; i < line.n; i++)
+		if (c->scratch.data[i] == '\r' || c->scratch.data[i] == '\n')
+			c->scratch.data[i] = ' ';
+	return buf_slice(&c->scratch);
+}
+
 static bool content_line(struct cleanup *c, struct str line, bool partial)
 {
 	if (c->status != CLEANUP_OK)
@@ -133,11 +148,14 @@ static bool content_line(struct cleanup *c, struct str line, bool partial)
 bool cleanup_line(struct cleanup *c, struct str line, bool partial)
 {
 	const struct cleanup_env *env = c->env;
+	const bool checked = env->check_content && !c->options.internal;
 
-	if (env->strip.any && !c->options.internal && byte_set_hits(&env->strip, line))
+	if (env->strip.any && checked && byte_set_hits(&env->strip, line))
 		line = without_bytes(c, &env->strip, line);
-	if (env->reject.any && !c->options.internal && byte_set_hits(&env->reject, line))
+	if (env->reject.any && checked && byte_set_hits(&env->reject, line))
 		return cleanup_fail(c, CLEANUP_REJECTED, NULL, "disallowed character");
+	if (env->cfg->cleanup_replace_stray_cr_lf)
+		line = without_stray_ends(c, line);
 	return content_line(c, line, partial);
 }
 

@@ -29,6 +29,16 @@ static size_t path_length(struct str s)
 	return s.n;
 }
 
+/* Whether the byte at `at` has a backslash of its own before it. */
+static bool is_escaped(struct str s, size_t at)
+{
+	size_t slashes = 0;
+
+	while (slashes < at && s.p[at - 1 - slashes] == '\\')
+		slashes++;
+	return slashes % 2 == 1;
+}
+
 /* Takes the outer < > off; false where strictness or balance forbids what is there. */
 static bool path_unwrap(struct str *path, bool strict)
 {
@@ -36,7 +46,7 @@ static bool path_unwrap(struct str *path, bool strict)
 
 	if (!open)
 		return !strict;
-	if (path->n < 2 || path->p[path->n - 1] != '>')
+	if (path->n < 2 || path->p[path->n - 1] != '>' || is_escaped(*path, path->n - 1))
 		return false;
 	*path = str_first(str_from(*path, 1), path->n - 2);
 	return true;
@@ -140,6 +150,9 @@ static bool path_check(struct str internal, int flags, struct err *err)
 		return err_set(err, "8-bit address without SMTPUTF8");
 	if (address_at(internal) < 0)
 		return true;
+	/* The root's dot is no part of the name (RFC 1034 section 3.1). */
+	if (domain.n > 1 && domain.p[domain.n - 1] == '.')
+		domain.n--;
 	if ((flags & PATH_UTF8) && address_has_8bit(domain))
 		return valid_utf8_domain(domain) || err_set(err, "invalid domain name");
 	return address_valid_domain(domain) || err_set(err, "invalid domain name");

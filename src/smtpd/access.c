@@ -3,6 +3,7 @@
 #include "smtpd/access.h"
 
 #include "base/log.h"
+#include "mail/address.h"
 #include "mail/event.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -400,6 +401,8 @@ bool access_local_rewrite(struct session *s)
 
 const struct resolved *access_resolve(struct access *a, const char *address, struct answer *out)
 {
+	struct resolver *resolver = a->session->server->resolver;
+	struct buf canonical = BUF(2 * ADDRESS_MAX);
 	bool cached = a->recipient && address == a->recipient;
 	struct resolved *resolved;
 	enum table_status status;
@@ -408,8 +411,10 @@ const struct resolved *access_resolve(struct access *a, const char *address, str
 	if (cached && a->resolved)
 		return a->resolved;
 	resolved = pool_alloc(a->pool, sizeof(*resolved));
+	rewrite_address(resolver, true, str_c(address), &canonical);
 	status = resolve_address(
-		a->session->server->resolver, a->sender ? a->sender : "", address, a->pool, resolved, &err);
+		resolver, a->sender ? a->sender : "", buf_cstr(&canonical), a->pool, resolved, &err);
+	buf_free(&canonical);
 	if (status != TABLE_FOUND) {
 		log_warning("%s: resolving <%s>: %s", session_queue_id(a->session), address, err.text);
 		answer_refuse(

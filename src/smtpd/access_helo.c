@@ -74,8 +74,15 @@ void check_naked_address(const struct rule *rule, struct access *a, struct answe
 {
 	struct net_addr addr;
 
-	if (a->session->helo && net_parse_ip(str_c(a->session->helo), 0, &addr))
+	const char *helo = a->session->helo;
+
+	if (!helo || !*helo || helo[strspn(helo, "0123456789.:")])
+		return;
+	if (net_parse_ip(str_c(helo), 0, &addr))
 		out->verdict = VERDICT_PERMIT;
+	else
+		answer_refuse(a, out, VERDICT_REFUSE, a->session->cfg->invalid_hostname_reject_code, "5.5.2",
+			"<%s>: Helo command rejected: invalid ip address", helo);
 }
 
 void check_helo_access(const struct rule *rule, struct access *a, struct answer *out)

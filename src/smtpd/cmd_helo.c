@@ -13,7 +13,7 @@ static const char *printable_name(struct session *s, struct str name)
 	char *out = pool_strndup(session_scratch(s), name.p, name.n < HELO_MAX ? name.n : HELO_MAX);
 
 	for (unsigned char *p = (unsigned char *)out; *p; p++)
-		if (*p <= ' ' || *p >= 0x7f || strchr("<>()\\\";@", *p))
+		if (*p <= ' ' || *p >= 0x7f || strchr("<>()\\\";", *p))
 			*p = '?';
 	return out;
 }

@@ -183,7 +183,7 @@ bool cmd_xclient(struct session *s, struct str rest)
 	struct proxied p;
 	int more;
 
-	if (!proxied_in_order(s, "XCLIENT", &s->server->xclient_hosts, rest))
+	if (!proxied_in_order(s, "XCLIENT", session_client_in(s, &s->server->xclient_hosts), rest))
 		return false;
 	while ((more = proxied_next(s, &rest, &p)) > 0)
 		if (!take_attribute(s, &p, &o))

@@ -92,7 +92,7 @@ bool cmd_xforward(struct session *s, struct str rest)
 	struct proxied p;
 	int more;
 
-	if (!proxied_in_order(s, "XFORWARD", &s->server->xforward_hosts, rest))
+	if (!proxied_in_order(s, "XFORWARD", s->may_xforward, rest))
 		return false;
 	if (!s->forwarded)
 		s->forwarded = x_alloc(sizeof(*s->forwarded));

@@ -97,23 +97,13 @@ unsigned ehlo_hidden(struct session *s)
 	return s->ehlo_hidden;
 }
 
-static bool client_in(struct session *s, const struct named_list *list)
-{
-	struct err err = {0};
-	enum table_status status = named_list_host(list, s->client.name, s->client.address, &err);
-
-	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
-		log_warning("%s: %s", list->parameter, err.text);
-	return status == TABLE_FOUND;
-}
-
 bool ehlo_auth_offered(struct session *s)
 {
 	if (!s->server->sasl || (ehlo_hidden(s) & EHLO_AUTH))
 		return false;
 	if (s->cfg->smtpd_tls_auth_only && !s->tls)
 		return false;
-	return !client_in(s, &s->server->sasl_exceptions);
+	return !session_client_in(s, &s->server->sasl_exceptions);
 }
 
 /* The reply's lines are collected so that the last one is known. */
@@ -163,9 +153,9 @@ static void offer_all(struct session *s, unsigned shown, struct buf *out)
 	if ((shown & EHLO_STARTTLS) && tls_can_start(s))
 		offer(out, "STARTTLS");
 	offer_auth(s, out);
-	if ((shown & EHLO_XCLIENT) && client_in(s, &s->server->xclient_hosts))
+	if ((shown & EHLO_XCLIENT) && session_client_in(s, &s->server->xclient_hosts))
 		offer(out, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT");
-	if ((shown & EHLO_XFORWARD) && client_in(s, &s->server->xforward_hosts))
+	if ((shown & EHLO_XFORWARD) && s->may_xforward)
 		offer(out, "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT");
 	if (shown & EHLO_STATUS_CODES)
 		offer(out, "ENHANCEDSTATUSCODES");

@@ -65,6 +65,14 @@ static bool read_proxy_header(struct session *s)
 	return true;
 }
 
+/* What depends on the host that is connected, whoever it speaks for later. */
+static void decide_about_client(struct session *s)
+{
+	s->may_xforward = session_client_in(s, &s->server->xforward_hosts);
+	if (s->bare_newline != BARE_ALLOWED && session_client_in(s, &s->server->bare_exclusions))
+		s->bare_newline = BARE_ALLOWED;
+}
+
 static bool refuse_open(struct session *s, const char *text)
 {
 	reply(s, "%s", text);
@@ -77,6 +85,7 @@ static bool open_steps(struct session *s)
 	bool proxied = read_proxy_header(s);
 
 	look_up_names(s);
+	decide_about_client(s);
 	session_log_connect(s);
 	if (!proxied)
 		return refuse_open(s, pool_printf(session_scratch(s), "421 4.3.0 %s Server local error",

@@ -201,7 +201,9 @@ ssize_t haproxy_parse(struct str in, struct haproxy *out, struct err *err)
 		return 0;
 	if (memcmp(in.p, v2_signature, known) != 0)
 		return v1_parse(in, out, err);
-	/* "\r\n" alone may be either; version 1 has no empty lines. */
+	/* A version 2 signature comes in one piece; an empty line alone is neither version. */
+	if (in.n == 2)
+		return v1_parse(in, out, err);
 	return in.n < V2_SIGNATURE ? 0 : v2_parse(in, out, err);
 }
 

@@ -1,6 +1,5 @@
 #include "smtpd/proxied.h"
 
-#include "base/log.h"
 #include "mail/address.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -8,27 +7,16 @@
 
 #define VALUE_MAX 1000
 
-bool proxied_in_order(struct session *s, const char *verb, const struct named_list *allowed, struct str rest)
+bool proxied_in_order(struct session *s, const char *verb, bool allowed, struct str rest)
 {
-	struct err err = {0};
-
-	if (s->tx) {
+	if (s->tx)
 		reply(s, "503 5.5.1 Error: MAIL transaction in progress");
-		return false;
-	}
-	if (rest.n == 0) {
+	else if (rest.n == 0)
 		reply(s, "501 5.5.4 Syntax: %s attribute=value...", verb);
-		return false;
-	}
-	switch (named_list_host(allowed, s->client.name, s->client.address, &err)) {
-	case TABLE_FOUND:
+	else if (!allowed)
+		reply(s, "550 5.7.0 Error: insufficient authorization");
+	else
 		return true;
-	case TABLE_NOT_FOUND:
-		break;
-	default:
-		log_warning("%s: %s", allowed->parameter, err.text);
-	}
-	reply(s, "550 5.7.0 Error: insufficient authorization");
 	return false;
 }
 

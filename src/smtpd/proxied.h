@@ -6,7 +6,6 @@
 #include "base/str.h"
 
 struct session;
-struct named_list;
 
 enum proxied_value { PROXIED_GIVEN, PROXIED_UNAVAILABLE, PROXIED_TEMPUNAVAIL };
 
@@ -18,7 +17,7 @@ struct proxied {
 };
 
 /* Whether the session may use the command now; otherwise it is replied to. */
-bool proxied_in_order(struct session *s, const char *verb, const struct named_list *allowed, struct str rest);
+bool proxied_in_order(struct session *s, const char *verb, bool allowed, struct str rest);
 /* Takes the next attribute off *rest: 1, 0 at the end, -1 replied to. */
 int proxied_next(struct session *s, struct str *rest, struct proxied *out);
 bool proxied_bad_syntax(struct session *s, const struct proxied *p);	/* replies; false */

@@ -8,9 +8,8 @@
 #include "smtpd/transaction.h"
 
 #define PARK_AFTER_MS 100 /* how long a session keeps its slot while it waits for the next command */
-#define LONG_LINE_MAX                                                                                        \
-	8 /* times line_length_limit that are read of a command line before the session ends                 \
-	   */
+/* Bytes past line_length_limit that are read of a command line before the session ends. */
+#define LONG_LINE_MAX 16384
 
 enum session_next { SESSION_END, SESSION_PARK, SESSION_SLEEP };
 
@@ -48,6 +47,7 @@ static void session_free(struct session *s)
 	stream_free(&s->io);
 	client_free(&s->client);
 	session_set(&s->helo, NULL);
+	session_set(&s->long_name, NULL);
 	session_set(&s->sasl_method, NULL);
 	session_set(&s->sasl_username, NULL);
 	pool_free(&s->scratch);
@@ -85,6 +85,16 @@ const struct net_addr *session_local(struct session *s)
 	if (!s->local_known)
 		s->local_known = net_local(stream_fd(s->io), &s->local);
 	return s->local_known ? &s->local : NULL;
+}
+
+bool session_client_in(struct session *s, const struct named_list *list)
+{
+	struct err err = {0};
+	enum table_status status = named_list_host(list, s->client.name, s->client.address, &err);
+
+	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
+		log_warning("%s: %s", list->parameter, err.text);
+	return status == TABLE_FOUND;
 }
 
 void session_set_local(struct session *s, const struct net_addr *addr)
@@ -163,22 +173,36 @@ static bool line_buffered(const struct session *s)
 	return str_find(buffered, '\n') >= 0 || buffered.n >= (size_t)s->cfg->line_length_limit;
 }
 
+/* The rest of a line over the limit is read and forgotten, within bounds. */
 static void long_line(struct session *s, struct str piece)
 {
-	char head[33];
+	struct str head = str_first(piece, 30);
 
 	if (s->long_line == 0) {
-		snprintf(head, sizeof(head), STR_FMT, STR_ARG(str_first(piece, 30)));
-		log_warning(
-			"%s: request longer than %d: %s...", s->client.text, s->cfg->line_length_limit, head);
+		log_warning("%s: request longer than %d: " STR_FMT "...", s->client.text,
+			s->cfg->line_length_limit, STR_ARG(head));
+		if (str_case_starts(head, STR("EHLO ")) || str_case_starts(head, STR("HELO ")))
+			session_set(&s->long_name, pool_strndup(session_scratch(s), piece.p, piece.n));
 	}
 	s->long_line += piece.n;
-	if (s->long_line <= (size_t)s->cfg->line_length_limit * LONG_LINE_MAX)
-		return;
-	reply(s, "521 5.5.2 Error: command line too long");
+	if (s->long_line > (size_t)s->cfg->line_length_limit + LONG_LINE_MAX)
+		reply(s, "521 5.5.2 Error: command line too long");
 }
 
-/* One line that is in the buffer. */
+/* The end of such a line. A name is taken as far as the limit; any other command of that length is refused.
+ */
+static void long_line_end(struct session *s)
+{
+	s->long_line = 0;
+	if (s->long_name) {
+		command_run(s, str_c(s->long_name));
+		session_set(&s->long_name, NULL);
+	} else {
+		s->errors++;
+		reply(s, "500 5.5.2 Error: command line too long");
+	}
+}
+
 static void run_line(struct session *s)
 {
 	enum line_end end;
@@ -187,21 +211,15 @@ static void run_line(struct session *s)
 	if (stream_line(s->io, (size_t)s->cfg->line_length_limit, &line, &end) != STREAM_OK) {
 		end_by_stream(s);
 		s->hangup = true;
-		return;
-	}
-	if (end == LINE_PARTIAL) {
+	} else if (end == LINE_PARTIAL) {
 		long_line(s, line);
-		return;
+	} else if (s->long_line > 0) {
+		long_line_end(s);
+	} else {
+		s->line_ended_bare = end == LINE_LF;
+		s->data_bytes = 0;
+		command_run(s, line);
 	}
-	if (s->long_line > 0) {
-		s->long_line = 0;
-		s->errors++;
-		reply(s, "500 5.5.2 Error: command line too long");
-		return;
-	}
-	s->line_ended_bare = end == LINE_LF;
-	s->data_bytes = 0;
-	command_run(s, line);
 	pool_free(&s->scratch);
 }
 

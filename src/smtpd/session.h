@@ -36,6 +36,7 @@ struct session {
 	/* authentication */
 	char *sasl_method, *sasl_username;
 	bool xclient_login;	      /* sasl_username came by XCLIENT */
+	bool may_xforward;	      /* decided when the connection opens, about the host that is connected */
 	bool tls;
 	/* access control before MAIL, with smtpd_delay_reject = no */
 	struct refusal denied;	      /* code 0: not denied; the connection as a whole is */
@@ -52,6 +53,7 @@ struct session {
 	int64_t penalty_until;	      /* replies wait until then (clock_mono); 0: no */
 	int64_t command_deadline;     /* until then there must be more of the command line */
 	size_t long_line;	      /* bytes so far of a command line over the limit; 0: it is not */
+	char *long_name;	      /* the head of that line when it is EHLO or HELO; NULL otherwise */
 	const char *where;	      /* last command, for "lost connection after" */
 	const char *protocol_end;     /* "too many errors", "lost connection", ...; NULL: QUIT or 421 */
 	uint64_t data_bytes;	      /* of the DATA or BDAT that was cut off */
@@ -69,6 +71,8 @@ struct pool *session_scratch(struct session *s);
 const struct net_addr *session_local(struct session *s);
 /* "queue id" of the message in progress, or "NOQUEUE". */
 const char *session_queue_id(const struct session *s);
+/* Whether the client is in the list; trouble with the list is logged and means no. */
+bool session_client_in(struct session *s, const struct named_list *list);
 void session_set_local(struct session *s, const struct net_addr *addr);
 void session_set_local_port(struct session *s, uint16_t port);
 /* Forgets what the client said of itself, and with client also what was decided about it: after STARTTLS, XCLIENT. */
