@@ -33,6 +33,12 @@ for program in postdrop postqueue; do
 	fi
 done
 
+for page in "$here"/docs/man/*.[1-8]; do
+	section=$dest$prefix/share/man/man${page##*.}
+	mkdir -p "$section"
+	install -m 0644 "$page" "$section/"
+done
+
 mkdir -p "$dest$etc"
 for name in main.cf master.cf; do
 	target=$dest$etc/$name
