@@ -77,15 +77,16 @@ def fix(where, old, new):
     with open(path) as f:
         lines = f.readlines()
     lines[int(number) - 1] = lines[int(number) - 1].replace(", %s, \"" % old, ", %s, \"" % new)
-    with open(path, "w") as f:
+    with open(path + ".new", "w") as f:
         f.writelines(lines)
+    os.replace(path + ".new", path)
 
 
 def main():
     words = words_of_sources()
     expanded, suffixes = references()
     problems = 0
-    for where, line, match in rows():
+    for where, line, match in list(rows()):
         if not match:
             print("%s: not a row: %s" % (where, line.strip()[:60]))
             problems += 1
