@@ -60,11 +60,25 @@ static void take_overrides(struct loader *l)
 		names_set(l->cfg->names, "stress", "yes");
 }
 
-static bool store_default(struct loader *l, const struct row *row, const char *name, struct name_value *v)
+/* A row of other programs whose default cannot be had either, because it refers to a bad value. */
+static void store_nothing(struct loader *l, const struct row *row)
 {
-	v->raw = names_default(l->cfg->names, name);
-	v->text = NULL;
-	return names_expand(l->cfg->names, name, l->err) && value_store(l->cfg, row, name, v->text, l->err);
+	bool text = row->type == ROW_TEXT || row->type == ROW_RAW || row->type == ROW_TABLES ||
+		    row->type == ROW_ENUM;
+
+	if (text)
+		*(const char **)(void *)((char *)l->cfg + row->offset) = "";
+}
+
+static void store_default(struct loader *l, const struct row *row, const char *name, struct name_value *v)
+{
+	const char *dflt = names_default(l->cfg->names, name);
+	struct err ignored;
+
+	v->raw = dflt ? dflt : "";
+	if (!names_expand(l->cfg->names, name, &ignored) ||
+		!value_store(l->cfg, row, name, v->text, &ignored))
+		store_nothing(l, row);
 }
 
 static void lower_words(struct loader *l, struct name_value *v)
@@ -89,17 +103,29 @@ static bool store_row(struct loader *l, const struct row *row)
 		if (value_store(l->cfg, row, name, v->text, &err))
 			return true;
 	}
-	if (!l->source->program || !row_is_foreign(row, l->source->program) || !v->set || !row->dflt)
+	if (!l->source->program || !row_is_foreign(row, l->source->program))
 		return err_set(l->err, "%s", err.text);
-	warn_text(l, "%s", err.text);
-	return store_default(l, row, name, v);
+	if (v->set)
+		warn_text(l, "%s", err.text);
+	store_default(l, row, name, v);
+	return true;
 }
 
+static bool is_derived(const struct loader *l, const struct row *row)
+{
+	const struct name_value *v = names_find(l->cfg->names, row_name(row));
+
+	return !v->set && strchr(v->raw, '$');
+}
+
+/* Rows whose default refers to others come last, so that an error names the parameter that was set. */
 static bool store_rows(struct loader *l)
 {
-	for (size_t i = 0; i < row_count(); i++) {
-		if (!store_row(l, &rows[i]))
-			return false;
+	for (int derived = 0; derived < 2; derived++) {
+		for (size_t i = 0; i < row_count(); i++) {
+			if (is_derived(l, &rows[i]) == derived && !store_row(l, &rows[i]))
+				return false;
+		}
 	}
 	return true;
 }
