@@ -10,11 +10,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ASK_AGAIN 20
+#define ASK_PAUSE_MS 100
+
 struct asking {
 	struct stream *stream;
 	struct buf frame; /* one frame of the answer */
 	queue_listed_fn listed;
 	void *arg;
+	bool answered; /* something came */
+	bool dropped;  /* the connection ended before anything came */
 };
 
 /* 1: the end; 0: more follows; -1: failure. */
@@ -57,6 +62,7 @@ static bool read_frame(struct asking *a, struct err *err)
 	buf_clear(&a->frame);
 	if (stream_read_exact(a->stream, prefix, sizeof(prefix)) != STREAM_OK)
 		return err_set(err, "no answer from the queue manager");
+	a->answered = true;
 	cursor_u32(&c, &length);
 	buf_add(&a->frame, prefix, sizeof(prefix));
 	room = length <= FRAME_MAX ? buf_reserve(&a->frame, length) : NULL;
@@ -81,24 +87,40 @@ static bool read_answer(struct asking *a, struct err *err)
 	return more == 1;
 }
 
-bool queue_ask(const char *socket_path, const struct queue_request *r, int seconds, queue_listed_fn listed,
-	void *arg, struct err *err)
+static bool ask_once(struct asking *a, const char *socket_path, const struct queue_request *r, int seconds,
+	struct err *err)
 {
-	struct asking a = {.frame = BUF(FRAME_MAX + 4), .listed = listed, .arg = arg};
 	int fd = net_connect_unix(socket_path, err);
 	bool ok;
 
 	if (fd < 0)
 		return false;
-	a.stream = stream_new(fd);
-	stream_set_timeout(a.stream, seconds, false);
-	queue_request_encode(&a.frame, r);
-	ok = stream_write(a.stream, a.frame.data, a.frame.len) && stream_flush(a.stream);
+	a->stream = stream_new(fd);
+	stream_set_timeout(a->stream, seconds, false);
+	buf_clear(&a->frame);
+	queue_request_encode(&a->frame, r);
+	ok = stream_write(a->stream, a->frame.data, a->frame.len) && stream_flush(a->stream);
 	if (!ok)
 		err_set(err, "cannot write to the queue manager");
-	ok = ok && read_answer(&a, err);
+	ok = ok && read_answer(a, err);
+	a->dropped = !ok && !a->answered && stream_status(a->stream) != STREAM_TIMEOUT;
+	stream_free(&a->stream);
+	return ok;
+}
+
+/* A queue manager that a reload is replacing drops what it has not read; the next one answers. No request
+ * does harm twice. */
+bool queue_ask(const char *socket_path, const struct queue_request *r, int seconds, queue_listed_fn listed,
+	void *arg, struct err *err)
+{
+	struct asking a = {.frame = BUF(FRAME_MAX + 4), .listed = listed, .arg = arg};
+	bool ok = ask_once(&a, socket_path, r, seconds, err);
+
+	for (int i = 0; i < ASK_AGAIN && !ok && a.dropped; i++) {
+		net_wait(-1, 0, clock_mono() + ASK_PAUSE_MS * NS_PER_MS);
+		ok = ask_once(&a, socket_path, r, seconds, err);
+	}
 	buf_free(&a.frame);
-	stream_free(&a.stream);
 	return ok;
 }
 

@@ -13,7 +13,7 @@ struct batch {
 	struct work work;
 	struct qmgr *qmgr;
 	enum spool_queue queue;
-	bool due_now; /* what is known already is to be tried now */
+	bool due_now; /* to be tried now, whatever the schedule says */
 	size_t count;
 	struct queue_id ids[BATCH];
 	int64_t due_us[BATCH];
@@ -52,7 +52,7 @@ static void peek_done(struct work *work, void *owner)
 	struct qmgr *q = owner;
 
 	for (size_t i = 0; i < b->count; i++)
-		known_add_deferred(&q->known, b->queue, &b->ids[i], b->due_us[i]);
+		known_add_deferred(&q->known, b->queue, &b->ids[i], b->due_now ? 0 : b->due_us[i]);
 	q->scans--;
 	x_free(&b);
 }
@@ -273,6 +273,7 @@ static void look_for(struct qmgr *q, const struct queue_id *id)
 
 	b->qmgr = q;
 	b->queue = QUEUE_DEFERRED;
+	b->due_now = true;
 	b->ids[b->count++] = *id;
 	b->work.run = peek_run;
 	b->work.done = peek_done;
