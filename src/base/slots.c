@@ -49,6 +49,7 @@ struct slots *slots_new(const struct slots_options *options, struct err *err)
 	pthread_cond_init(&s->changed, NULL);
 	list_init(&s->queue);
 	list_init(&s->idle);
+	list_init(&s->busy);
 	list_init(&s->finished);
 	list_init(&s->parked);
 	list_init(&s->watches);
@@ -118,7 +119,7 @@ void slots_enqueue(struct slots *s, struct task *task, enum task_wake why)
 	s->queued++;
 }
 
-static struct task *dequeue(struct slots *s)
+static struct task *dequeue(struct slots *s, struct slot *slot)
 {
 	struct list *first = list_shift(&s->queue);
 
@@ -126,6 +127,8 @@ static struct task *dequeue(struct slots *s)
 		return NULL;
 	s->queued--;
 	s->running++;
+	slot->since = clock_mono();
+	list_append(&s->busy, &slot->busy);
 	return container_of(first, struct task, link);
 }
 
@@ -137,6 +140,7 @@ static void spawn(struct slots *s)
 
 	slot->owner = s;
 	list_init(&slot->link);
+	list_init(&slot->busy);
 	/* The lock makes slot->thread known before anybody joins it. */
 	pthread_mutex_lock(&s->lock);
 	if (pthread_create(&slot->thread, &s->attributes, slot_main, slot) == 0) {
@@ -166,7 +170,7 @@ void slots_feed_unlock(struct slots *s)
 		struct slot *slot = container_of(list_shift(&s->idle), struct slot, link);
 
 		slot->idle = false;
-		slot->task = dequeue(s);
+		slot->task = dequeue(s, slot);
 		list_append(&wake, &slot->link);
 	}
 	for (; may_spawn(s); fresh++) {
@@ -193,7 +197,7 @@ static int64_t idle_deadline(const struct slots *s)
 static struct task *task_at_hand(struct slots *s, struct slot *slot, bool *wait)
 {
 	bool worn = s->options.max_use > 0 && slot->uses >= s->options.max_use;
-	struct task *task = worn ? NULL : dequeue(s);
+	struct task *task = worn ? NULL : dequeue(s, slot);
 
 	*wait = !task && !worn && !s->quit;
 	if (*wait) {
@@ -231,6 +235,7 @@ static struct task *next_task(struct slots *s, struct slot *slot, int *before)
 
 	pthread_mutex_lock(&s->lock);
 	(*before)--;
+	list_remove(&slot->busy);
 	task = task_at_hand(s, slot, &wait);
 	pthread_mutex_unlock(&s->lock);
 	if (!wait)
@@ -315,6 +320,21 @@ struct slots_load slots_load(struct slots *s)
 	};
 	pthread_mutex_unlock(&s->lock);
 	return load;
+}
+
+int slots_overdue(struct slots *s, int64_t before)
+{
+	int n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	list_each(l, &s->busy)
+	{
+		if (container_of(l, struct slot, busy)->since >= before)
+			break;
+		n++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return n;
 }
 
 /* Lock held. */

@@ -70,6 +70,8 @@ struct slots_load {
 	int max, threads, running, queued, parked;
 };
 struct slots_load slots_load(struct slots *s);
+/* How many slots have been running one task since before that time (clock_mono()): a watchdog's question. */
+int slots_overdue(struct slots *s, int64_t before);
 /*
  * Wakes every parked task with TASK_SHUTDOWN (and those that park later), waits until all tasks ended or the deadline, then joins the threads.
  * true: all ended. false: some still run; it may be called again.

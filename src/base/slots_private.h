@@ -8,6 +8,8 @@
 
 struct slot {
 	struct list link; /* in slots.idle or slots.finished */
+	struct list busy; /* in slots.busy */
+	int64_t since;	  /* when its task began */
 	struct slots *owner;
 	pthread_t thread;
 	atomic_int wake; /* futex: 1 when `task` was set by somebody */
@@ -44,6 +46,7 @@ struct slots {
 
 	struct list queue;    /* of task.link */
 	struct list idle;     /* of slot.link, last used first */
+	struct list busy;     /* of slot.busy, longest first */
 	struct list finished; /* ended threads to be joined */
 	int threads, starting, running, queued;
 	int64_t spawn_retry_at; /* after a thread could not be made; 0: not so */

@@ -201,11 +201,18 @@ static bool start(struct service *s, struct err *err)
 	return !s->ops->accepted || service_listen(s, err);
 }
 
+static int overdue(struct service *s)
+{
+	return slots_overdue(s->slots, clock_mono() - s->config->daemon_timeout * NS_PER_SEC);
+}
+
+/* What hangs is not waited for. */
 static bool work_left(struct service *s)
 {
 	struct slots_load load = slots_load(s->slots);
+	int hanging = overdue(s);
 
-	return atomic_load(&s->sessions) > 0 || load.running > 0 || load.queued > 0;
+	return atomic_load(&s->sessions) > hanging || load.running > hanging || load.queued > 0;
 }
 
 static void release(struct service *s)
@@ -241,14 +248,20 @@ static int finish(struct service *s)
 	return 0;
 }
 
+/* A task that hangs costs its slot; the process serves the others to their end and makes room for a new one.
+ * A waiter that hangs costs the process. */
 static void check_watchdog(struct service *s)
 {
 	int64_t silent = clock_mono() - atomic_load(&s->heartbeat);
 
-	if (silent < s->config->daemon_timeout * NS_PER_SEC)
-		return;
-	log_line(LOGL_PANIC, "watchdog timeout");
-	abort();
+	if (silent >= s->config->daemon_timeout * NS_PER_SEC) {
+		log_line(LOGL_PANIC, "watchdog timeout");
+		abort();
+	}
+	if (overdue(s) > 0) {
+		log_error("watchdog timeout: a task takes longer than daemon_timeout; this process retires");
+		service_leave(s);
+	}
 }
 
 static int serve(struct service *s)
@@ -270,7 +283,7 @@ int service_main(int argc, char **argv, const struct service_ops *ops)
 
 	s->ops = ops;
 	pthread_mutex_init(&s->listen_lock, NULL);
-	s->channel = s->signal_fd = s->wake_fd = -1;
+	s->signal_fd = s->wake_fd = -1;
 	if (!service_args_parse(argc, argv, ops->option_letters, program_option, s, &s->args, &err) ||
 		!prepare(s, &err) || !start(s, &err))
 		log_fatal("%s", err.text);

@@ -51,8 +51,7 @@ bool service_control_open(struct service *s, struct err *err)
 
 	signal(SIGPIPE, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	s->channel = SERVICE_FD_CHANNEL;
-	if (!net_nonblock(s->channel, true))
+	if (!net_nonblock(SERVICE_FD_CHANNEL, true))
 		return err_errno(err, "channel to master");
 	s->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -72,9 +71,7 @@ void service_reset_signals(void)
 
 void service_tell(struct service *s, char byte)
 {
-	if (s->channel < 0)
-		return;
-	if (send(s->channel, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+	if (send(SERVICE_FD_CHANNEL, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
 		log_debug("cannot tell master: %s", strerror(errno));
 }
 
@@ -126,12 +123,12 @@ static void read_channel(struct service *s)
 {
 	char bytes[16];
 	int fd;
-	ssize_t n = receive(s->channel, bytes, sizeof bytes, &fd);
+	ssize_t n = receive(SERVICE_FD_CHANNEL, bytes, sizeof bytes, &fd);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		sys_close(&s->channel);
+		atomic_store(&s->master_gone, true);
 		enter_state(s, SERVICE_RETIRING);
 		return;
 	}
@@ -151,7 +148,7 @@ void service_control_step(struct service *s, int timeout_ms)
 {
 	struct pollfd fds[3] = {
 		{.fd = s->signal_fd, .events = POLLIN},
-		{.fd = s->channel, .events = POLLIN},
+		{.fd = atomic_load(&s->master_gone) ? -1 : SERVICE_FD_CHANNEL, .events = POLLIN},
 		{.fd = service_retiring(s) ? -1 : s->wake_fd, .events = POLLIN},
 	};
 

@@ -20,9 +20,10 @@ struct service {
 	struct shared_service *shared; /* NULL: not counted */
 	struct shared_worker *worker;
 	void *data;
-	int channel, signal_fd, wake_fd;
-	int session_limit; /* by descriptors */
-	uid_t owner_uid;   /* mail_owner */
+	int signal_fd, wake_fd;
+	_Atomic bool master_gone; /* nobody listens at SERVICE_FD_CHANNEL */
+	int session_limit;	  /* by descriptors */
+	uid_t owner_uid;	  /* mail_owner */
 	gid_t owner_gid;
 	_Atomic int state; /* enum service_state, only grows */
 	_Atomic int sessions;

@@ -88,8 +88,8 @@ def test_killed_process_is_replaced(mta, program):
     a = mta().start()
     old = wait_for(lambda: processes(a, program), 5, program)
     time.sleep(1)  # at work: a death before that throttles
-    os.kill(old[0], signal.SIGSEGV)
-    a.wait_log(r"warning: process \S+/%s pid %d killed by signal 11" % (program, old[0]))
+    os.kill(old[0], signal.SIGKILL)
+    a.wait_log(r"warning: process \S+/%s pid %d killed by signal 9" % (program, old[0]))
     assert program != "smtpd" or a.client().greeting.startswith("220"), "another worker serves meanwhile"
     wait_for(lambda: len(processes(a, program)) == len(old) and old[0] not in processes(a, program), 10, "a new " + program)
 
@@ -110,6 +110,23 @@ def test_service_that_dies_at_start_is_throttled(mta, tmp_path):
     assert len(re.findall("exit status 9", a.log())) == 1, "throttled"
     a.wait_log("exit status 9", seconds=5, count=2)
     assert a.client().greeting.startswith("220"), "others go on"
+
+
+@exercises("daemon_timeout")
+def test_watchdog_replaces_a_process_with_a_hanging_task(mta):
+    a = mta(main={"daemon_timeout": "2s", "worker_processes": "1"}).start()
+    other, hanging = a.client(), a.client()
+    hanging.expect(250, "EHLO hanging.example")
+    hanging.expect(250, "MAIL FROM:<s@client.example>")
+    hanging.expect(250, "RCPT TO:<user@test.example>")
+    hanging.expect(354, "DATA")
+    old, = processes(a, "smtpd")
+    a.wait_log("error: watchdog timeout", 15)
+    wait_for(lambda: len(processes(a, "smtpd")) == 2, 10, "a new process beside the old one")
+    other.expect(250, "NOOP")
+    assert a.client().greeting.startswith("220")
+    other.expect(221, "QUIT")
+    wait_for(lambda: old not in processes(a, "smtpd"), 20, "the old process ends without the hanging task")
 
 
 def poke(path):
@@ -179,8 +196,8 @@ def test_privileges_and_chroot(mta):
     a = mta(listener_columns="n - y - -").start()
     uid = pwd.getpwnam(a.main["mail_owner"]).pw_uid
     for pid in processes(a, "smtpd"):
+        wait_for(lambda: "Uid:\t%d\t%d\t%d\t%d\n" % (uid, uid, uid, uid) in open("/proc/%d/status" % pid).read(), 10, "mail_owner")
         status = open("/proc/%d/status" % pid).read()
-        assert re.search(r"^Uid:\t%d\t%d\t%d\t%d$" % (uid, uid, uid, uid), status, re.M)
         assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
         assert re.search(r"^CapEff:\t0+$", status, re.M)
         assert os.readlink("/proc/%d/root" % pid) == a.queue

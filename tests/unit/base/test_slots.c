@@ -482,6 +482,44 @@ static void test_parking_while_stopping(void **state)
 	slots_free(&s);
 }
 
+/* ---- the watchdog's question */
+
+struct gate {
+	struct task task;
+	atomic_int begun, open;
+};
+
+static void gate_run(struct task *task, struct slot *slot, enum task_wake why)
+{
+	struct gate *g = container_of(task, struct gate, task);
+
+	atomic_store(&g->begun, 1);
+	wait_for(&g->open, 1);
+}
+
+static void test_overdue_counts_tasks_that_began_before(void **state)
+{
+	struct slots *s = make(4, NS_PER_SEC);
+	struct gate a = {.task = {.run = gate_run}}, b = {.task = {.run = gate_run}};
+	int64_t between;
+
+	slots_submit(s, &a.task);
+	wait_for(&a.begun, 1);
+	usleep(1000);
+	between = clock_mono();
+	slots_submit(s, &b.task);
+	wait_for(&b.begun, 1);
+	assert_int_equal(slots_overdue(s, between), 1);
+	assert_int_equal(slots_overdue(s, clock_mono() + NS_PER_SEC), 2);
+	assert_int_equal(slots_overdue(s, between - NS_PER_SEC), 0);
+	atomic_store(&a.open, 1);
+	atomic_store(&b.open, 1);
+	while (slots_load(s).running > 0)
+		usleep(500);
+	assert_int_equal(slots_overdue(s, clock_mono() + NS_PER_SEC), 0);
+	finish(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -499,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_tick),
 		cmocka_unit_test(test_stop_has_a_deadline),
 		cmocka_unit_test(test_parking_while_stopping),
+		cmocka_unit_test(test_overdue_counts_tasks_that_began_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
