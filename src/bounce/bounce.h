@@ -6,6 +6,7 @@
 #ifndef BOUNCE_BOUNCE_H
 #define BOUNCE_BOUNCE_H
 
+#include "bounce/bounce_template.h"
 #include "cleanup/cleanup.h"
 
 enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY, BOUNCE_SUCCESS };
@@ -14,6 +15,7 @@ struct bounce_env {
 	const struct config *cfg;
 	struct cleanup_env *cleanup;
 	struct spool *spool;
+	const struct bounce_templates *templates; /* NULL: built in */
 };
 
 /*

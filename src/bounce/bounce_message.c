@@ -4,17 +4,12 @@
 #include "mail/event.h"
 #include "mail/received.h"
 
-const char *bounce_subject(enum bounce_kind kind, enum bounce_audience audience)
+static const char *subject(const struct report *r)
 {
-	static const char *const subjects[][2] = {
-		[BOUNCE_FAILURE] = {"Undelivered Mail Returned to Sender",
-			"Postmaster Copy: Undelivered Mail"},
-		[BOUNCE_DELAY] = {"Delayed Mail (still being retried)", "Postmaster Warning: Delayed Mail"},
-		[BOUNCE_SUCCESS] = {"Successful Mail Delivery Report",
-			"Postmaster Copy: Successful Delivery"},
-	};
+	const struct bounce_template *t = r->template;
 
-	return subjects[kind][audience];
+	return r->audience == AUDIENCE_POSTMASTER && t->postmaster_subject ? t->postmaster_subject
+									   : t->subject;
 }
 
 static void log_report(const struct report *r, const struct queue_id *id)
@@ -73,16 +68,6 @@ static void thread_fields(struct report *r)
 	bounce_line(r, "In-Reply-To: %s", id);
 }
 
-static void from_field(struct report *r)
-{
-	const char *origin = r->env->cfg->myorigin;
-
-	if (strcmp(r->env->cfg->header_from_format, "obsolete") == 0)
-		bounce_line(r, "From: MAILER-DAEMON@%s (Mail Delivery System)", origin);
-	else
-		bounce_line(r, "From: Mail Delivery System <MAILER-DAEMON@%s>", origin);
-}
-
 static void message_id_field(struct report *r)
 {
 	struct buf id = BUF(1024);
@@ -92,9 +77,17 @@ static void message_id_field(struct report *r)
 	buf_free(&id);
 }
 
+static bool is_ascii(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text >= 0x80)
+			return false;
+	return true;
+}
+
 static bool has_8bit(const struct report *r)
 {
-	return r->utf8 || (r->e->flags & ENVELOPE_8BIT) != 0;
+	return r->utf8 || (r->e->flags & ENVELOPE_8BIT) != 0 || !is_ascii(r->template->text);
 }
 
 static void encoding_field(struct report *r)
@@ -108,8 +101,8 @@ static void write_header(struct report *r)
 	char date[64];
 
 	bounce_line(r, "Date: %s", clock_rfc5322(r->now_us, date, sizeof(date)));
-	from_field(r);
-	bounce_line(r, "Subject: %s", bounce_subject(r->kind, r->audience));
+	bounce_line(r, "From: %s", bounce_template_from(r->env->cfg, r->template));
+	bounce_line(r, "Subject: %s", subject(r));
 	bounce_line(r, "To: %s", bounce_address(r, r->to));
 	bounce_line(r, "Auto-Submitted: auto-replied");
 	thread_fields(r);
@@ -135,9 +128,11 @@ static void begin_part(struct report *r, const char *description, const char *ty
 
 static void notice_part(struct report *r)
 {
-	begin_part(r, "Notification", r->utf8 ? "text/plain; charset=utf-8" : "text/plain; charset=us-ascii");
-	if (r->utf8)
-		encoding_field(r);
+	const char *charset = r->utf8 ? "utf-8" : r->template->charset;
+
+	begin_part(r, "Notification", pool_printf(cleanup_pool(r->out), "text/plain; charset=%s", charset));
+	if (r->utf8 || !is_ascii(r->template->text))
+		bounce_line(r, "Content-Transfer-Encoding: 8bit");
 	bounce_line(r, "%s", "");
 	bounce_notice(r);
 	bounce_line(r, "%s", "");
@@ -203,7 +198,7 @@ static bool begin(struct report *r, struct err *err)
 		.queue = QUEUE_INCOMING,
 		.client = "local",
 	};
-	int flags = ENVELOPE_INTERNAL | (r->e->flags & (ENVELOPE_8BIT | ENVELOPE_SMTPUTF8));
+	int flags = ENVELOPE_INTERNAL | (has_8bit(r) ? ENVELOPE_8BIT : 0) | (r->e->flags & ENVELOPE_SMTPUTF8);
 
 	r->out = cleanup_begin(r->env->cleanup, &options, err);
 	if (r->out == NULL)
@@ -222,6 +217,11 @@ bool bounce_write(struct report *r, struct queue_id *id, struct err *err)
 	struct cleanup_result result;
 	char text[512] = "";
 
+	static const enum bounce_template_kind kinds[] = {[BOUNCE_FAILURE] = TEMPLATE_FAILURE,
+		[BOUNCE_DELAY] = TEMPLATE_DELAY,
+		[BOUNCE_SUCCESS] = TEMPLATE_SUCCESS};
+
+	r->template = bounce_template_get(r->env->templates, kinds[r->kind]);
 	if (!begin(r, err))
 		return false;
 	*id = *cleanup_id(r->out);

@@ -17,6 +17,7 @@ struct report {
 	const uint32_t *indexes;
 	size_t count;
 	const char *from, *to; /* envelope of the report, internal form */
+	const struct bounce_template *template;
 	bool headers_only;
 	bool utf8; /* addresses and message need RFC 6533 forms */
 	char boundary[64];
@@ -31,7 +32,7 @@ bool bounce_line(struct report *r, const char *fmt, ...) __attribute__((format(p
 bool bounce_folded(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* External form of an address, in the pool of the report's message. */
 const char *bounce_address(struct report *r, const char *internal);
-/* The notice for people, and a paragraph for each recipient. */
+/* The notice for people (not in the postmaster's copy), and a paragraph for each recipient. */
 void bounce_notice(struct report *r);
 
 /* ---- bounce_status.c: message/delivery-status (RFC 3464) */
@@ -42,6 +43,5 @@ bool bounce_original(struct report *r, struct err *err);
 
 /* ---- bounce_message.c: puts all together and commits. */
 bool bounce_write(struct report *r, struct queue_id *id, struct err *err);
-const char *bounce_subject(enum bounce_kind kind, enum bounce_audience audience);
 
 #endif

@@ -99,46 +99,20 @@ const char *bounce_address(struct report *r, const char *internal)
 
 /* ---- the notice */
 
-static void failure_notice(struct report *r)
+static const char *reason_of(struct report *r, const struct dsn *d)
 {
-	bounce_line(r, "Your message could not be delivered to the recipients named below.");
-	bounce_line(r, "The system has given up on them and will not try again. Below each");
-	bounce_line(r, "address is the reason; the message, or its header, follows this report.");
-}
-
-static void delay_notice(struct report *r)
-{
-	const struct config *cfg = r->env->cfg;
-
-	bounce_line(r, "This is a warning. THERE IS NO NEED TO SEND YOUR MESSAGE AGAIN.");
-	bounce_line(r, "%s", "");
-	bounce_line(r, "For more than %d hour(s) the message could not be delivered to the",
-		cfg->delay_warning_time / 3600);
-	bounce_line(r, "recipients named below. More attempts follow until it is %d day(s) old.",
-		cfg->maximal_queue_lifetime / 86400);
-}
-
-static void success_notice(struct report *r)
-{
-	bounce_line(r, "Your message was delivered for the recipients named below. Where it was");
-	bounce_line(r, "handed on to a system that does not send reports, this is the last one;");
-	bounce_line(r, "news of a failure further on may still come from elsewhere.");
-}
-
-static void postmaster_line(struct report *r)
-{
-	bounce_line(r, "%s", "");
-	bounce_line(r, "If you need help, write to <postmaster> at this system and send this");
-	bounce_line(r, "report along.");
-	bounce_line(r, "%s", "");
-	bounce_line(r, "                   The mail system");
+	if (d == NULL || d->reason == NULL)
+		return "no reason is known";
+	if (r->kind == BOUNCE_SUCCESS && d->mta_name != NULL)
+		return pool_printf(cleanup_pool(r->out), "delivery via %s: %s", d->mta_name, d->reason);
+	return d->reason;
 }
 
 static void recipient_paragraph(struct report *r, const struct spool_recipient *rcpt)
 {
 	const char *address = bounce_address(r, rcpt->address);
 	const char *original = rcpt->original ? bounce_address(r, rcpt->original) : NULL;
-	const char *reason = rcpt->last ? rcpt->last->reason : "no reason is known";
+	const char *reason = reason_of(r, rcpt->last);
 
 	bounce_line(r, "%s", "");
 	if (original != NULL && ascii_casecmp(original, address) != 0)
@@ -147,16 +121,27 @@ static void recipient_paragraph(struct report *r, const struct spool_recipient *
 		bounce_folded(r, "<%s>: %s", address, reason);
 }
 
+static void notice_text(struct report *r)
+{
+	struct buf text = BUF(TEXT_MAX);
+	struct str rest, line;
+
+	bounce_template_expand(r->env->cfg, r->template, &text);
+	rest = buf_slice(&text);
+	while (rest.n > 0) {
+		ptrdiff_t end = str_find(rest, '\n');
+
+		line = end < 0 ? rest : str_first(rest, (size_t)end);
+		rest = str_from(rest, end < 0 ? rest.n : (size_t)end + 1);
+		cleanup_line(r->out, line, false);
+	}
+	buf_free(&text);
+}
+
 void bounce_notice(struct report *r)
 {
-	static void (*const notice[])(struct report *) = {[BOUNCE_FAILURE] = failure_notice,
-		[BOUNCE_DELAY] = delay_notice,
-		[BOUNCE_SUCCESS] = success_notice};
-
-	bounce_line(r, "This is the mail system at host %s.", r->env->cfg->myhostname);
-	bounce_line(r, "%s", "");
-	notice[r->kind](r);
-	postmaster_line(r);
+	if (r->audience == AUDIENCE_SENDER)
+		notice_text(r);
 	for (size_t i = 0; i < r->count; i++)
 		recipient_paragraph(r, &r->e->recipients[r->indexes[i]]);
 }

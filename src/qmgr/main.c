@@ -26,7 +26,12 @@ static struct qmgr *qmgr_new(struct service *s)
 	return q;
 }
 
-/* The tables' files may be out of the jail's reach. */
+static void warn(void *arg, const char *text)
+{
+	log_warning("%s", text);
+}
+
+/* The tables' files and the templates may be out of the jail's reach. */
 static bool before_jail(struct service *s, struct err *err)
 {
 	struct qmgr *q = qmgr_new(s);
@@ -34,6 +39,7 @@ static bool before_jail(struct service *s, struct err *err)
 	q->master_cf = master_cf_load(q->cfg, err);
 	if (q->master_cf == NULL)
 		return false;
+	q->templates = bounce_templates_load(q->cfg->bounce_template_file, warn, NULL);
 	q->resolver = resolver_new(q->cfg, err);
 	return q->resolver != NULL;
 }
@@ -42,7 +48,7 @@ static bool start_reports(struct qmgr *q, struct err *err)
 {
 	q->notifier = queue_notifier_new("public/qmgr");
 	q->cleanup = cleanup_env_new(q->cfg, q->spool, q->resolver, q->notifier, err);
-	q->bounce = (struct bounce_env){q->cfg, q->cleanup, q->spool};
+	q->bounce = (struct bounce_env){q->cfg, q->cleanup, q->spool, q->templates};
 	q->discard_address = x_asprintf("%s@%s", q->cfg->double_bounce_sender, q->cfg->myorigin);
 	return q->cleanup != NULL;
 }
@@ -68,6 +74,7 @@ static void qmgr_free(struct qmgr *q)
 	cleanup_env_free(&q->cleanup);
 	queue_notifier_free(&q->notifier);
 	resolver_free(&q->resolver);
+	bounce_templates_free(&q->templates);
 	master_cf_free(&q->master_cf);
 	sys_close(&q->epoll_fd);
 	sys_close(&q->handover_fd);

@@ -29,6 +29,7 @@ struct qmgr {
 	struct resolver *resolver;
 	struct cleanup_env *cleanup;
 	struct queue_notifier *notifier;
+	struct bounce_templates *templates;
 	struct bounce_env bounce;
 	char *discard_address; /* double-bounce@myorigin */
 
