@@ -130,6 +130,8 @@ static bool commit(struct cleanup *c)
 	struct err err;
 
 	cleanup_settle_recipients(c);
+	if (c->status != CLEANUP_OK || !cleanup_message_bcc(c))
+		return false;
 	if (c->envelope.recipient_count == 0)
 		return cleanup_fail(c, CLEANUP_NO_RECIPIENTS, NULL, NULL);
 	if (c->options.internal)

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
+#include "mail/event.h"
 
 #define LINE_MAX_SMTP 998 /* RFC 5321 section 4.5.3.1.6, without CRLF */
 #define CRLF STR("\r\n")
@@ -145,15 +146,32 @@ static bool content_line(struct cleanup *c, struct str line, bool partial)
 	return c->in_body ? body_line(c, line, partial) : header_line(c, line, partial);
 }
 
+static bool reject_bytes(struct cleanup *c, struct str line)
+{
+	const struct envelope *e = &c->envelope;
+	char *text = pool_strndup(c->pool, line.p, line.n < 100 ? line.n : 100);
+
+	EVENT_LOG(CONTENT, ev_text("qid", c->id.text), ev_text("action", "reject"),
+		ev_text("where", "content"), ev_text("text", text), ev_text("client", c->options.client),
+		ev_text("from", e->sender),
+		ev_text("to", e->recipient_count ? e->recipients[0].address : NULL),
+		ev_text("proto", envelope_attribute(e, "protocol_name")),
+		ev_text("helo", envelope_attribute(e, "helo_name")),
+		ev_text("reason", "5.7.1 disallowed character"));
+	return cleanup_fail(c, CLEANUP_REJECTED, NULL, "disallowed character");
+}
+
 bool cleanup_line(struct cleanup *c, struct str line, bool partial)
 {
 	const struct cleanup_env *env = c->env;
 	const bool checked = env->check_content && !c->options.internal;
 
+	if (c->status != CLEANUP_OK)
+		return false;
 	if (env->strip.any && checked && byte_set_hits(&env->strip, line))
 		line = without_bytes(c, &env->strip, line);
 	if (env->reject.any && checked && byte_set_hits(&env->reject, line))
-		return cleanup_fail(c, CLEANUP_REJECTED, NULL, "disallowed character");
+		return reject_bytes(c, line);
 	if (env->cfg->cleanup_replace_stray_cr_lf)
 		line = without_stray_ends(c, line);
 	return content_line(c, line, partial);

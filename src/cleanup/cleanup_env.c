@@ -54,6 +54,17 @@ bool byte_set_hits(const struct byte_set *set, struct str s)
 	return false;
 }
 
+static bool names_word(const char *list, const char *name)
+{
+	struct str rest = str_c(list), word;
+
+	while (str_word(&rest, ", \t\r\n", &word)) {
+		if (str_case_is(word, name))
+			return true;
+	}
+	return false;
+}
+
 static struct hash *parse_names(const char *list)
 {
 	struct hash *names = hash_new(NULL);
@@ -69,6 +80,69 @@ static struct hash *parse_names(const char *list)
 	return names;
 }
 
+static int parse_classes(const char *list)
+{
+	static const struct {
+		const char *name;
+		int bit;
+	} rows[] = {
+		{"envelope_sender", CLASS_ENVELOPE_SENDER},
+		{"envelope_recipient", CLASS_ENVELOPE_RECIPIENT},
+		{"header_sender", CLASS_HEADER_SENDER},
+		{"header_recipient", CLASS_HEADER_RECIPIENT},
+	};
+	int classes = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (names_word(list, rows[i].name))
+			classes |= rows[i].bit;
+	}
+	return classes;
+}
+
+static bool open_tables(struct cleanup_env *env, struct err *err)
+{
+	const struct config *cfg = env->cfg;
+
+	env->sender_canonical =
+		maps_open("sender_canonical_maps", cfg->sender_canonical_maps, TABLE_FOLD, err);
+	if (!env->sender_canonical)
+		return false;
+	env->sender_bcc = maps_open("sender_bcc_maps", cfg->sender_bcc_maps, TABLE_FOLD, err);
+	if (!env->sender_bcc)
+		return false;
+	env->recipient_bcc = maps_open("recipient_bcc_maps", cfg->recipient_bcc_maps, TABLE_FOLD, err);
+	if (!env->recipient_bcc)
+		return false;
+	env->masquerade_exceptions =
+		matchlist_open("masquerade_exceptions", cfg->masquerade_exceptions, MATCH_EXACT, err);
+	return env->masquerade_exceptions != NULL;
+}
+
+static bool open_bytes(struct cleanup_env *env, struct err *err)
+{
+	if (!byte_set_parse(&env->strip, env->cfg->message_strip_characters, err))
+		return err_prefix(err, "message_strip_characters");
+	if (!byte_set_parse(&env->reject, env->cfg->message_reject_characters, err))
+		return err_prefix(err, "message_reject_characters");
+	return true;
+}
+
+static void set_options(struct cleanup_env *env)
+{
+	const struct config *cfg = env->cfg;
+
+	env->drop_headers = parse_names(cfg->message_drop_headers);
+	env->map_addresses = !names_word(cfg->receive_override_options, "no_address_mappings");
+	env->check_content = !names_word(cfg->receive_override_options, "no_header_body_checks");
+	env->propagate_canonical = names_word(cfg->propagate_unmatched_extensions, "canonical");
+	env->propagate_virtual = names_word(cfg->propagate_unmatched_extensions, "virtual");
+	env->canonical_classes = parse_classes(cfg->canonical_classes);
+	env->sender_canonical_classes = parse_classes(cfg->sender_canonical_classes);
+	env->recipient_canonical_classes = parse_classes(cfg->recipient_canonical_classes);
+	env->masquerade_classes = parse_classes(cfg->masquerade_classes);
+}
+
 struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spool, struct resolver *resolver,
 	struct queue_notifier *notifier, struct err *err)
 {
@@ -78,14 +152,9 @@ struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spoo
 	env->spool = spool;
 	env->resolver = resolver;
 	env->notifier = notifier;
-	env->drop_headers = parse_names(cfg->message_drop_headers);
-	if (!byte_set_parse(&env->strip, cfg->message_strip_characters, err)) {
-		err_prefix(err, "message_strip_characters");
+	set_options(env);
+	if (!open_bytes(env, err) || !open_tables(env, err))
 		cleanup_env_free(&env);
-	} else if (!byte_set_parse(&env->reject, cfg->message_reject_characters, err)) {
-		err_prefix(err, "message_reject_characters");
-		cleanup_env_free(&env);
-	}
 	return env;
 }
 
@@ -96,7 +165,19 @@ void cleanup_env_free(struct cleanup_env **envp)
 	if (!env)
 		return;
 	hash_free(&env->drop_headers);
+	maps_close(&env->sender_canonical);
+	maps_close(&env->sender_bcc);
+	maps_close(&env->recipient_bcc);
+	matchlist_close(&env->masquerade_exceptions);
 	x_free(envp);
+}
+
+void cleanup_env_warnings(const struct cleanup_env *env, table_warn_fn warn, void *arg)
+{
+	maps_warnings(env->sender_canonical, warn, arg);
+	maps_warnings(env->sender_bcc, warn, arg);
+	maps_warnings(env->recipient_bcc, warn, arg);
+	matchlist_warnings(env->masquerade_exceptions, warn, arg);
 }
 
 bool cleanup_has_space(const struct cleanup_env *env, uint64_t size)

@@ -3,12 +3,13 @@
 #include "mail/address.h"
 
 /* The canonical form of an envelope address, in the message's pool. */
-static const char *canonical_form(struct cleanup *c, const char *address)
+static const char *canonical_form(struct cleanup *c, int class, const char *address)
 {
-	struct buf out = BUF(2 * ADDRESS_MAX);
+	struct buf out = BUF(4 * ADDRESS_MAX);
 	const char *kept;
 
 	rewrite_address(c->env->resolver, true, str_c(address), &out);
+	cleanup_map_address(c, class, &out);
 	kept = pool_strdup(c->pool, buf_cstr(&out));
 	buf_free(&out);
 	return kept;
@@ -16,7 +17,7 @@ static const char *canonical_form(struct cleanup *c, const char *address)
 
 void cleanup_sender(struct cleanup *c, const char *sender, const char *envid, enum dsn_ret ret, int flags)
 {
-	c->envelope.sender = canonical_form(c, sender);
+	c->envelope.sender = canonical_form(c, CLASS_ENVELOPE_SENDER, sender);
 	c->envelope.envid = pool_strdup(c->pool, envid);
 	c->envelope.ret = ret;
 	c->envelope.flags |= flags;
@@ -31,7 +32,7 @@ static bool is_duplicate(struct cleanup *c, const struct spool_recipient *rcpt)
 
 	buf_printf(&key, "%d\n%s\n", rcpt->notify, rcpt->orcpt ? rcpt->orcpt : "");
 	if (c->env->cfg->enable_original_recipient)
-		buf_puts(&key, rcpt->original ? rcpt->original : rcpt->address);
+		buf_puts(&key, rcpt->original);
 	buf_printf(&key, "\n%s", rcpt->address);
 	table_fold(buf_slice(&key), &folded);
 	known = hash_get(c->known, buf_slice(&folded)) != NULL;
@@ -42,7 +43,7 @@ static bool is_duplicate(struct cleanup *c, const struct spool_recipient *rcpt)
 	return known;
 }
 
-static void add_recipient(struct cleanup *c, const struct spool_recipient *rcpt)
+void cleanup_add_recipient(struct cleanup *c, const struct spool_recipient *rcpt)
 {
 	struct envelope *e = &c->envelope;
 
@@ -52,7 +53,10 @@ static void add_recipient(struct cleanup *c, const struct spool_recipient *rcpt)
 		c->recipient_cap = c->recipient_cap ? c->recipient_cap * 2 : 4;
 		e->recipients = x_realloc(e->recipients, c->recipient_cap * sizeof(*e->recipients));
 	}
-	e->recipients[e->recipient_count++] = *rcpt;
+	e->recipients[e->recipient_count] = *rcpt;
+	if (!c->env->cfg->enable_original_recipient || strcmp(rcpt->original, rcpt->address) == 0)
+		e->recipients[e->recipient_count].original = NULL;
+	e->recipient_count++;
 }
 
 void cleanup_recipient(
@@ -60,15 +64,14 @@ void cleanup_recipient(
 {
 	const char *given = address[0] ? address : c->env->cfg->empty_address_recipient;
 	struct spool_recipient rcpt = {
-		.address = canonical_form(c, given),
+		.address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, given),
 		.original = pool_strdup(c->pool, original && original[0] ? original : address),
 		.orcpt = pool_strdup(c->pool, orcpt),
 		.notify = notify,
 	};
 
-	if (!c->env->cfg->enable_original_recipient || strcmp(rcpt.original, rcpt.address) == 0)
-		rcpt.original = NULL;
-	add_recipient(c, &rcpt);
+	if (cleanup_expand(c, &rcpt))
+		cleanup_recipient_bcc(c, rcpt.address);
 }
 
 size_t cleanup_recipient_count(const struct cleanup *c)

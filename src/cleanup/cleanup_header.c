@@ -19,33 +19,43 @@ size_t cleanup_header_name(struct str line)
 struct known_header {
 	const char *name;
 	int seen;
+	int class; /* of its addresses; 0: it has none to rewrite */
 };
 
 static const struct known_header known_headers[] = {
-	{"from", SEEN_FROM},
-	{"date", SEEN_DATE},
-	{"message-id", SEEN_MESSAGE_ID},
-	{"to", SEEN_RECIPIENTS},
-	{"cc", SEEN_RECIPIENTS},
-	{"bcc", SEEN_RECIPIENTS},
-	{"resent-from", SEEN_FROM << SEEN_RESENT},
-	{"resent-date", SEEN_DATE << SEEN_RESENT},
-	{"resent-message-id", SEEN_MESSAGE_ID << SEEN_RESENT},
-	{"resent-to", SEEN_RECIPIENTS << SEEN_RESENT},
-	{"resent-cc", SEEN_RECIPIENTS << SEEN_RESENT},
-	{"resent-bcc", SEEN_RECIPIENTS << SEEN_RESENT},
+	{"apparently-to", 0, CLASS_HEADER_RECIPIENT},
+	{"bcc", SEEN_RECIPIENTS, CLASS_HEADER_RECIPIENT},
+	{"cc", SEEN_RECIPIENTS, CLASS_HEADER_RECIPIENT},
+	{"date", SEEN_DATE, 0},
+	{"disposition-notification-to", 0, CLASS_HEADER_SENDER},
+	{"errors-to", 0, CLASS_HEADER_SENDER},
+	{"from", SEEN_FROM, CLASS_HEADER_SENDER},
+	{"mail-followup-to", 0, CLASS_HEADER_SENDER},
+	{"message-id", SEEN_MESSAGE_ID, 0},
+	{"reply-to", 0, CLASS_HEADER_SENDER},
+	{"resent-bcc", SEEN_RECIPIENTS << SEEN_RESENT, CLASS_HEADER_RECIPIENT},
+	{"resent-cc", SEEN_RECIPIENTS << SEEN_RESENT, CLASS_HEADER_RECIPIENT},
+	{"resent-date", SEEN_DATE << SEEN_RESENT, 0},
+	{"resent-from", SEEN_FROM << SEEN_RESENT, CLASS_HEADER_SENDER},
+	{"resent-message-id", SEEN_MESSAGE_ID << SEEN_RESENT, 0},
+	{"resent-reply-to", 0, CLASS_HEADER_SENDER},
+	{"resent-sender", 0, CLASS_HEADER_SENDER},
+	{"resent-to", SEEN_RECIPIENTS << SEEN_RESENT, CLASS_HEADER_RECIPIENT},
+	{"return-path", 0, CLASS_HEADER_SENDER},
+	{"return-receipt-to", 0, CLASS_HEADER_SENDER},
+	{"sender", 0, CLASS_HEADER_SENDER},
+	{"to", SEEN_RECIPIENTS, CLASS_HEADER_RECIPIENT},
 };
 
-static int header_mark(struct str name)
+static const struct known_header *header_find(struct str name)
 {
 	for (size_t i = 0; i < sizeof(known_headers) / sizeof(*known_headers); i++) {
 		if (str_is(name, known_headers[i].name))
-			return known_headers[i].seen;
+			return &known_headers[i];
 	}
-	return 0;
+	return NULL;
 }
 
-/* The value without folds: the first line of it that is not blank, trimmed. */
 static struct str header_value(struct cleanup *c, size_t name)
 {
 	struct str rest = str_from(buf_slice(&c->header), name);
@@ -67,44 +77,64 @@ static char *unfold(struct pool *pool, struct str value)
 
 void cleanup_log_id(struct cleanup *c, struct str value, bool resent)
 {
-	const char *text = unfold(c->pool, value);
+	const char *text = value.n ? unfold(c->pool, value) : "<>";
 
 	if (resent) {
 		EVENT_LOG(RESENT_MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", text));
 		return;
 	}
 	EVENT_LOG(MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", text));
-	cleanup_note(c, "message_id", text);
+	if (value.n)
+		cleanup_note(c, "message_id", text);
 	c->id_logged = true;
 }
 
-static bool note_header(struct cleanup *c, struct str name, size_t name_length)
+static bool note_header(struct cleanup *c, const struct known_header *known, size_t name_length)
 {
-	int mark = header_mark(name);
+	int mark = known->seen;
 
 	if (mark == SEEN_MESSAGE_ID && !c->id_logged)
 		cleanup_log_id(c, header_value(c, name_length), false);
 	else if (mark == SEEN_MESSAGE_ID << SEEN_RESENT && !(c->seen & mark))
 		cleanup_log_id(c, header_value(c, name_length), true);
 	c->seen |= mark;
-	if (str_is(name, "received") && ++c->hops > c->env->cfg->hopcount_limit)
-		return cleanup_fail(c, CLEANUP_HOPS, NULL, NULL);
-	return true;
+	return !known->class || cleanup_rewrite_header(c, known->class, header_value(c, name_length));
+}
+
+static bool count_hop(struct cleanup *c)
+{
+	if (++c->hops <= c->env->cfg->hopcount_limit)
+		return true;
+	cleanup_complain(c, "message rejected: hopcount exceeded");
+	return cleanup_fail(c, CLEANUP_HOPS, NULL, NULL);
+}
+
+/* What is known of the field: taken note of, or dropped (*drop). */
+static bool inspect_header(struct cleanup *c, size_t name_length, bool *drop)
+{
+	const struct known_header *known;
+	char name[NAME_MAX_KEPT + 1];
+
+	*drop = false;
+	if (name_length > NAME_MAX_KEPT)
+		return true;
+	snprintf(name, sizeof(name), STR_FMT, (int)name_length, c->header.data);
+	ascii_lower(name);
+	if (strcmp(name, "received") == 0 && !count_hop(c))
+		return false;
+	*drop = hash_get(c->env->drop_headers, str_c(name)) != NULL;
+	known = header_find(str_c(name));
+	return !known || note_header(c, known, name_length);
 }
 
 bool cleanup_header(struct cleanup *c)
 {
-	size_t name_length = cleanup_header_name(buf_slice(&c->header));
-	char name[NAME_MAX_KEPT + 1];
-	bool ok = true;
+	bool drop, ok;
 
 	if (c->header.len == 0)
 		return true;
-	snprintf(name, sizeof(name), STR_FMT, (int)name_length, c->header.data);
-	ascii_lower(name);
-	if (name_length <= NAME_MAX_KEPT)
-		ok = note_header(c, str_c(name), name_length);
-	if (ok && !hash_get(c->env->drop_headers, str_c(name)))
+	ok = inspect_header(c, cleanup_header_name(buf_slice(&c->header)), &drop);
+	if (ok && !drop)
 		ok = cleanup_write_lines(c, buf_slice(&c->header));
 	buf_clear(&c->header);
 	return ok;

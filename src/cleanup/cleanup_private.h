@@ -5,6 +5,14 @@
 #include "base/hash.h"
 #include "cleanup/cleanup.h"
 
+/* Where an address stands: what canonical_classes and the like name. */
+enum {
+	CLASS_ENVELOPE_SENDER = 1,
+	CLASS_ENVELOPE_RECIPIENT = 2,
+	CLASS_HEADER_SENDER = 4,
+	CLASS_HEADER_RECIPIENT = 8
+};
+
 struct byte_set {
 	bool any;
 	bool has[256];
@@ -17,6 +25,13 @@ struct cleanup_env {
 	struct queue_notifier *notifier;
 	struct byte_set strip, reject; /* message_strip_characters, message_reject_characters */
 	struct hash *drop_headers;     /* names in lower case */
+
+	bool map_addresses;			     /* receive_override_options has no no_address_mappings */
+	bool check_content;			     /* ... no no_header_body_checks */
+	bool propagate_canonical, propagate_virtual; /* propagate_unmatched_extensions */
+	struct maps *sender_canonical, *sender_bcc, *recipient_bcc; /* the other tables are the resolver's */
+	int canonical_classes, sender_canonical_classes, recipient_canonical_classes, masquerade_classes;
+	struct matchlist *masquerade_exceptions;
 };
 
 enum { /* primary headers that were seen; the Resent- ones are shifted by SEEN_RESENT */
@@ -41,7 +56,7 @@ struct cleanup {
 	struct envelope
 		envelope; /* attributes and recipients are heap arrays, their strings are the pool's */
 	size_t attribute_cap, recipient_cap;
-	struct hash *known; /* recipients, for the duplicate filter */
+	struct hash *known;   /* recipients, for the duplicate filter */
 	const char *redirect; /* the only recipient there will be, or NULL */
 
 	bool in_body;
@@ -60,6 +75,25 @@ bool cleanup_fail(struct cleanup *c, enum cleanup_status status, const char *dsn
 /* An attribute of our own, whatever queue_file_attribute_count_limit says. */
 void cleanup_note(struct cleanup *c, const char *name, const char *value);
 
+/* A warning with the message's queue id. */
+void cleanup_complain(struct cleanup *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A table could not be asked: complains, and the message is lost. Returns false. */
+bool cleanup_map_trouble(struct cleanup *c, const char *maps, const char *address, const struct err *err);
+/* maps_lookup_address with the message's configuration. */
+enum table_status cleanup_lookup(struct cleanup *c, struct maps *maps, struct str address, struct buf *value,
+	struct str *extension, struct err *err);
+/* The address that one result for the key means, in standard form. */
+void cleanup_map_result(struct cleanup *c, struct str key, struct str result, struct str extension,
+	bool propagate, struct buf *out);
+/* Canonical tables and masquerading for an address in standard form. false: the message is lost. */
+bool cleanup_map_address(struct cleanup *c, int class, struct buf *address);
+/* Adds what virtual alias expansion makes of the recipient. false: the message is lost. */
+bool cleanup_expand(struct cleanup *c, const struct spool_recipient *rcpt);
+void cleanup_add_recipient(struct cleanup *c, const struct spool_recipient *rcpt);
+/* Automatic BCC recipients: for each recipient, and once for the message. */
+bool cleanup_recipient_bcc(struct cleanup *c, const char *address);
+bool cleanup_message_bcc(struct cleanup *c);
+
 /* Puts the target of a redirect in the place of all recipients. */
 void cleanup_settle_recipients(struct cleanup *c);
 
@@ -69,6 +103,9 @@ bool cleanup_write_lines(struct cleanup *c, struct str text); /* lines joined by
 
 /* A logical header is complete in c->header: drops it or writes it, and takes notes. */
 bool cleanup_header(struct cleanup *c);
+/* Rewrites the addresses in value, a part of c->header that reaches to its end. false: the message is lost.
+ */
+bool cleanup_rewrite_header(struct cleanup *c, int class, struct str value);
 /* The length of the field name of a header line, blanks before the colon not counted; 0: not a header (RFC
  * 5322 section 2.2). */
 size_t cleanup_header_name(struct str line);

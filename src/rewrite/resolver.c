@@ -192,3 +192,18 @@ enum table_status resolve_is_bare_domain(struct resolver *r, struct str domain, 
 		return TABLE_FOUND;
 	return resolve_is_local_domain(r, domain, err);
 }
+
+struct maps *resolver_alias_maps(const struct resolver *r)
+{
+	return r->alias_maps;
+}
+
+struct maps *resolver_canonical_maps(const struct resolver *r)
+{
+	return r->canonical_maps;
+}
+
+struct maps *resolver_recipient_canonical_maps(const struct resolver *r)
+{
+	return r->recipient_canonical_maps;
+}

@@ -58,16 +58,11 @@ static enum table_status ask_user(struct query *q, bool local_domain, struct str
 	return status;
 }
 
-static enum table_status ask_domain(struct query *q, struct str *extension_kept)
+static enum table_status ask_domain(struct query *q)
 {
-	enum table_status status;
-
 	if (q->domain.n == 0)
 		return TABLE_NOT_FOUND;
-	status = maps_lookup_part(q->maps, q->domain, q->value, q->err);
-	if (status == TABLE_FOUND)
-		*extension_kept = q->extension;
-	return status;
+	return maps_lookup_part(q->maps, q->domain, q->value, q->err);
 }
 
 static void query_init(struct query *q, struct str address, const char *delimiters)
@@ -124,6 +119,6 @@ enum table_status maps_lookup_address(struct maps *m, struct str address, const 
 	if (status == TABLE_NOT_FOUND)
 		status = ask_user(&q, local_domain, extension_kept);
 	if (status == TABLE_NOT_FOUND)
-		status = ask_domain(&q, extension_kept);
+		status = ask_domain(&q);
 	return status;
 }

@@ -57,7 +57,7 @@ enum table_status maps_lookup(struct maps *m, struct str key, struct buf *value,
 enum table_status maps_lookup_part(struct maps *m, struct str key, struct buf *value, struct err *err);
 /*
  * The order of address lookups (ADDRESS_REWRITING): user+ext@domain, user@domain, user+ext, user (when the domain is local: local_domain true), @domain. An
- * extension that was not matched is in *extension_kept when the caller should put it back.
+ * extension that was not matched is in *extension_kept when the caller should put it back; what @domain matched has lost it.
  */
 enum table_status maps_lookup_address(struct maps *m, struct str address, const char *delimiters, bool local_domain, struct buf *value, struct str *extension_kept, struct err *err);
 /* Only user+ext@domain and user@domain. */

@@ -39,6 +39,14 @@ static inline struct config test_config(void)
 	c.queue_file_attribute_count_limit = 100;
 	c.message_drop_headers = "bcc, content-length, resent-bcc, return-path";
 	c.header_from_format = "standard";
+	c.header_address_token_limit = 10240;
+	c.virtual_alias_expansion_limit = c.virtual_alias_recursion_limit = 1000;
+	c.virtual_alias_address_length_limit = 1000;
+	c.propagate_unmatched_extensions = "canonical, virtual";
+	c.canonical_classes = "envelope_sender, envelope_recipient, header_sender, header_recipient";
+	c.sender_canonical_classes = "envelope_sender, header_sender";
+	c.recipient_canonical_classes = "envelope_recipient, header_recipient";
+	c.masquerade_classes = "envelope_sender, header_sender, header_recipient";
 	return c;
 }
 

@@ -87,7 +87,7 @@ static const struct address_case address_cases[] = {
 	{"inline:{u@x.org=2,u+e=3,u=4,@x.org=5}", "u+e@x.org", "+", true, "2", "+e"},
 	{"inline:{u+e=3,u=4,@x.org=5}", "u+e@x.org", "+", true, "3", ""},
 	{"inline:{u=4,@x.org=5}", "u+e@x.org", "+", true, "4", "+e"},
-	{"inline:{u=4,@x.org=5}", "u+e@x.org", "+", false, "5", "+e"},
+	{"inline:{u=4,@x.org=5}", "u+e@x.org", "+", false, "5", ""},
 	{"inline:{@x.org=5}", "u@x.org", "+", true, "5", ""},
 	{"inline:{u@x.org=2}", "u+e@x.org", "", true, NULL, ""},
 	{"inline:{u@x.org=2}", "u-e+f@x.org", "+-", true, "2", "-e+f"},
