@@ -41,6 +41,8 @@ int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t
 int net_connect_unix(const char *path, struct err *err);                        /* blocking connect, result nonblocking */
 /* "inet:host:port" (names by the system's resolver), "unix:path" or a path: how parameters name the operator's services. */
 int net_connect_endpoint(const char *endpoint, int64_t deadline, struct err *err);
+/* Wakes up who listens there: connects without waiting and sends one byte. So many callers waiting already that no more fit is as good. */
+bool net_trigger(const char *path, struct err *err);
 int net_accept(int fd, struct net_addr *peer);                                  /* nonblocking result; -1 with errno; IPv4-mapped peers unmapped */
 bool net_nonblock(int fd, bool on);
 /* Waits for events (poll bits) until the deadline: 1 ready, 0 time out, -1 error in errno. */

@@ -157,6 +157,23 @@ int net_connect_unix(const char *path, struct err *err)
 	return fd;
 }
 
+bool net_trigger(const char *path, struct err *err)
+{
+	struct net_addr a;
+	bool ok;
+	int fd;
+
+	if (!unix_address(path, &a, err))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	ok = fd >= 0 && ((connect(fd, generic(&a), a.len) == 0 && send(fd, "W", 1, MSG_NOSIGNAL) == 1) ||
+				errno == EAGAIN);
+	if (!ok)
+		err_errno(err, "wake up %s", path);
+	sys_close(&fd);
+	return ok;
+}
+
 /* A client that is gone before accept() shows as one of many errors, of which none concerns the listener
  * (accept(2)). */
 static bool only_the_client(int error)

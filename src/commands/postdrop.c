@@ -131,11 +131,10 @@ static void fill_envelope(struct envelope *e, const struct submission *s, struct
 /* A hint: pickup looks by itself from time to time. */
 static void wake_pickup(void)
 {
-	int fd = net_connect_unix(PICKUP_PATH, NULL);
+	struct err err = {""};
 
-	if (fd >= 0 && write(fd, "W", 1) < 0)
-		log_debug("wake up pickup: %m");
-	sys_close(&fd);
+	if (!net_trigger(PICKUP_PATH, &err))
+		log_debug("%s", err.text);
 }
 
 static void take_envelope(struct drop *d, struct cursor fields)

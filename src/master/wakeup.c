@@ -8,18 +8,23 @@
 #include "base/sys.h"
 #include "master/master.h"
 
+static void wake_fifo(const char *name, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "W", 1) != 1)
+		log_warning("wake up service %s: %s", name, strerror(errno));
+	sys_close(&fd);
+}
+
 static void wake(const struct mservice *s, const char *path)
 {
 	struct err err = {""};
-	int fd;
 
 	if (s->type == SERVICE_FIFO)
-		fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	else
-		fd = net_connect_unix(path, &err);
-	if (fd < 0 || write(fd, "W", 1) != 1)
-		log_warning("wake up service %s: %s", s->name, err.text[0] ? err.text : strerror(errno));
-	sys_close(&fd);
+		wake_fifo(s->name, path);
+	else if (!net_trigger(path, &err))
+		log_warning("service %s: %s", s->name, err.text);
 }
 
 static void wake_now(void *arg)
