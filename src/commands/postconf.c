@@ -216,7 +216,9 @@ int main(int argc, char **argv)
 
 	while ((letter = getopt(argc, argv, OPTIONS)) > 0)
 		take_option(&a, letter);
-	if (a.fact) {
+	if (a.fact == 'b' || a.fact == 't') {
+		status = postconf_templates(a.fact, a.directory, argv[optind]);
+	} else if (a.fact) {
 		status = postconf_facts(a.fact, a.fact_argument);
 	} else {
 		check_options(&a, argv + optind);

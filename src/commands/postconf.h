@@ -45,6 +45,9 @@ struct postconf {
 	size_t service_count;
 };
 
+/* ---- postconf_templates.c: -b and -t; file NULL: bounce_template_file. Exit status. */
+int postconf_templates(int option, const char *directory, const char *file);
+
 /* ---- postconf_load.c */
 /* overrides: name=value texts of -o. Ends the program when a file is broken. */
 void postconf_load(struct postconf *pc, char *const *overrides, size_t count);

@@ -38,7 +38,7 @@ static int tell_tls(const char *mode)
 
 bool postconf_is_fact(int option)
 {
-	return strchr("aAlmT", option) != NULL;
+	return strchr("aAblmtT", option) != NULL;
 }
 
 int postconf_facts(int option, const char *argument)
