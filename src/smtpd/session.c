@@ -229,11 +229,17 @@ static void wait_begins(struct session *s)
 	stream_start_request(s->io);
 }
 
+/* Others that wait for a slot get this one at once. */
+static int patience_ms(const struct session *s)
+{
+	return s->server->slots && slots_load(s->server->slots).queued > 0 ? 0 : PARK_AFTER_MS;
+}
+
 /* Waits a moment for a whole line. true: go on; false: park. */
 static bool wait_for_line(struct session *s)
 {
 	while (!line_buffered(s) && stream_status(s->io) == STREAM_OK) {
-		if (stream_fill(s->io, PARK_AFTER_MS) == 0)
+		if (stream_fill(s->io, patience_ms(s)) == 0)
 			return false;
 		if (!s->cfg->smtpd_per_request_deadline)
 			s->command_deadline = deadline_in(s->cfg->smtpd_timeout);
