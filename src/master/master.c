@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -155,6 +156,7 @@ static bool prepare(struct master *m, struct err *err)
 	if (!startup_detach(m, err) || !startup_locks(m, err) || !logfile_open(m, err))
 		return false;
 	raise_limits();
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	m->loop = loop_new(err);
 	return m->loop && open_signals(m, err) && open_shared(m, err) && services_apply(m, true, err);
 }

@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "mail/event.h"
 #include "service/service_private.h"
+#include "table/table_outside.h"
 
 #define FINISH_POLL_MS 100
 
@@ -176,6 +177,8 @@ static bool prepare(struct service *s, struct err *err)
 	s->session_limit = service_raise_limits() - 256 - 4 * service_slot_limit(s);
 	if (!service_control_open(s, err) || !service_enter_queue_directory(s, err))
 		return false;
+	if (!service_stay_outside(s, err))
+		return false;
 	if (s->ops->exclusive && !service_take_lock(s, err))
 		return false;
 	if (!service_open_spool(s, err))
@@ -242,9 +245,11 @@ static int finish(struct service *s)
 	if (!slots_stop(s->slots, deadline_in(SERVICE_STOP_GRACE))) {
 		log_warning("%d sessions did not end in %d seconds and were cut", atomic_load(&s->sessions),
 			SERVICE_STOP_GRACE);
+		table_outside_stop();
 		_exit(0);
 	}
 	release(s);
+	table_outside_stop();
 	return 0;
 }
 
@@ -264,11 +269,19 @@ static void check_watchdog(struct service *s)
 	}
 }
 
+static int run_own_loop(struct service *s)
+{
+	int status = s->ops->run(s);
+
+	table_outside_stop();
+	return status;
+}
+
 static int serve(struct service *s)
 {
 	service_tell(s, CHANNEL_READY);
 	if (s->ops->no_slots)
-		return s->ops->run(s);
+		return run_own_loop(s);
 	while (!service_retiring(s)) {
 		service_control_step(s, 1000);
 		check_watchdog(s);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "service/service_private.h"
+#include "table/table_outside.h"
 
 #define MAIN_CF_MAX (16u << 20)
 #define DESCRIPTORS_MAX 65536
@@ -160,6 +161,14 @@ bool service_open_spool(struct service *s, struct err *err)
 
 	s->spool = spool_open(&options, err);
 	return s->spool != NULL;
+}
+
+/* Accounts (unix:passwd.byname) are asked for from inside the jail too. */
+bool service_stay_outside(struct service *s, struct err *err)
+{
+	if (!s->args.chroot || geteuid() != 0)
+		return true;
+	return table_outside_start(s->owner_uid, s->owner_gid, err);
 }
 
 static bool enter_jail(struct service *s, struct err *err)

@@ -42,6 +42,7 @@ void service_open_log(struct service *s);
 bool service_enter_queue_directory(struct service *s, struct err *err);
 bool service_take_lock(struct service *s, struct err *err);
 bool service_open_spool(struct service *s, struct err *err);
+bool service_stay_outside(struct service *s, struct err *err); /* a helper, before there are threads */
 bool service_drop(struct service *s, struct err *err);
 int service_raise_limits(void); /* the number of descriptors we may have */
 

@@ -4,6 +4,7 @@
 #include <pwd.h>
 
 #include "base/mem.h"
+#include "table/table_outside.h"
 #include "table/table_type.h"
 
 #define ACCOUNT_TEXT_MAX (1u << 20) /* scratch room for one entry; a group may have many members */
@@ -58,7 +59,7 @@ static bool means_absent(int error)
 	return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
 }
 
-static enum table_status unix_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
+static enum table_status ask_system(struct table *t, struct str key, struct buf *value, struct err *err)
 {
 	account_fn ask = *(account_fn *)t->state;
 	char *name = x_strndup(key.p, key.n), *scratch = NULL;
@@ -78,6 +79,13 @@ static enum table_status unix_lookup(struct table *t, struct str key, struct buf
 	errno = error;
 	err_errno(err, "%s", t->spec);
 	return TABLE_RETRY;
+}
+
+static enum table_status unix_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	if (table_outside_active())
+		return table_outside_lookup(t->spec, key, value, err);
+	return ask_system(t, key, value, err);
 }
 
 const struct table_type table_type_unix = {

@@ -210,6 +210,24 @@ def test_privileges_and_chroot(mta):
 
 
 @pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_accounts_are_known_inside_the_jail(mta):
+    a = mta(main={"local_recipient_maps": "proxy:unix:passwd.byname"}, listener_columns="n - y - -").start()
+    c = a.client()
+    c.expect(250, "EHLO client.example")
+    c.expect(250, "MAIL FROM:<s@client.example>")
+    c.expect(250, "RCPT TO:<nobody@test.example>")
+    c.expect(550, "RCPT TO:<no-such-user@test.example>")
+    for pid in processes(a, "smtpd"):
+        os.kill(pid, signal.SIGKILL)
+    c = wait_for(lambda: a.client(), 10, "new process")
+    c.expect(250, "EHLO client.example")
+    c.expect(250, "MAIL FROM:<s@client.example>")
+    c.expect(250, "RCPT TO:<nobody@test.example>")
+    a.stop()
+    assert not processes(a), "the helpers have gone too"
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
 def test_mail_owner_must_not_be_root(mta):
     a = mta(main={"mail_owner": "root"})
     done = a.control("start", check=False)
