@@ -101,7 +101,17 @@ access_check check_invalid_helo, check_non_fqdn_helo, check_unknown_helo, check_
 access_check check_non_fqdn_sender, check_unknown_sender_domain, check_unlisted_sender, check_sender_access;
 access_check check_non_fqdn_recipient, check_unknown_recipient_domain, check_unlisted_recipient,
 	check_recipient_access, check_auth_destination, check_unauth_destination, check_relay_domains;
-access_check check_etrn_access, check_sender_login;
+access_check check_etrn_access, check_sender_login, check_trusted_certificate, check_known_certificate,
+	check_certificate_access;
+access_check check_hosts_access, check_mx_backup;
+access_check check_rbl_client, check_maps_rbl, check_rhsbl_client, check_rhsbl_reverse_client, check_rhsbl_helo,
+	check_rhsbl_sender, check_rhsbl_recipient, check_dnswl_client, check_rhswl_client;
+
+/* Variants of check_hosts_access: whose hosts, and which. */
+enum { HOSTS_MX, HOSTS_NS, HOSTS_A, HOSTS_KIND = 3, HOSTS_SHIFT = 2 };
+enum { HOSTS_OF_CLIENT, HOSTS_OF_REVERSE_CLIENT, HOSTS_OF_HELO, HOSTS_OF_SENDER, HOSTS_OF_RECIPIENT };
+/* Variants of check_sender_login: for whom it is. */
+enum { LOGIN_KNOWN = 1, LOGIN_UNKNOWN = 2 };
 
 /* access_result.c: acts on what an access(5) table gave for key. */
 void access_result(struct access *a, const struct rule *rule, const char *key, const char *value,

@@ -92,13 +92,29 @@ static void unlisted_refusal(struct access *a, const char *address, bool sender,
 		sender ? sender_class : recipient_class, check->text);
 }
 
+/* A sender that canonical mapping knows exists, under whatever name. */
+static bool has_sender_mapping(struct access *a, const char *address)
+{
+	struct maps *maps = a->session->server->sender_canonical;
+	struct buf value = BUF(TABLE_VALUE_MAX);
+	struct err err = {0};
+	bool found;
+
+	if (!maps)
+		return false;
+	found = maps_lookup_address(maps, str_c(address), a->session->cfg->recipient_delimiter, true, &value,
+			NULL, &err) == TABLE_FOUND;
+	buf_free(&value);
+	return found;
+}
+
 static void check_listed(struct access *a, const char *address, bool sender, struct answer *out)
 {
 	const struct resolved *to = access_resolve(a, address, out);
 	struct recipient_check check = {0};
 	struct err err = {0};
 
-	if (!to)
+	if (!to || (sender && has_sender_mapping(a, address)))
 		return;
 	resolve_check_recipient(a->session->server->resolver, to, &check, &err);
 	if (check.status == TABLE_NOT_FOUND)

@@ -7,15 +7,23 @@
 
 #define HELO_MAX 500 /* bytes of a name that are kept */
 
-/* The name goes into logs and headers: what could pass for something else there is replaced. */
-static const char *printable_name(struct session *s, struct str name)
+/* As said, without control bytes: what the checks see. */
+static char *shown_name(struct session *s, struct str name)
 {
 	char *out = pool_strndup(session_scratch(s), name.p, name.n < HELO_MAX ? name.n : HELO_MAX);
 
 	for (unsigned char *p = (unsigned char *)out; *p; p++)
-		if (*p <= ' ' || *p >= 0x7f || strchr("<>()\\\";", *p))
+		if (*p <= ' ' || *p >= 0x7f)
 			*p = '?';
 	return out;
+}
+
+/* The name goes into headers: what could pass for something else there is replaced. */
+static void neuter(char *name)
+{
+	for (char *p = name; *p; p++)
+		if (strchr("<>()\\\";@", *p))
+			*p = '?';
 }
 
 /* Common to both: true when the name is accepted and the session starts over. */
@@ -30,12 +38,13 @@ static bool helo_accept(struct session *s, const char *verb, struct str rest)
 	}
 	transaction_end(s);
 	s->protocol = strcmp(verb, "EHLO") == 0 ? "ESMTP" : "SMTP";
-	session_set(&s->helo, printable_name(s, name));
+	session_set(&s->helo, shown_name(s, name));
 	if (!access_helo(s, verb, s->helo, &refusal)) {
 		reply_refusal(s, &refusal);
 		session_set(&s->helo, NULL);
 		return false;
 	}
+	neuter(s->helo);
 	return true;
 }
 

@@ -85,16 +85,12 @@ static void rule_argument(struct rules_env *env, struct pool *pool, struct rule 
 
 	if (rule->row->argument == ARG_NONE)
 		return;
-	if (rule->row->argument == ARG_REST) {
-		word = str_trim(*rest);
-		*rest = (struct str){"", 0};
-		rule->argument = word.n > 0 ? pool_strndup(pool, word.p, word.n) : NULL;
-		return;
-	}
 	if (!str_group(rest, LIST_SEPARATORS, &word))
 		rule->error = pool_printf(pool, "restriction %s: argument is missing", rule->name);
 	else if (rule->row->argument == ARG_TABLE)
 		rule_set_table(env, pool, rule, word);
+	else if (rule->row->argument == ARG_WORD)
+		rule->argument = pool_strndup(pool, word.p, word.n);
 	else
 		rule_set_seconds(pool, rule, word);
 }

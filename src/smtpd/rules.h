@@ -29,7 +29,7 @@ enum rule_argument {
 	ARG_NONE,
 	ARG_TABLE,	/* type:table */
 	ARG_SECONDS,
-	ARG_REST	/* takes over the reason text up to the end of the list (access(5) results only) */
+	ARG_WORD	/* a DNS list */
 };
 
 struct restriction {

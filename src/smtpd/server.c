@@ -43,13 +43,15 @@ static void open_lists(struct server *v)
 		v, &v->forbidden_commands, "smtpd_forbidden_commands", cfg->smtpd_forbidden_commands, false);
 	open_list(v, &v->noop_commands, "smtpd_noop_commands", cfg->smtpd_noop_commands, false);
 	open_list(v, &v->fast_flush_domains, "fast_flush_domains", cfg->fast_flush_domains, true);
+	open_list(
+		v, &v->mx_backup_networks, "permit_mx_backup_networks", cfg->permit_mx_backup_networks, true);
 }
 
 static void close_lists(struct server *v)
 {
 	struct named_list *lists[] = {&v->mynetworks, &v->xclient_hosts, &v->xforward_hosts,
 		&v->sasl_exceptions, &v->bare_exclusions, &v->forbidden_commands, &v->noop_commands,
-		&v->fast_flush_domains};
+		&v->fast_flush_domains, &v->mx_backup_networks};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		matchlist_close(&lists[i]->list);
@@ -137,24 +139,36 @@ static void unknown_keyword(struct str word)
 	log_warning("smtpd_discard_ehlo_keywords: unknown EHLO keyword " STR_FMT, STR_ARG(word));
 }
 
-static struct maps *open_maps(const char *parameter, const char *list, struct err *err)
+static bool open_maps(struct maps **maps, const char *parameter, const char *list, struct err *err)
 {
-	struct maps *maps = *list ? maps_open(parameter, list, TABLE_FOLD, err) : NULL;
-
-	if (maps)
-		maps_warnings(maps, warn, NULL);
-	return maps;
+	if (!*list)
+		return true;
+	*maps = maps_open(parameter, list, TABLE_FOLD, err);
+	if (*maps)
+		maps_warnings(*maps, warn, NULL);
+	return *maps != NULL;
 }
 
 static bool open_all_maps(struct server *v, struct err *err)
 {
 	const struct config *cfg = v->cfg;
+	const struct {
+		struct maps **maps;
+		const char *parameter, *list;
+	} all[] = {
+		{&v->ehlo_discard_maps, "smtpd_discard_ehlo_keyword_address_maps",
+			cfg->smtpd_discard_ehlo_keyword_address_maps},
+		{&v->reject_footers, "smtpd_reject_footer_maps", cfg->smtpd_reject_footer_maps},
+		{&v->rbl_replies, "rbl_reply_maps", cfg->rbl_reply_maps},
+		{&v->sender_logins, "smtpd_sender_login_maps", cfg->smtpd_sender_login_maps},
+		{&v->relay_clientcerts, "relay_clientcerts", cfg->relay_clientcerts},
+		{&v->sender_canonical, "sender_canonical_maps", cfg->sender_canonical_maps},
+	};
 
-	v->ehlo_discard_maps = open_maps(
-		"smtpd_discard_ehlo_keyword_address_maps", cfg->smtpd_discard_ehlo_keyword_address_maps, err);
-	v->reject_footers = open_maps("smtpd_reject_footer_maps", cfg->smtpd_reject_footer_maps, err);
-	return (v->ehlo_discard_maps || !*cfg->smtpd_discard_ehlo_keyword_address_maps) &&
-	       (v->reject_footers || !*cfg->smtpd_reject_footer_maps);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (!open_maps(all[i].maps, all[i].parameter, all[i].list, err))
+			return false;
+	return true;
 }
 
 static void expand_banner(struct server *v)
@@ -215,6 +229,10 @@ void server_free(struct server **server)
 	tls_context_free(&v->tls);
 	maps_close(&v->ehlo_discard_maps);
 	maps_close(&v->reject_footers);
+	maps_close(&v->rbl_replies);
+	maps_close(&v->sender_logins);
+	maps_close(&v->relay_clientcerts);
+	maps_close(&v->sender_canonical);
 	rules_env_free(&v->rules);
 	close_lists(v);
 	dns_free(&v->dns);
