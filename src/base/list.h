@@ -9,7 +9,7 @@ struct list {
 	struct list *prev, *next;
 };
 
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void list_init(struct list *l)
 {
@@ -57,6 +57,8 @@ static inline struct list *list_shift(struct list *head) /* NULL: empty */
 	return first;
 }
 
-#define list_each(pos, head) for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head); pos = pos##_next, pos##_next = pos->next)
+#define list_each(pos, head)                                                                                 \
+	for (struct list *pos = (head)->next, *pos##_next = pos->next; pos != (head);                        \
+		pos = pos##_next, pos##_next = pos->next)
 
 #endif

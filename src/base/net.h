@@ -2,17 +2,17 @@
 #ifndef BASE_NET_H
 #define BASE_NET_H
 
-#include <sys/socket.h>
 #include "base/err.h"
 #include "base/str.h"
+#include <sys/socket.h>
 
 struct net_addr {
 	struct sockaddr_storage ss;
 	socklen_t len;
 };
 
-#define NET_HOST_MAX 48         /* room for a printed IPv4 or IPv6 address and NUL */
-#define NET_TEXT_MAX 128        /* room for "[addr]:port" or a socket's path and NUL */
+#define NET_HOST_MAX 48	 /* room for a printed IPv4 or IPv6 address and NUL */
+#define NET_TEXT_MAX 128 /* room for "[addr]:port" or a socket's path and NUL */
 
 /* "192.0.2.1" or "2001:db8::1", no brackets, no names; IPv4-mapped IPv6 becomes IPv4. port in host order. */
 bool net_parse_ip(struct str text, uint16_t port, struct net_addr *out);
@@ -21,8 +21,8 @@ const char *net_host(const struct net_addr *a, char out[NET_HOST_MAX]);
 const char *net_text(const struct net_addr *a, char out[NET_TEXT_MAX]);
 uint16_t net_port(const struct net_addr *a);
 bool net_is_loopback(const struct net_addr *a);
-bool net_same_host(const struct net_addr *a, const struct net_addr *b);         /* address without port */
-void net_unmap(struct net_addr *a);                                             /* ::ffff:192.0.2.1 becomes 192.0.2.1 */
+bool net_same_host(const struct net_addr *a, const struct net_addr *b); /* address without port */
+void net_unmap(struct net_addr *a); /* ::ffff:192.0.2.1 becomes 192.0.2.1 */
 bool net_peer(int fd, struct net_addr *out);
 bool net_local(int fd, struct net_addr *out);
 
@@ -35,15 +35,21 @@ struct net_cidr {
 bool net_parse_cidr(struct str text, struct net_cidr *out, struct err *err);
 bool net_cidr_match(const struct net_cidr *net, const struct net_addr *a);
 
-int net_listen(const struct net_addr *a, int backlog, struct err *err);         /* SO_REUSEADDR, IPV6_V6ONLY, nonblocking */
-int net_listen_unix(const char *path, int mode, int backlog, struct err *err);  /* replaces a stale socket, sets its mode */
-int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t deadline, struct err *err);    /* source may be NULL; result nonblocking; ETIMEDOUT in errno past the deadline */
-int net_connect_unix(const char *path, struct err *err);                        /* blocking connect, result nonblocking */
-/* "inet:host:port" (names by the system's resolver), "unix:path" or a path: how parameters name the operator's services. */
+int net_listen(
+	const struct net_addr *a, int backlog, struct err *err); /* SO_REUSEADDR, IPV6_V6ONLY, nonblocking */
+int net_listen_unix(const char *path, int mode, int backlog,
+	struct err *err); /* replaces a stale socket, sets its mode */
+int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t deadline,
+	struct err *err); /* source may be NULL; result nonblocking; ETIMEDOUT in errno past the deadline */
+int net_connect_unix(const char *path, struct err *err); /* blocking connect, result nonblocking */
+/* "inet:host:port" (names by the system's resolver), "unix:path" or a path: how parameters name the
+ * operator's services. */
 int net_connect_endpoint(const char *endpoint, int64_t deadline, struct err *err);
-/* Wakes up who listens there: connects without waiting and sends one byte. So many callers waiting already that no more fit is as good. */
+/* Wakes up who listens there: connects without waiting and sends one byte. So many callers waiting already
+ * that no more fit is as good. */
 bool net_trigger(const char *path, struct err *err);
-int net_accept(int fd, struct net_addr *peer);                                  /* nonblocking result; -1 with errno; IPv4-mapped peers unmapped */
+int net_accept(
+	int fd, struct net_addr *peer); /* nonblocking result; -1 with errno; IPv4-mapped peers unmapped */
 bool net_nonblock(int fd, bool on);
 /* Waits for events (poll bits) until the deadline: 1 ready, 0 time out, -1 error in errno. */
 int net_wait(int fd, short events, int64_t deadline);

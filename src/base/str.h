@@ -1,6 +1,6 @@
 /*
- * A slice: bytes that belong to somebody else, with an explicit length and no terminator. Input from outside is
- * handled as slices until it is known to hold no NUL; then it may become a C string.
+ * A slice: bytes that belong to somebody else, with an explicit length and no terminator. Input from outside
+ * is handled as slices until it is known to hold no NUL; then it may become a C string.
  */
 #ifndef BASE_STR_H
 #define BASE_STR_H
@@ -19,24 +19,24 @@ struct str {
 #define STR_FMT "%.*s"
 #define STR_ARG(s) (int)(s).n, (s).p
 
-static inline struct str str_c(const char *s)   /* NULL gives the empty slice */
+static inline struct str str_c(const char *s) /* NULL gives the empty slice */
 {
 	return (struct str){s ? s : "", s ? strlen(s) : 0};
 }
 
 bool str_eq(struct str a, struct str b);
-bool str_case_eq(struct str a, struct str b);                   /* ASCII case only, whatever the locale */
-bool str_is(struct str a, const char *b);                       /* str_eq with a C string */
+bool str_case_eq(struct str a, struct str b); /* ASCII case only, whatever the locale */
+bool str_is(struct str a, const char *b);     /* str_eq with a C string */
 bool str_case_is(struct str a, const char *b);
 bool str_starts(struct str s, struct str prefix);
 bool str_case_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_has_nul(struct str s);
-ptrdiff_t str_find(struct str s, char c);                       /* index or -1 */
+ptrdiff_t str_find(struct str s, char c); /* index or -1 */
 ptrdiff_t str_rfind(struct str s, char c);
-struct str str_from(struct str s, size_t start);                /* clamped */
-struct str str_first(struct str s, size_t n);                   /* clamped */
-struct str str_trim(struct str s);                              /* both ends, " \t\r\n" */
+struct str str_from(struct str s, size_t start); /* clamped */
+struct str str_first(struct str s, size_t n);	 /* clamped */
+struct str str_trim(struct str s);		 /* both ends, " \t\r\n" */
 /* Takes the next word off *rest, separated by any byte of seps; false when none is left. */
 bool str_word(struct str *rest, const char *seps, struct str *word);
 /* As str_word, but words may be grouped by { }; the outer braces stay on the word. */
@@ -44,7 +44,7 @@ bool str_group(struct str *rest, const char *seps, struct str *word);
 /* Whole-slice decimal conversion; false on empty input, other characters or overflow past max. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *out);
 bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out);
-void ascii_lower(char *s);                                      /* in place, ASCII only */
+void ascii_lower(char *s); /* in place, ASCII only */
 int ascii_casecmp(const char *a, const char *b);
 
 #endif

@@ -157,8 +157,7 @@ static void add_per_service(struct postconf *pc, const struct service *s, const 
 /* What the queue manager and the command runners read for each service of these programs. */
 static void define_per_service(struct postconf *pc, const struct service *s)
 {
-	static const char *const agents[] = {
-		"smtp", "lmtp", "local", "virtual", "pipe", "error", NULL};
+	static const char *const agents[] = {"smtp", "lmtp", "local", "virtual", "pipe", "error", NULL};
 	static const char *const runners[] = {"pipe", "spawn", NULL};
 	const char *program = s->entry.argv[0];
 

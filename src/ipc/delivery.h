@@ -1,6 +1,7 @@
 /*
- * Between the queue manager and delivery agents, over the agent service's UNIX socket: on connecting the agent says how many deliveries it takes at once, the queue
- * manager sends requests, the agent answers each once, in any order. The connection's end returns what was not answered to the queue.
+ * Between the queue manager and delivery agents, over the agent service's UNIX socket: on connecting the
+ * agent says how many deliveries it takes at once, the queue manager sends requests, the agent answers each
+ * once, in any order. The connection's end returns what was not answered to the queue.
  */
 #ifndef IPC_DELIVERY_H
 #define IPC_DELIVERY_H
@@ -11,12 +12,12 @@
 enum { FRAME_AGENT_HELLO = 1, FRAME_DELIVER = 2, FRAME_RESULT = 3 };
 
 struct agent_hello {
-	uint32_t slots;                 /* deliveries at once in this process */
+	uint32_t slots; /* deliveries at once in this process */
 	uint32_t pid;
 };
 
 struct delivery_recipient {
-	uint32_t index;                 /* in the envelope */
+	uint32_t index; /* in the envelope */
 	const char *address, *original, *orcpt;
 	int notify;
 };
@@ -24,19 +25,20 @@ struct delivery_recipient {
 struct delivery_request {
 	uint64_t id;
 	struct queue_id qid;
-	enum spool_queue queue;         /* where the file is */
-	const char *transport;          /* service name */
+	enum spool_queue queue; /* where the file is */
+	const char *transport;	/* service name */
 	const char *nexthop;
 	const char *sender;
 	const char *envid;
 	enum dsn_ret ret;
-	int flags;                      /* ENVELOPE_ bits */
+	int flags; /* ENVELOPE_ bits */
 	uint64_t content_size;
 	int64_t arrival_us;
-	int64_t active_us;              /* when it entered the active queue */
-	int64_t request_us;             /* when this request was made (delays' second figure) */
-	bool final_attempt;             /* no more tries after this one */
-	bool busy_destination;          /* more mail waits for it: keep the connection (smtp_connection_cache_on_demand) */
+	int64_t active_us;     /* when it entered the active queue */
+	int64_t request_us;    /* when this request was made (delays' second figure) */
+	bool final_attempt;    /* no more tries after this one */
+	bool busy_destination; /* more mail waits for it: keep the connection
+				  (smtp_connection_cache_on_demand) */
 	struct spool_attribute *attributes;
 	size_t attribute_count;
 	struct delivery_recipient *recipients;
@@ -50,10 +52,12 @@ struct delivery_outcome {
 
 struct delivery_result {
 	uint64_t id;
-	/* Set when the destination as a whole could not be used (no connection, refused greeting): negative feedback, and all recipients there are delayed. */
+	/* Set when the destination as a whole could not be used (no connection, refused greeting): negative
+	 * feedback, and all recipients there are delayed. */
 	const struct dsn *trouble;
-	bool corrupt;                   /* the queue file is damaged */
-	struct delivery_outcome *outcomes;      /* one per recipient that was decided; the others stay pending with `trouble` */
+	bool corrupt; /* the queue file is damaged */
+	struct delivery_outcome
+		*outcomes; /* one per recipient that was decided; the others stay pending with `trouble` */
 	size_t outcome_count;
 };
 

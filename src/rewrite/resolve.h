@@ -1,6 +1,7 @@
 /*
- * Address rewriting and resolving (ADDRESS_REWRITING, ADDRESS_CLASS): who an address is and where its mail goes. Used by smtpd (access), cleanup (rewriting) and the
- * queue manager (routing). A resolver may be used from several threads.
+ * Address rewriting and resolving (ADDRESS_REWRITING, ADDRESS_CLASS): who an address is and where its mail
+ * goes. Used by smtpd (access), cleanup (rewriting) and the queue manager (routing). A resolver may be used
+ * from several threads.
  */
 #ifndef REWRITE_RESOLVE_H
 #define REWRITE_RESOLVE_H
@@ -15,20 +16,24 @@ const char *address_class_name(enum address_class c);
 
 struct resolved {
 	enum address_class class;
-	const char *transport;          /* master.cf service name */
+	const char *transport; /* master.cf service name */
 	const char *nexthop;
-	const char *recipient;          /* rewritten, internal form */
-	bool error;                     /* the address cannot be delivered; transport is "error", nexthop the text "5.1.3 ..." */
-	bool routed;                    /* the local part names another host (@, !, %): allow_untrusted_routing decides */
+	const char *recipient; /* rewritten, internal form */
+	bool error;  /* the address cannot be delivered; transport is "error", nexthop the text "5.1.3 ..." */
+	bool routed; /* the local part names another host (@, !, %): allow_untrusted_routing decides */
 };
 
 struct resolver;
 struct resolver *resolver_new(const struct config *cfg, struct err *err);
 void resolver_free(struct resolver **r);
-void resolver_warnings(const struct resolver *r, table_warn_fn warn, void *arg);        /* what was wrong with its tables */
-/* FOUND: *out is filled (strings in pool). RETRY, MISCONFIGURED: a table could not be asked. NOT_FOUND is never returned. */
-enum table_status resolve_address(struct resolver *r, const char *sender, const char *address, struct pool *pool, struct resolved *out, struct err *err);
-/* Canonical form: append_at_myorigin, append_dot_mydomain, ... local: local rewriting context, else remote_header_rewrite_domain's. Internal forms. */
+void resolver_warnings(
+	const struct resolver *r, table_warn_fn warn, void *arg); /* what was wrong with its tables */
+/* FOUND: *out is filled (strings in pool). RETRY, MISCONFIGURED: a table could not be asked. NOT_FOUND is
+ * never returned. */
+enum table_status resolve_address(struct resolver *r, const char *sender, const char *address,
+	struct pool *pool, struct resolved *out, struct err *err);
+/* Canonical form: append_at_myorigin, append_dot_mydomain, ... local: local rewriting context, else
+ * remote_header_rewrite_domain's. Internal forms. */
 void rewrite_address(struct resolver *r, bool local, struct str address, struct buf *out);
 
 /* Its tables, for cleanup; they live as long as the resolver. */
@@ -37,20 +42,23 @@ struct maps *resolver_canonical_maps(const struct resolver *r);
 struct maps *resolver_recipient_canonical_maps(const struct resolver *r);
 
 struct recipient_check {
-	enum table_status status;       /* FOUND: exists or not listed; NOT_FOUND: unknown; RETRY */
-	int code;                       /* reply code for NOT_FOUND: unknown_*_reject_code */
-	const char *dsn;                /* "5.1.1"; lives as long as this struct */
-	const char *text;               /* "User unknown in local recipient table"; lives as long as the struct resolved */
+	enum table_status status; /* FOUND: exists or not listed; NOT_FOUND: unknown; RETRY */
+	int code;		  /* reply code for NOT_FOUND: unknown_*_reject_code */
+	const char *dsn;	  /* "5.1.1"; lives as long as this struct */
+	const char *text; /* "User unknown in local recipient table"; lives as long as the struct resolved */
 	char dsn_text[12];
 };
 /* Whether the recipient exists in its class's table (reject_unlisted_recipient). */
-void resolve_check_recipient(struct resolver *r, const struct resolved *to, struct recipient_check *out, struct err *err);
+void resolve_check_recipient(
+	struct resolver *r, const struct resolved *to, struct recipient_check *out, struct err *err);
 
 /* List questions, with parent_domain_matches_subdomains obeyed. */
-enum table_status resolve_is_local_domain(struct resolver *r, struct str domain, struct err *err);      /* mydestination, or [our address] */
+enum table_status resolve_is_local_domain(
+	struct resolver *r, struct str domain, struct err *err); /* mydestination, or [our address] */
 enum table_status resolve_is_relay_domain(struct resolver *r, struct str domain, struct err *err);
 /* Whether tables may list users of the domain without it: mydestination, our addresses, or myorigin. */
 enum table_status resolve_is_bare_domain(struct resolver *r, struct str domain, struct err *err);
-bool resolve_is_own_address(struct resolver *r, const char *printed_address);           /* inet_interfaces, proxy_interfaces */
+bool resolve_is_own_address(
+	struct resolver *r, const char *printed_address); /* inet_interfaces, proxy_interfaces */
 
 #endif

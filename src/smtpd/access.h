@@ -1,6 +1,6 @@
 /*
- * Access control: who may do what. A check sees the facts of the session and gives its verdict and the reason as a value; evaluating a stage gives one
- * outcome and the trace of every step that led to it.
+ * Access control: who may do what. A check sees the facts of the session and gives its verdict and the reason
+ * as a value; evaluating a stage gives one outcome and the trace of every step that led to it.
  */
 #ifndef SMTPD_ACCESS_H
 #define SMTPD_ACCESS_H
@@ -46,15 +46,15 @@ struct trace_step {
 struct access {
 	struct session *session;
 	enum access_stage stage;
-	const char *where;	/* command for the log: "RCPT" */
-	const char *sender;	/* internal form, NULL before MAIL */
-	const char *recipient;	/* RCPT and VRFY; NULL otherwise */
+	const char *where;     /* command for the log: "RCPT" */
+	const char *sender;    /* internal form, NULL before MAIL */
+	const char *recipient; /* RCPT and VRFY; NULL otherwise */
 	const char *etrn_domain;
-	struct pool *pool;	/* as long as the command */
+	struct pool *pool; /* as long as the command */
 	/* what the replies call the thing under test */
 	const char *subject;
 	const char *subject_class;
-	bool warn;		/* warn_if_reject before this rule */
+	bool warn; /* warn_if_reject before this rule */
 	int depth;
 	bool recipient_checked, sender_checked;
 	struct deferral if_permit, if_reject;
@@ -87,25 +87,27 @@ void answer_refuse(struct access *a, struct answer *out, enum verdict verdict, i
 	const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* reject_tempfail_action and its likes: "defer" or "defer_if_permit". */
 enum verdict access_tempfail_verdict(const char *action);
-/* Resolves address once per evaluation for recipients; NULL with an answer set when the tables are out of order. */
+/* Resolves address once per evaluation for recipients; NULL with an answer set when the tables are out of
+ * order. */
 const struct resolved *access_resolve(struct access *a, const char *address, struct answer *out);
 void access_log(struct access *a, const char *action, const char *text);
 
 /* ---- the checks of each file, referred to by the table in access_table.c */
 typedef void access_check(const struct rule *rule, struct access *a, struct answer *out);
-access_check check_permit, check_reject, check_defer, check_defer_if_permit, check_defer_if_reject, check_sleep,
-	check_plaintext, check_pipelining, check_multi_recipient_bounce;
+access_check check_permit, check_reject, check_defer, check_defer_if_permit, check_defer_if_reject,
+	check_sleep, check_plaintext, check_pipelining, check_multi_recipient_bounce;
 access_check check_mynetworks, check_inet_interfaces, check_sasl_authenticated, check_unknown_client,
 	check_unknown_reverse_client, check_client_access, check_address_map, check_reverse_client_access;
-access_check check_invalid_helo, check_non_fqdn_helo, check_unknown_helo, check_naked_address, check_helo_access;
+access_check check_invalid_helo, check_non_fqdn_helo, check_unknown_helo, check_naked_address,
+	check_helo_access;
 access_check check_non_fqdn_sender, check_unknown_sender_domain, check_unlisted_sender, check_sender_access;
 access_check check_non_fqdn_recipient, check_unknown_recipient_domain, check_unlisted_recipient,
 	check_recipient_access, check_auth_destination, check_unauth_destination, check_relay_domains;
 access_check check_etrn_access, check_sender_login, check_trusted_certificate, check_known_certificate,
 	check_certificate_access;
 access_check check_hosts_access, check_mx_backup;
-access_check check_rbl_client, check_maps_rbl, check_rhsbl_client, check_rhsbl_reverse_client, check_rhsbl_helo,
-	check_rhsbl_sender, check_rhsbl_recipient, check_dnswl_client, check_rhswl_client;
+access_check check_rbl_client, check_maps_rbl, check_rhsbl_client, check_rhsbl_reverse_client,
+	check_rhsbl_helo, check_rhsbl_sender, check_rhsbl_recipient, check_dnswl_client, check_rhswl_client;
 
 /* Variants of check_hosts_access: whose hosts, and which. */
 enum { HOSTS_MX, HOSTS_NS, HOSTS_A, HOSTS_KIND = 3, HOSTS_SHIFT = 2 };
@@ -119,8 +121,8 @@ void access_result(struct access *a, const struct rule *rule, const char *key, c
 /* access_lookup.c: the lookup orders of access(5). found: the value was acted on, *out is set. */
 bool access_lookup_name(struct access *a, const struct rule *rule, const char *name, const char *subject,
 	const char *subject_class, struct answer *out);
-bool access_lookup_address(struct access *a, const struct rule *rule, const char *address, const char *subject,
-	const char *subject_class, struct answer *out);
+bool access_lookup_address(struct access *a, const struct rule *rule, const char *address,
+	const char *subject, const char *subject_class, struct answer *out);
 bool access_lookup_mail(struct access *a, const struct rule *rule, const char *address, const char *subject,
 	const char *subject_class, struct answer *out);
 bool access_lookup_key(struct access *a, const struct rule *rule, const char *key, const char *subject,

@@ -6,21 +6,21 @@
 #include "dns/dns.h"
 
 struct client {
-	char *name;		/* verified name or "unknown" */
-	char *reverse_name;	/* unverified name or "unknown" */
-	char *text;		/* "name[address]", with ":port" when smtpd_client_port_logging */
-	char address[NET_HOST_MAX];	/* printed; "unknown" when XCLIENT said so */
-	uint16_t port;		/* 0: unknown */
-	struct net_addr addr;	/* meaningful when has_addr */
+	char *name;		    /* verified name or "unknown" */
+	char *reverse_name;	    /* unverified name or "unknown" */
+	char *text;		    /* "name[address]", with ":port" when smtpd_client_port_logging */
+	char address[NET_HOST_MAX]; /* printed; "unknown" when XCLIENT said so */
+	uint16_t port;		    /* 0: unknown */
+	struct net_addr addr;	    /* meaningful when has_addr */
 	bool has_addr;
-	enum dns_status name_status, reverse_status;	/* OK, NOT_FOUND or RETRY */
-	enum { CLIENT_UNASKED, CLIENT_TRUSTED, CLIENT_STRANGER } networks;	/* in mynetworks, asked once */
+	enum dns_status name_status, reverse_status;			   /* OK, NOT_FOUND or RETRY */
+	enum { CLIENT_UNASKED, CLIENT_TRUSTED, CLIENT_STRANGER } networks; /* in mynetworks, asked once */
 };
 
 /* What XFORWARD says of the client behind the one that is connected; strings are printable. */
 struct forwarded {
 	char *name, *address, *port, *helo, *protocol, *ident;
-	bool local;		/* SOURCE=LOCAL */
+	bool local; /* SOURCE=LOCAL */
 };
 
 void client_set_address(struct client *c, const struct net_addr *addr);

@@ -7,34 +7,34 @@
 struct session;
 
 /* The row order is the order of the counts in the log. COMMAND(id, verb, function, flags) */
-#define COMMANDS(COMMAND)                                                        \
-	COMMAND(HELO, "HELO", cmd_helo, FLAG_LAST | FLAG_BEFORE_TLS)             \
-	COMMAND(EHLO, "EHLO", cmd_ehlo, FLAG_LAST | FLAG_BEFORE_TLS)             \
-	COMMAND(STARTTLS, "STARTTLS", cmd_starttls, FLAG_LAST | FLAG_BEFORE_TLS) \
-	COMMAND(AUTH, "AUTH", cmd_auth, FLAG_LAST)                               \
-	COMMAND(MAIL, "MAIL", cmd_mail, 0)                                       \
-	COMMAND(RCPT, "RCPT", cmd_rcpt, 0)                                       \
-	COMMAND(DATA, "DATA", cmd_data, FLAG_LAST)                               \
-	COMMAND(BDAT, "BDAT", cmd_bdat, 0)                                       \
-	COMMAND(RSET, "RSET", cmd_rset, FLAG_JUNK)                               \
-	COMMAND(NOOP, "NOOP", cmd_noop, FLAG_JUNK | FLAG_BEFORE_TLS | FLAG_LAST) \
-	COMMAND(VRFY, "VRFY", cmd_vrfy, FLAG_JUNK | FLAG_LAST)                   \
-	COMMAND(ETRN, "ETRN", cmd_etrn, FLAG_JUNK)                               \
-	COMMAND(QUIT, "QUIT", cmd_quit, FLAG_BEFORE_TLS)                         \
-	COMMAND(XCLIENT, "XCLIENT", cmd_xclient, FLAG_BEFORE_TLS)                \
+#define COMMANDS(COMMAND)                                                                                    \
+	COMMAND(HELO, "HELO", cmd_helo, FLAG_LAST | FLAG_BEFORE_TLS)                                         \
+	COMMAND(EHLO, "EHLO", cmd_ehlo, FLAG_LAST | FLAG_BEFORE_TLS)                                         \
+	COMMAND(STARTTLS, "STARTTLS", cmd_starttls, FLAG_LAST | FLAG_BEFORE_TLS)                             \
+	COMMAND(AUTH, "AUTH", cmd_auth, FLAG_LAST)                                                           \
+	COMMAND(MAIL, "MAIL", cmd_mail, 0)                                                                   \
+	COMMAND(RCPT, "RCPT", cmd_rcpt, 0)                                                                   \
+	COMMAND(DATA, "DATA", cmd_data, FLAG_LAST)                                                           \
+	COMMAND(BDAT, "BDAT", cmd_bdat, 0)                                                                   \
+	COMMAND(RSET, "RSET", cmd_rset, FLAG_JUNK)                                                           \
+	COMMAND(NOOP, "NOOP", cmd_noop, FLAG_JUNK | FLAG_BEFORE_TLS | FLAG_LAST)                             \
+	COMMAND(VRFY, "VRFY", cmd_vrfy, FLAG_JUNK | FLAG_LAST)                                               \
+	COMMAND(ETRN, "ETRN", cmd_etrn, FLAG_JUNK)                                                           \
+	COMMAND(QUIT, "QUIT", cmd_quit, FLAG_BEFORE_TLS)                                                     \
+	COMMAND(XCLIENT, "XCLIENT", cmd_xclient, FLAG_BEFORE_TLS)                                            \
 	COMMAND(XFORWARD, "XFORWARD", cmd_xforward, 0)
 
 enum command_flag {
-	FLAG_LAST = 1,		/* the client must wait for the reply (RFC 2920 section 3.1) */
-	FLAG_JUNK = 2,		/* counts towards smtpd_junk_command_limit */
-	FLAG_BEFORE_TLS = 4	/* allowed where TLS is required and not yet on */
+	FLAG_LAST = 1,	    /* the client must wait for the reply (RFC 2920 section 3.1) */
+	FLAG_JUNK = 2,	    /* counts towards smtpd_junk_command_limit */
+	FLAG_BEFORE_TLS = 4 /* allowed where TLS is required and not yet on */
 };
 
 enum command_id {
 #define COMMAND(id, verb, function, flags) CMD_##id,
 	COMMANDS(COMMAND)
 #undef COMMAND
-	CMD_UNKNOWN,
+		CMD_UNKNOWN,
 	CMD_COUNT
 };
 

@@ -1,4 +1,5 @@
-/* What access(5) results ask to be done with the message, besides accepting or refusing it. Later results add to earlier ones. */
+/* What access(5) results ask to be done with the message, besides accepting or refusing it. Later results add
+ * to earlier ones. */
 #ifndef SMTPD_EFFECTS_H
 #define SMTPD_EFFECTS_H
 

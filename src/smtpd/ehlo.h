@@ -6,7 +6,8 @@
 
 struct session;
 
-/* EHLO_ bits of a keyword list ("silent-discard, dsn"). Unknown words are passed to unknown(), which may be NULL. */
+/* EHLO_ bits of a keyword list ("silent-discard, dsn"). Unknown words are passed to unknown(), which may be
+ * NULL. */
 unsigned ehlo_parse_keywords(const char *list, void (*unknown)(struct str word));
 /* EHLO_ bits left out for the session's client; logged when first asked. */
 unsigned ehlo_hidden(struct session *s);

@@ -1,4 +1,5 @@
-/* The PROXY protocol of HAProxy, versions 1 and 2: addresses that a load balancer sends ahead of the session. */
+/* The PROXY protocol of HAProxy, versions 1 and 2: addresses that a load balancer sends ahead of the session.
+ */
 #ifndef SMTPD_HAPROXY_H
 #define SMTPD_HAPROXY_H
 

@@ -6,9 +6,11 @@
 
 struct session;
 
-/* "FROM:" or "TO:" at the start of *rest, in any case, is taken off; false: it is not there, or nothing follows it. */
+/* "FROM:" or "TO:" at the start of *rest, in any case, is taken off; false: it is not there, or nothing
+ * follows it. */
 bool path_keyword(struct str *rest, const char *keyword);
-/* Takes a path off *rest: its internal form in the scratch pool, or NULL with a warning logged. flags: PATH_ bits added to those of the configuration. */
+/* Takes a path off *rest: its internal form in the scratch pool, or NULL with a warning logged. flags: PATH_
+ * bits added to those of the configuration. */
 const char *path_parse(struct session *s, const char *verb, struct str *rest, int flags);
 /* Whether SMTPUTF8 is among the words after the command, and in force. */
 bool path_wants_utf8(struct session *s, struct str rest);

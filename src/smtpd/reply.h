@@ -8,8 +8,8 @@ struct session;
 struct refusal;
 
 /*
- * One reply line, "250 2.1.0 Ok": made printable, soft_bounce and smtpd_reject_footer applied. 421 and 521 end the session. When the client made many
- * errors the reply is held back (smtpd_error_sleep_time).
+ * One reply line, "250 2.1.0 Ok": made printable, soft_bounce and smtpd_reject_footer applied. 421 and 521
+ * end the session. When the client made many errors the reply is held back (smtpd_error_sleep_time).
  */
 void reply(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A refusal as reply. */

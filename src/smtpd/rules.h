@@ -1,6 +1,7 @@
 /*
- * Access control rules: the parsed form of a restriction list. A rule is a row of the restriction table (access.c) with its argument, a restriction
- * class, or an error that is reported when the rule is reached (451 4.3.5), never skipped.
+ * Access control rules: the parsed form of a restriction list. A rule is a row of the restriction table
+ * (access.c) with its argument, a restriction class, or an error that is reported when the rule is reached
+ * (451 4.3.5), never skipped.
  */
 #ifndef SMTPD_RULES_H
 #define SMTPD_RULES_H
@@ -27,21 +28,21 @@ struct rule;
 
 enum rule_argument {
 	ARG_NONE,
-	ARG_TABLE,	/* type:table */
+	ARG_TABLE, /* type:table */
 	ARG_SECONDS,
-	ARG_WORD	/* a DNS list */
+	ARG_WORD /* a DNS list */
 };
 
 struct restriction {
 	const char *name;
 	void (*check)(const struct rule *rule, struct access *a, struct answer *out);
 	enum rule_argument argument;
-	int variant;	/* for checks that serve several rows */
-	bool final_no;	/* counts as the control that refuses unauthorised relaying */
+	int variant;   /* for checks that serve several rows */
+	bool final_no; /* counts as the control that refuses unauthorised relaying */
 };
 
 struct rule_list {
-	const char *parameter;	/* where it is from, for messages */
+	const char *parameter; /* where it is from, for messages */
 	struct rule *rules;
 	size_t count;
 };
@@ -69,7 +70,8 @@ void rules_env_init(struct rules_env *env, const struct config *cfg, struct pool
 void rules_env_free(struct rules_env *env);
 /* Parses the lists that smtpd_restriction_classes names. */
 void rules_parse_classes(struct rules_env *env);
-/* Parses a list; strings and rules are made in the pool. Bare type:table names mean the stage's check_*_access. */
+/* Parses a list; strings and rules are made in the pool. Bare type:table names mean the stage's
+ * check_*_access. */
 void rules_parse(struct rules_env *env, struct pool *pool, const char *parameter, const char *text,
 	enum access_stage stage, struct rule_list *out);
 /* Whether some rule of the list, or of a class in it, refuses what is not authorised. */

@@ -1,6 +1,6 @@
 /*
- * What all sessions of one SMTP service share: configuration, lists, tables, restrictions, the way into the spool. Made once before the jail, then
- * const; its members are safe to use from several threads.
+ * What all sessions of one SMTP service share: configuration, lists, tables, restrictions, the way into the
+ * spool. Made once before the jail, then const; its members are safe to use from several threads.
  */
 #ifndef SMTPD_SERVER_H
 #define SMTPD_SERVER_H
@@ -48,21 +48,21 @@ struct named_list {
 struct sasl_server;
 
 struct server {
-	struct service *service;	/* NULL in tests */
+	struct service *service; /* NULL in tests */
 	struct slots *slots;
 	const struct config *cfg;
-	struct pool *pool;		/* as long as the server */
+	struct pool *pool; /* as long as the server */
 	struct spool *spool;
 	struct resolver *resolver;
 	struct queue_notifier *notifier;
 	struct cleanup_env *cleanup;
-	struct dns *dns;		/* origin of the slots' resolvers; NULL: none could be made */
-	const char *banner;		/* smtpd_banner, expanded */
-	struct tls_context *tls;	/* NULL: no TLS */
+	struct dns *dns;	 /* origin of the slots' resolvers; NULL: none could be made */
+	const char *banner;	 /* smtpd_banner, expanded */
+	struct tls_context *tls; /* NULL: no TLS */
 	enum tls_level tls_level;
-	bool sasl;			/* smtpd_sasl_auth_enable */
+	bool sasl; /* smtpd_sasl_auth_enable */
 	enum bare_newline bare_newline;
-	unsigned ehlo_discard;		/* EHLO_ bits for clients without an entry of their own */
+	unsigned ehlo_discard; /* EHLO_ bits for clients without an entry of their own */
 	struct maps *ehlo_discard_maps;
 	struct maps *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts, *sender_canonical;
 	struct named_list mynetworks, xclient_hosts, xforward_hosts, sasl_exceptions, bare_exclusions;
@@ -75,15 +75,16 @@ struct server {
 
 /* What a slot keeps between tasks. */
 struct smtpd_slot {
-	struct dns *dns;		/* made when first needed; NULL until then */
-	struct sasl_server *sasl;	/* likewise */
+	struct dns *dns;	  /* made when first needed; NULL until then */
+	struct sasl_server *sasl; /* likewise */
 	struct server *server;
 };
 
 struct server *server_new(const struct config *cfg, struct spool *spool, struct err *err);
 void server_free(struct server **server);
 /* FOUND, NOT_FOUND, or trouble with err. */
-enum table_status named_list_host(const struct named_list *l, const char *name, const char *address, struct err *err);
+enum table_status named_list_host(
+	const struct named_list *l, const char *name, const char *address, struct err *err);
 enum table_status named_list_name(const struct named_list *l, struct str name, struct err *err);
 /* The slot's resolver; NULL with a warning logged when there is none. */
 struct dns *smtpd_slot_dns(struct smtpd_slot *slot);

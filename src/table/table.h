@@ -1,6 +1,7 @@
 /*
- * Lookup tables ("type:name"). One file per type behind this interface. A lookup answers with a value; the caller owns the memory. All calls may be made from
- * several threads at once; a table that cannot do that locks inside.
+ * Lookup tables ("type:name"). One file per type behind this interface. A lookup answers with a value; the
+ * caller owns the memory. All calls may be made from several threads at once; a table that cannot do that
+ * locks inside.
  */
 #ifndef TABLE_TABLE_H
 #define TABLE_TABLE_H
@@ -11,29 +12,33 @@
 enum table_status {
 	TABLE_FOUND,
 	TABLE_NOT_FOUND,
-	TABLE_RETRY,            /* temporary trouble; err says what */
-	TABLE_MISCONFIGURED     /* err says what; treated as temporary where mail is concerned */
+	TABLE_RETRY,	    /* temporary trouble; err says what */
+	TABLE_MISCONFIGURED /* err says what; treated as temporary where mail is concerned */
 };
 
 enum {
-	TABLE_FOLD = 1,         /* keys are looked up in lower case; pattern tables see the key as it is */
-	TABLE_NO_SUBST = 2,     /* pattern tables: rules with $1 in their result are skipped (a sender must not choose a route) */
-	TABLE_FILES = 4         /* results are lists of files whose content is the value (postmap -F) */
+	TABLE_FOLD = 1,	    /* keys are looked up in lower case; pattern tables see the key as it is */
+	TABLE_NO_SUBST = 2, /* pattern tables: rules with $1 in their result are skipped (a sender must not
+			       choose a route) */
+	TABLE_FILES = 4	    /* results are lists of files whose content is the value (postmap -F) */
 };
 
-#define TABLE_VALUE_MAX 100000  /* bytes of a result */
+#define TABLE_VALUE_MAX 100000 /* bytes of a result */
 
 struct table;
 typedef void (*table_warn_fn)(void *arg, const char *text);
 
-/* A table_open that fails is a table whose lookups answer TABLE_MISCONFIGURED would hide typing errors: NULL with err instead. */
+/* A table_open that fails is a table whose lookups answer TABLE_MISCONFIGURED would hide typing errors: NULL
+ * with err instead. */
 struct table *table_open(const char *spec, int flags, struct err *err);
 void table_close(struct table **t);
 /* FOUND: the result is appended to value. */
 enum table_status table_lookup(struct table *t, struct str key, struct buf *value, struct err *err);
-const char *table_spec(const struct table *t);          /* "type:name" */
-bool table_is_pattern(const struct table *t);           /* keys are matched against patterns: only whole addresses and names are asked */
-/* What was found wrong with the source while opening, one line each: "cidr map /x, line 3: ...: skipping this rule". */
+const char *table_spec(const struct table *t); /* "type:name" */
+bool table_is_pattern(const struct table
+		*t); /* keys are matched against patterns: only whole addresses and names are asked */
+/* What was found wrong with the source while opening, one line each: "cidr map /x, line 3: ...: skipping this
+ * rule". */
 void table_warnings(const struct table *t, table_warn_fn warn, void *arg);
 /* Calls entry() for each key and value until it returns false. TABLE_MISCONFIGURED: this type cannot list. */
 typedef bool (*table_entry_fn)(void *arg, struct str key, struct str value);
@@ -44,11 +49,13 @@ void table_each_type(void (*name)(void *arg, const char *type), void *arg);
 void table_fold(struct str key, struct buf *out);
 
 /*
- * A list of tables, separated by commas or blanks, with { } groups; the first that has the key answers. A member that cannot be opened stays in the
- * list: lookups that reach it answer TABLE_MISCONFIGURED with the reason, which is among the warnings too; the other members work.
+ * A list of tables, separated by commas or blanks, with { } groups; the first that has the key answers. A
+ * member that cannot be opened stays in the list: lookups that reach it answer TABLE_MISCONFIGURED with the
+ * reason, which is among the warnings too; the other members work.
  */
 struct maps;
-struct maps *maps_open(const char *parameter, const char *list, int flags, struct err *err);    /* parameter: for messages */
+struct maps *maps_open(
+	const char *parameter, const char *list, int flags, struct err *err); /* parameter: for messages */
 void maps_close(struct maps **m);
 bool maps_empty(const struct maps *m);
 void maps_warnings(const struct maps *m, table_warn_fn warn, void *arg);
@@ -56,27 +63,32 @@ enum table_status maps_lookup(struct maps *m, struct str key, struct buf *value,
 /* As maps_lookup, without pattern tables: for parts of an address or name, and for "*". */
 enum table_status maps_lookup_part(struct maps *m, struct str key, struct buf *value, struct err *err);
 /*
- * The order of address lookups (ADDRESS_REWRITING): user+ext@domain, user@domain, user+ext, user (when the domain is local: local_domain true), @domain. An
- * extension that was not matched is in *extension_kept when the caller should put it back; what @domain matched has lost it.
+ * The order of address lookups (ADDRESS_REWRITING): user+ext@domain, user@domain, user+ext, user (when the
+ * domain is local: local_domain true), @domain. An extension that was not matched is in *extension_kept when
+ * the caller should put it back; what @domain matched has lost it.
  */
-enum table_status maps_lookup_address(struct maps *m, struct str address, const char *delimiters, bool local_domain, struct buf *value, struct str *extension_kept, struct err *err);
+enum table_status maps_lookup_address(struct maps *m, struct str address, const char *delimiters,
+	bool local_domain, struct buf *value, struct str *extension_kept, struct err *err);
 /* Only user+ext@domain and user@domain. */
-enum table_status maps_lookup_user(struct maps *m, struct str address, const char *delimiters, struct buf *value, struct str *extension_kept, struct err *err);
+enum table_status maps_lookup_user(struct maps *m, struct str address, const char *delimiters,
+	struct buf *value, struct str *extension_kept, struct err *err);
 
 /*
- * Match lists: domains, hosts or addresses with !pattern, /file and type:table members. Domain lists match subdomains by ".domain" or, where
- * parent_domain_matches_subdomains says so, by parent.
+ * Match lists: domains, hosts or addresses with !pattern, /file and type:table members. Domain lists match
+ * subdomains by ".domain" or, where parent_domain_matches_subdomains says so, by parent.
  */
 enum {
-	MATCH_PARENT = 1,       /* plain names match their subdomains */
-	MATCH_EXACT = 2         /* no subdomain matches at all: mydestination and the like */
+	MATCH_PARENT = 1, /* plain names match their subdomains */
+	MATCH_EXACT = 2	  /* no subdomain matches at all: mydestination and the like */
 };
 struct matchlist;
 struct matchlist *matchlist_open(const char *parameter, const char *list, int flags, struct err *err);
 void matchlist_close(struct matchlist **m);
 void matchlist_warnings(const struct matchlist *m, table_warn_fn warn, void *arg);
-enum table_status matchlist_name(struct matchlist *m, struct str name, struct err *err);                 /* domain or string */
-enum table_status matchlist_host(struct matchlist *m, struct str name, struct str address, struct err *err);    /* name or printed address; networks */
+enum table_status matchlist_name(
+	struct matchlist *m, struct str name, struct err *err); /* domain or string */
+enum table_status matchlist_host(struct matchlist *m, struct str name, struct str address,
+	struct err *err); /* name or printed address; networks */
 /* Whether the list parameter's name is in parent_domain_matches_subdomains. */
 int matchlist_parent_flag(const char *parent_domain_matches_subdomains, const char *parameter);
 

@@ -140,8 +140,8 @@ static void test_received(void **state)
 	r.for_recipient = NULL;
 	r.uid = 1000;
 	received_format(&r, &out);
-	assert_true(str_starts(
-		buf_slice(&out), STR("Received: by mail.example (Postern, from userid 1000)\r\n\tid ABCDEF; ")));
+	assert_true(str_starts(buf_slice(&out),
+		STR("Received: by mail.example (Postern, from userid 1000)\r\n\tid ABCDEF; ")));
 	buf_free(&out);
 }
 

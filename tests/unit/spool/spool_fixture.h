@@ -13,10 +13,11 @@ struct fixture {
 
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
-void fixture_reopen(struct fixture *f);         /* after a change of f->options */
+void fixture_reopen(struct fixture *f); /* after a change of f->options */
 /* A message with three recipients and the content. */
 struct queue_id fixture_write(struct fixture *f, enum spool_queue q, struct str content);
-int fixture_open(struct fixture *f, enum spool_queue q, const struct queue_id *id);     /* the file itself, read and write */
+int fixture_open(struct fixture *f, enum spool_queue q,
+	const struct queue_id *id); /* the file itself, read and write */
 off_t fixture_size(struct fixture *f, enum spool_queue q, const struct queue_id *id);
 
 #endif
