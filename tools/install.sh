@@ -33,11 +33,7 @@ for program in postdrop postqueue; do
 	fi
 done
 
-for page in "$here"/docs/man/*.[1-8]; do
-	section=$dest$prefix/share/man/man${page##*.}
-	mkdir -p "$section"
-	install -m 0644 "$page" "$section/"
-done
+"$here/tools/manpages" "$dest$prefix/share/man"
 
 mkdir -p "$dest$etc"
 for name in main.cf master.cf; do
