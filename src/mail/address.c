@@ -98,6 +98,51 @@ bool address_valid_hostname(struct str name)
 	}
 }
 
+static size_t hex_digits(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.n && isxdigit((unsigned char)s.p[n]))
+		n++;
+	return n;
+}
+
+/* The form of an IPv6 address: up to eight groups, or fewer around one "::", an IPv4 address last counting as
+ * two. How many groups there are without
+ * "::" is not counted, as operators are used to; such an address simply has no host. */
+static bool valid_ipv6_form(struct str s)
+{
+	bool gap = false, colon = true;
+	size_t groups = 0;
+	struct net_addr v4;
+
+	if (str_starts(s, STR("::"))) {
+		gap = true;
+		s = str_from(s, 2);
+	}
+	while (s.n > 0) {
+		size_t n = hex_digits(s);
+
+		if (str_find(s, ':') < 0 && str_find(s, '.') >= 0)
+			return groups > 0 && groups + 2 + gap <= 8 && net_parse_ip(s, 0, &v4);
+		if (n == 0 || n > 4 || ++groups > 8)
+			return false;
+		s = str_from(s, n);
+		colon = str_starts(s, STR(":"));
+		if (s.n > 0 && !colon)
+			return false;
+		s = str_from(s, colon);
+		if (colon && str_starts(s, STR(":"))) {
+			if (gap)
+				return false;
+			gap = true;
+			colon = false;
+			s = str_from(s, 1);
+		}
+	}
+	return gap ? groups < 8 && !(groups > 0 && colon) : groups > 1 && !colon;
+}
+
 bool address_valid_literal(struct str literal)
 {
 	struct net_addr addr;
@@ -108,7 +153,7 @@ bool address_valid_literal(struct str literal)
 	inner = str_first(str_from(literal, 1), literal.n - 2);
 	if (str_case_starts(inner, STR("IPv6:"))) {
 		inner = str_from(inner, 5);
-		return str_find(inner, ':') >= 0 && net_parse_ip(inner, 0, &addr);
+		return str_find(inner, ':') >= 0 && (net_parse_ip(inner, 0, &addr) || valid_ipv6_form(inner));
 	}
 	return str_find(inner, ':') < 0 && net_parse_ip(inner, 0, &addr);
 }

@@ -149,6 +149,25 @@ static void test_hostnames(void **state)
 			fail_msg("%s", bad[i]);
 }
 
+static void test_literals(void **state)
+{
+	static const char *const good[] = {"[192.0.2.1]", "[IPv6:::1]", "[IPv6:::]", "[IPv6:1::]",
+		"[ipv6:2001:db8::1]", "[IPv6:1:2:3:4:5:6:7:8]", "[IPv6:1:2:3:4:5:6:192.0.2.1]",
+		"[IPv6:::ffff:192.0.2.1]", "[IPv6:1:2:3:4:5:6:7]", "[IPv6:1:2:3:4:5:192.0.2.1]"};
+	static const char *const bad[] = {"", "[]", "[", "192.0.2.1", "[192.0.2]", "[192.0.2.256]", "[::1]",
+		"[IPv6:]", "[IPv6:1]", "[IPv6:1:2:3:4:5:6:7:8:9]", "[IPv6:1::2::3]", "[IPv6:::1::2]",
+		"[IPv6::1:2]", "[IPv6:1:2:]", "[IPv6:1::2:]", "[IPv6:12345::1]", "[IPv6:g::1]",
+		"[IPv6:1:2:3:4:5:6:7:192.0.2.1]", "[IPv6:1:2:3:4::5:6:7:8]", "[IPv6:1::192.0.2]",
+		"[IPv6:1::192.0.2.1.1]", "[IPv6:1::b192.0.2.1]", "[IPv6:::::1]"};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		if (!address_valid_literal(str_c(good[i])))
+			fail_msg("%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (address_valid_literal(str_c(bad[i])))
+			fail_msg("%s", bad[i]);
+}
+
 static void test_utf8(void **state)
 {
 	assert_true(address_valid_utf8(str_c("a\303\251\342\202\254\360\237\230\200")));
@@ -184,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_quote_and_back),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_hostnames),
+		cmocka_unit_test(test_literals),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_xtext),
 	};
