@@ -139,6 +139,41 @@ static void test_slots_have_caches_and_end_when_idle(void **state)
 	assert_int_equal(atomic_load(&caches_ended), 2);
 }
 
+static rlim_t address_space(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Without room for a stack no thread can be made; the task waits and runs when there is room again. */
+static void test_no_threads_for_a_while(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip();
+#endif
+	struct slots *s = make(2, NS_PER_SEC);
+	atomic_int count = 0;
+	struct counter c = {.task = {.run = count_run}, .count = &count};
+	struct rlimit limit, low;
+
+	assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+	low = limit;
+	low.rlim_cur = address_space() + 200000; /* less than a stack, enough for the heap */
+	assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+	slots_submit(s, &c.task);
+	usleep(250000);
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+	assert_int_equal(atomic_load(&count), 0);
+	assert_int_equal(slots_load(s).queued, 1);
+	wait_for(&count, 1);
+	finish(&s);
+}
+
 /* ---- parking */
 
 struct session {
@@ -523,6 +558,8 @@ static void test_overdue_counts_tasks_that_began_before(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			test_no_threads_for_a_while), /* first: no stack of an ended thread is left over */
 		cmocka_unit_test(test_submit),
 		cmocka_unit_test(test_slots_have_caches_and_end_when_idle),
 		cmocka_unit_test(test_parked_session_wakes_for_input),
