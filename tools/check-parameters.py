@@ -51,7 +51,7 @@ def references():
         default = line.split('"')[1] if '"' in line else ""
         names.update(re.findall(r"\$[{(]?\{?\$?([A-Za-z0-9_]+)", default))
     with open(os.path.join(SRC, "config", "rows.c")) as f:
-        pairs = re.findall(r'\{"(_\w+)", "(\w+)"\}', f.read())
+        pairs = re.findall(r'\{"(_\w+)",\s*"(\w+)"\}', f.read())
     return names, {fallback: suffix for suffix, fallback in pairs}
 
 

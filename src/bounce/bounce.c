@@ -13,17 +13,25 @@ static bool in_classes(const char *classes, const char *name)
 	return false;
 }
 
+/* confirm_delay_cleared: who was warned hears of the delivery too. */
+static bool told_of_delay(const struct report *r)
+{
+	return r->env->cfg->confirm_delay_cleared && r->e->warned_us != 0;
+}
+
 /* RFC 3461 section 4.1; without NOTIFY the sender hears of failures, and of delays if this host tells them.
  */
-static bool wanted(enum bounce_kind kind, int notify)
+static bool wanted(const struct report *r, int notify)
 {
 	static const int bit[] = {[BOUNCE_FAILURE] = NOTIFY_FAILURE,
 		[BOUNCE_DELAY] = NOTIFY_DELAY,
 		[BOUNCE_SUCCESS] = NOTIFY_SUCCESS};
 
+	if (r->kind == BOUNCE_SUCCESS && told_of_delay(r) && (notify == 0 || (notify & NOTIFY_DELAY)))
+		return true;
 	if (notify == 0)
-		return kind != BOUNCE_SUCCESS;
-	return (notify & bit[kind]) != 0 && (notify & NOTIFY_NEVER) == 0;
+		return r->kind != BOUNCE_SUCCESS;
+	return (notify & bit[r->kind]) != 0 && (notify & NOTIFY_NEVER) == 0;
 }
 
 static size_t select_wanted(const struct report *all, uint32_t *chosen)
@@ -31,7 +39,7 @@ static size_t select_wanted(const struct report *all, uint32_t *chosen)
 	size_t n = 0;
 
 	for (size_t i = 0; i < all->count; i++)
-		if (wanted(all->kind, all->e->recipients[all->indexes[i]].notify))
+		if (wanted(all, all->e->recipients[all->indexes[i]].notify))
 			chosen[n++] = all->indexes[i];
 	return n;
 }

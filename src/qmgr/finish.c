@@ -170,7 +170,8 @@ static struct selection select_state(struct message *m, enum recipient_state sta
 	return s;
 }
 
-/* Delivered in this attempt, and the sender wants to know from us. */
+/* Delivered in this attempt, and the next host does not tell the sender. Who wants to be told, the report
+ * sees to. */
 static struct selection select_successes(struct message *m)
 {
 	struct selection s = {pool_alloc(m->pool, (m->decided + 1) * sizeof(uint32_t)), 0};
@@ -178,8 +179,7 @@ static struct selection select_successes(struct message *m)
 	for (size_t i = 0; i < m->decided; i++) {
 		const struct decision *d = &m->decisions[i];
 
-		if (d->state == RECIPIENT_DONE && d->dsn->action != DSN_PASSED_ON &&
-			(m->env->recipients[d->index].notify & NOTIFY_SUCCESS))
+		if (d->state == RECIPIENT_DONE && d->dsn->action != DSN_PASSED_ON)
 			s.indexes[s.count++] = d->index;
 	}
 	return s;

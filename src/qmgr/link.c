@@ -218,6 +218,7 @@ static void want_write(struct link *l, bool want)
 	if (l->want_write == want)
 		return;
 	l->want_write = want;
+	l->stuck_since = clock_mono();
 	loop_rewatch(l->qmgr, &l->watch, EPOLLIN | (want ? EPOLLOUT : 0));
 }
 
@@ -253,6 +254,7 @@ static void link_write(struct link *l)
 	}
 	if (n > 0) {
 		l->sent += (uint64_t)n;
+		l->stuck_since = clock_mono();
 		buf_remove(&l->out, 0, (size_t)n);
 	}
 	want_write(l, l->out.len > 0);
@@ -408,6 +410,16 @@ void link_dispatch(struct qmgr *q, struct transport *t)
 
 /* ---- housekeeping */
 
+/* What is wrong with the connection; NULL: nothing. */
+static const char *overdue(const struct link *l, int64_t now)
+{
+	if (l->slots == 0 && now - l->since > LINK_HELLO_SECONDS * NS_PER_SEC)
+		return "the delivery agent does not answer";
+	if (l->want_write && now - l->stuck_since > l->qmgr->cfg->qmgr_ipc_timeout * NS_PER_SEC)
+		return "the delivery agent takes no requests";
+	return NULL;
+}
+
 static void tick_transport(struct transport *t, int64_t now)
 {
 	struct links *links = links_of(t);
@@ -415,9 +427,10 @@ static void tick_transport(struct transport *t, int64_t now)
 	list_each(node, &links->list)
 	{
 		struct link *l = link_of(node);
+		const char *why = overdue(l, now);
 
-		if (l->slots == 0 && now - l->since > LINK_HELLO_SECONDS * NS_PER_SEC)
-			link_end(l, "the delivery agent does not answer");
+		if (why != NULL)
+			link_end(l, why);
 	}
 	if (list_empty(&t->dirty))
 		list_append(&t->sched->dirty, &t->dirty);

@@ -30,6 +30,7 @@ struct link {
 	int64_t since;			     /* nanoseconds */
 	uint32_t slots, in_flight, suspects; /* slots 0: not greeted yet */
 	bool draining;			     /* takes no more requests, its slots are not counted any more */
+	int64_t stuck_since;		     /* nanoseconds; with want_write: output waits since then */
 	bool want_write;
 	bool answered; /* gave a result */
 	uint64_t next_id;

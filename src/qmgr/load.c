@@ -12,7 +12,8 @@ static void own_decision(struct message *m, uint32_t index, const struct dsn *ds
 	m->env->recipients[index].state = state;
 }
 
-/* "transport:nexthop" of a content filter; the next hop may be left out: the recipient's domain. */
+/* "transport:nexthop" of a content filter; the next hop may be left out: default_filter_nexthop, else the
+ * recipient's domain. */
 static void filter_route(struct message *m, struct route *r, const char *filter)
 {
 	struct str rest = str_c(filter);
@@ -20,6 +21,8 @@ static void filter_route(struct message *m, struct route *r, const char *filter)
 	struct str transport = colon < 0 ? rest : str_first(rest, (size_t)colon);
 	struct str nexthop = colon < 0 ? STR("") : str_from(rest, (size_t)colon + 1);
 
+	if (nexthop.n == 0)
+		nexthop = str_c(m->qmgr->cfg->default_filter_nexthop);
 	if (nexthop.n == 0)
 		nexthop = address_domain(str_c(r->address));
 	r->transport = pool_strndup(m->pool, transport.p, transport.n);

@@ -77,6 +77,7 @@ static void tick(struct qmgr *q, int64_t now)
 	q->next_tick = now + TICK_NS;
 	link_tick(q, now);
 	handover_tick(q);
+	clog_tick(q, now);
 	if (now >= q->next_scan && q->scans == 0) {
 		q->next_scan = now + q->cfg->queue_run_delay * NS_PER_SEC;
 		intake_scan(q);
@@ -99,6 +100,17 @@ static int wait_ms(struct qmgr *q, int64_t timers)
 	return clock_left_ms(deadline);
 }
 
+/* A loop that hangs is ended by SIGALRM and started anew by master. */
+static void watchdog(struct qmgr *q)
+{
+	int64_t now = clock_mono();
+
+	if (now < q->next_alarm)
+		return;
+	alarm((unsigned)q->cfg->qmgr_daemon_timeout);
+	q->next_alarm = now + NS_PER_SEC;
+}
+
 /* One turn: what came in is worked on, what became possible is given out, what was collected is sent. */
 static void turn(struct qmgr *q)
 {
@@ -112,6 +124,7 @@ static void turn(struct qmgr *q)
 		w->ready(w, events[i].events);
 	}
 	sched_timers(&q->sched, clock_mono());
+	watchdog(q);
 	if (!q->resting) {
 		intake_feed(q);
 		give_out(q);

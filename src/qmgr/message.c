@@ -1,6 +1,7 @@
 #include "qmgr/message.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "mail/address.h"
 #include "mail/verp.h"
 #include "qmgr/qmgr.h"
@@ -159,6 +160,12 @@ void message_put_off_transport(struct qmgr *q, struct transport *t)
 	}
 }
 
+static void log_window(const struct dest *d, bool died)
+{
+	log_info("%s:%s: window %d, busy %d, credit %.2f, failed cohorts %.2f%s", d->transport->name, d->key,
+		d->window.size, d->busy, d->window.credit, d->window.cohorts, died ? ", dead" : "");
+}
+
 void message_result(struct qmgr *q, struct entry *e, const struct delivery_result *result)
 {
 	struct message *m = e->peer->job->message;
@@ -174,6 +181,8 @@ void message_result(struct qmgr *q, struct entry *e, const struct delivery_resul
 	}
 	m->corrupt |= result->corrupt;
 	died = sched_done(e, trouble ? SCHED_TROUBLE : SCHED_GOOD, trouble, clock_mono());
+	if (q->cfg->destination_concurrency_feedback_debug)
+		log_window(d, died);
 	if (trouble == NULL)
 		trouble = put_off_dsn(m, "4.3.0", "the delivery agent gave no result");
 	decide_rest(m, e, trouble, false);

@@ -51,7 +51,9 @@ struct qmgr {
 	struct list dead_controls;
 	int64_t next_tick; /* nanoseconds */
 	int64_t next_scan;
-	bool resting;	     /* retiring: nothing new is begun */
+	bool resting;	    /* retiring: nothing new is begun */
+	int64_t next_alarm; /* when the watchdog is set again */
+	int64_t next_clog_warning;
 	size_t scans;	     /* scan jobs under way */
 	size_t leaving;	     /* predecessors that still wait for their agents */
 	int handover_fd;     /* retiring: our list of messages, locked; -1: none */
@@ -86,6 +88,9 @@ void link_tick(struct qmgr *q, int64_t now);
 size_t link_in_flight(const struct qmgr *q);
 void link_close_all(struct qmgr *q);
 void link_reap(struct qmgr *q);
+
+/* clog.c */
+void clog_tick(struct qmgr *q, int64_t now);
 
 /* handover.c: what a retiring queue manager still has in hand */
 bool handover_leave(struct qmgr *q, struct err *err);

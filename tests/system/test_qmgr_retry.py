@@ -221,3 +221,29 @@ def test_the_listing(mta, sink):
     down = m.command("postqueue", "-p").stdout
     assert "Mail system is down -- accessing queue directly" in down and qid in down
     assert m.command("postqueue", "-f", check=False).returncode == 69
+
+
+@exercises("confirm_delay_cleared", "delay_warning_time")
+def test_the_end_of_a_delay_is_told(mta, sink):
+    answers = ["450 4.2.0 not now"]
+    far, home = sink(rules={"RCPT": lambda argument: answers[0]}), sink()
+    m = mta(main=dict(OPEN, transport_maps=routes(far=far, client=home), delay_warning_time="1s", confirm_delay_cleared="yes")).start()
+    qid = m.send(recipients=["u@far.example"])
+    home.wait(1, 20)
+    answers[0] = "250 ok"
+    _, cleared = home.wait(2, 20)
+    assert b"Subject: Successful Mail Delivery Report\r\n" in cleared["data"]
+    m.wait_log(r"%s: sender delivery status notification: \w+" % qid)
+
+
+@exercises("bounce_template_file")
+def test_templates_of_reports(mta, sink):
+    far, home = sink(rules={"RCPT": "550 5.1.1 no such user"}), sink()
+    m = mta(main=dict(OPEN, transport_maps=routes(far=far, client=home), bounce_template_file="$config_directory/bounce.cf"))
+    with open(m.config + "/bounce.cf", "w") as f:
+        f.write("failure_template = <<EOF\nFrom: Our Mailer <mailer>\nSubject: It came back\n\nHost $myhostname could not.\nEOF\n")
+    m.start()
+    m.send(recipients=["u@far.example"])
+    text = home.wait()[0]["data"].decode()
+    assert "From: Our Mailer <mailer@test.example>\r\nSubject: It came back\r\n" in text
+    assert "\r\n\r\nHost mail.test.example could not.\r\n\r\n<u@far.example>: host 127.0.0.1" in text
