@@ -69,25 +69,31 @@ bool spool_rename(int from, const char *old, int to, const char *new)
 	       renameat(from, old, to, new) == 0;
 }
 
-bool spool_sync_entry(const struct spool *s, enum spool_queue q, const char *path, int fd)
+static int open_parent(const struct spool *s, enum spool_queue q, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	char parent[SPOOL_PATH_MAX] = ".";
-	bool ok;
-	int dir;
 
-	if (!s->sync_directory)
-		return true;
 	if (slash) {
 		memcpy(parent, path, (size_t)(slash - path));
 		parent[slash - path] = '\0';
 	}
-	dir = openat(s->dirs[q], parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return syncfs(fd) == 0; /* a user's postdrop may not read maildrop */
-	ok = fsync(dir) == 0;
+	return openat(s->dirs[q], parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool spool_sync_directory(const struct spool *s, enum spool_queue q, const char *path)
+{
+	int dir = open_parent(s, q, path);
+	bool ok = dir >= 0 && fsync(dir) == 0;
+
 	sys_close(&dir);
 	return ok;
+}
+
+bool spool_sync_entry(const struct spool *s, enum spool_queue q, const char *path, int fd)
+{
+	/* a user's postdrop may not open maildrop itself */
+	return !s->sync_directory || spool_sync_directory(s, q, path) || syncfs(fd) == 0;
 }
 
 /* ext2, ext3 and ext4 have one magic number, and only a journal makes the entry durable with the file. */

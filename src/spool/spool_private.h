@@ -12,6 +12,8 @@
 #define SPOOL_MEMORY_MAX (128u << 10)  /* content up to this is kept in memory and written at once */
 #define SPOOL_ENVELOPE_MAX (64u << 20) /* bytes of envelope, and of updates, that are read */
 #define SPOOL_RECORD_MAX SPOOL_ENVELOPE_MAX
+#define SPOOL_RECORDS_MIN                                                                                    \
+	(64u << 10) /* records are gathered at least up to this, and four times the envelope */
 #define SPOOL_SLOTS 512
 #define SPOOL_SLOT_MAX (64u << 10) /* bytes of a message, envelope included, that goes into a slot */
 #define SPOOL_DEPTH_MAX 8
@@ -96,6 +98,15 @@ bool spool_make_parents(const struct spool *s, enum spool_queue q, const char *p
 bool spool_rename(int from, const char *old, int to, const char *new);
 /* Makes a directory entry durable where the file's own fsync does not. */
 bool spool_sync_entry(const struct spool *s, enum spool_queue q, const char *path, int fd);
+
+bool spool_sync_directory(
+	const struct spool *s, enum spool_queue q, const char *path); /* the one the path is in; always */
+
+/* ---- spool_compact.c */
+/* Writes the locked file anew without what its records made obsolete. The new one, locked, where records go
+ * on at *end; or -1: the old one is as it was. */
+int spool_compact(struct spool *s, enum spool_queue q, const struct queue_id *id, int fd, uint64_t *end,
+	struct err *err);
 
 /* ---- spool_sequence.c */
 void spool_shared_open(struct spool *s);

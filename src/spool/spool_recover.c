@@ -120,6 +120,18 @@ static void judge(
 		r->result->messages++;
 }
 
+/* A file that was being written anew: the message itself is where it was. Alone it is a message, looked at
+ * where it goes. */
+static void recover_active(struct recovery *r, const struct queue_id *id)
+{
+	enum spool_queue q;
+
+	if (!spool_find(r->spool, id, &q) || q == QUEUE_ACTIVE)
+		spool_move(r->spool, QUEUE_ACTIVE, QUEUE_INCOMING, id, NULL);
+	else if (spool_remove(r->spool, QUEUE_ACTIVE, id, NULL))
+		r->result->leftovers++;
+}
+
 static bool recover_entry(void *arg, enum spool_queue q, const struct queue_id *id, int dirfd)
 {
 	struct recovery *r = arg;
@@ -129,8 +141,8 @@ static bool recover_entry(void *arg, enum spool_queue q, const struct queue_id *
 
 	if (!put_in_place(r, q, id, dirfd))
 		return true;
-	if (q == QUEUE_ACTIVE) { /* looked at where it goes */
-		spool_move(r->spool, QUEUE_ACTIVE, QUEUE_INCOMING, id, NULL);
+	if (q == QUEUE_ACTIVE) {
+		recover_active(r, id);
 		return true;
 	}
 	status = spool_open_message(r->spool, q, id, O_RDONLY, &fd, &st, NULL);

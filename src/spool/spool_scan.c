@@ -129,7 +129,7 @@ static bool is_in_slot(struct spool *s, const struct queue_id *id, bool search)
 bool spool_find(struct spool *s, const struct queue_id *id, enum spool_queue *out)
 {
 	static const enum spool_queue order[] = {
-		QUEUE_INCOMING, QUEUE_ACTIVE, QUEUE_DEFERRED, QUEUE_HOLD, QUEUE_MAILDROP, QUEUE_CORRUPT};
+		QUEUE_INCOMING, QUEUE_DEFERRED, QUEUE_HOLD, QUEUE_MAILDROP, QUEUE_ACTIVE, QUEUE_CORRUPT};
 
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {

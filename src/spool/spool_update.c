@@ -1,7 +1,7 @@
 /*
- * Changes to a message are records appended to its file; a torn tail left by a crash is cut first. The last
- * record about a fact counts. When the records outgrow the message, the file is written anew beside itself
- * and takes its own place.
+ * Changes to a message are records appended to its file, with an end mark behind them that the next ones
+ * overwrite. A crash leaves whole records, or a torn one, which ends the list and is overwritten too. The
+ * last record about a fact counts.
  */
 #include "base/sys.h"
 #include "spool/spool_private.h"
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define FIRST_WALK (4u << 10)
+#define LOCK_ATTEMPTS 10
 
 struct target {
 	struct spool *spool;
@@ -18,6 +19,7 @@ struct target {
 	int fd;
 	uint64_t end; /* where the next record goes */
 	uint64_t size;
+	uint64_t limit; /* from there on the records have outgrown the message */
 };
 
 /* Walks the records in the first n bytes after the message. 1: found their end; 0: they may go on; -1:
@@ -55,30 +57,61 @@ static bool find_end(struct target *t, const struct spool_header *h, struct err 
 	return walk(t, from, (size_t)n, err) >= 0;
 }
 
-/* One process at a time adds records; the others wait for its descriptor to close. */
-static bool lock_records(struct target *t, struct err *err)
+/* One process at a time adds records; the others wait for its descriptor to close. 0: the file was written
+ * anew meanwhile, and has another. */
+static int lock_records(struct target *t, struct err *err)
 {
 	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	struct stat st;
 
-	if (fcntl(t->fd, F_OFD_SETLKW, &whole) < 0 || fstat(t->fd, &st) < 0)
-		return err_errno(err, "lock queue file %s", t->id->text);
+	if (fcntl(t->fd, F_OFD_SETLKW, &whole) < 0 || fstat(t->fd, &st) < 0) {
+		err_errno(err, "lock queue file %s", t->id->text);
+		return -1;
+	}
 	t->size = (uint64_t)st.st_size;
-	return true;
+	return st.st_nlink > 0;
+}
+
+static bool open_locked(struct target *t, struct err *err)
+{
+	struct stat st;
+	int locked = 0;
+
+	for (int i = 0; i < LOCK_ATTEMPTS && locked == 0; i++) {
+		sys_close(&t->fd);
+		if (spool_open_message(t->spool, t->queue, t->id, O_RDWR, &t->fd, &st, err) != SPOOL_OK)
+			return false;
+		locked = lock_records(t, err);
+	}
+	return locked == 1 || (locked == 0 && err_set(err, "queue file %s does not stay", t->id->text));
 }
 
 static bool target_open(struct target *t, struct err *err)
 {
 	struct spool_header h;
-	struct stat st;
 
-	if (spool_open_message(t->spool, t->queue, t->id, O_RDWR, &t->fd, &st, err) != SPOOL_OK)
+	if (!open_locked(t, err) || spool_read_header(t->fd, t->size, t->id, &h, err) != SPOOL_OK ||
+		!find_end(t, &h, err))
 		return false;
-	if (lock_records(t, err) && spool_read_header(t->fd, t->size, t->id, &h, err) == SPOOL_OK &&
-		find_end(t, &h, err))
-		return true;
+	t->limit = spool_updates_offset(&h) + SPOOL_RECORDS_MIN + 4 * h.envelope_size;
+	return true;
+}
+
+/* Slots are left as they are: what stays there is not tried for long. Failure to write anew is no harm, the
+ * records go on. */
+static void shorten(struct target *t)
+{
+	uint64_t end;
+	int fd;
+
+	if (t->end < t->limit || (t->queue != QUEUE_DEFERRED && t->queue != QUEUE_HOLD))
+		return;
+	fd = spool_compact(t->spool, t->queue, t->id, t->fd, &end, NULL);
+	if (fd < 0)
+		return;
 	sys_close(&t->fd);
-	return false;
+	t->fd = fd;
+	t->end = end;
 }
 
 static bool append(struct target *t, struct buf *records, bool durable)
@@ -97,8 +130,11 @@ static bool append_to(struct spool *s, enum spool_queue q, const struct queue_id
 	if (records->over)
 		ok = err_set(err, "queue file %s: records too large", id->text);
 	else
-		ok = target_open(&t, err) &&
-		     (append(&t, records, durable) || err_errno(err, "write queue file %s", id->text));
+		ok = target_open(&t, err);
+	if (ok) {
+		shorten(&t);
+		ok = append(&t, records, durable) || err_errno(err, "write queue file %s", id->text);
+	}
 	sys_close(&t.fd);
 	buf_free(records);
 	return ok;

@@ -207,11 +207,11 @@ void disk_add(struct disk *d, const struct step *s)
 		       s->kind == STEP_SYNC;
 	struct entry *e;
 
-	if (strstr(s->path, "queue_id_sequence") || (of_file && inode == 0) ||
+	if (strstr(s->path, "queue_id_sequence") || (of_file && inode == 0 && s->kind != STEP_SYNC) ||
 		(s->kind == STEP_CREATE && known(d, inode)))
 		return;
 	e = append(d, s);
-	if (of_file)
+	if (of_file && inode != 0)
 		note_file(d, e, s, inode);
 	if (s->kind == STEP_UNLINK)
 		retire(d, e->path);
@@ -255,7 +255,8 @@ static size_t forced_names(const struct leaving *l)
 			fresh[e->file] = true;
 		if (e->file >= 0)
 			size[e->file] = e->size;
-		if (e->kind == STEP_SYNC && (!e->data_only || fresh[e->file])) {
+		if (e->kind == STEP_SYNC &&
+			(e->file < 0 || !e->data_only || fresh[e->file])) { /* < 0: a directory */
 			forced = i;
 			memset(fresh, 0, sizeof(fresh));
 		}

@@ -106,6 +106,21 @@ static void replace(struct spool *s, enum spool_queue q, const struct queue_id *
 	pool_free(&pool);
 }
 
+/* Enough records that the file is written anew. */
+static void long_life(struct spool *s, const struct queue_id *id)
+{
+	char *reason = x_alloc(20001);
+	struct dsn late = {.action = DSN_DELAYED, .status = "4.4.1", .reason = reason};
+	struct spool_update u = {0, RECIPIENT_PENDING, &late};
+
+	memset(reason, 'r', 20000);
+	done(s, QUEUE_DEFERRED, id, 1);
+	for (int i = 0; i < 5; i++)
+		must(spool_record(s, QUEUE_DEFERRED, id, &u, 1, i == 4, NULL), "record");
+	done(s, QUEUE_DEFERRED, id, 0);
+	x_free(&reason);
+}
+
 /* Slots: filled, moved out, emptied and filled again by shorter and longer messages. */
 static void slots(struct spool *s)
 {
@@ -143,6 +158,7 @@ static void files(struct spool *s)
 	spool_abort(&w);
 	move(s, QUEUE_HOLD, QUEUE_DEFERRED, &held);
 	must(spool_flag(s, QUEUE_DEFERRED, &held, ENVELOPE_EXPIRED, NULL), "flag");
+	long_life(s, &held);
 	dropped = put(s, QUEUE_MAILDROP, SMALL);
 	put(s, QUEUE_INCOMING, SMALL);
 	drop(s, QUEUE_MAILDROP, &dropped);

@@ -129,6 +129,8 @@ static void test_flags(void **state)
 	assert_int_equal(e->flags, ENVELOPE_8BIT | ENVELOPE_DOTS);
 }
 
+#define APPENDS 50
+
 struct appender {
 	struct fixture *f;
 	const struct queue_id *id;
@@ -141,7 +143,7 @@ static void *append_often(void *arg)
 	struct dsn d = {.action = DSN_DELAYED, .status = "4.0.0", .reason = "later"};
 	struct spool_update u = {a->index, RECIPIENT_PENDING, &d};
 
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < APPENDS; i++)
 		assert_true(spool_record(a->f->spool, QUEUE_DEFERRED, a->id, &u, 1, false, NULL));
 	return NULL;
 }
@@ -163,7 +165,38 @@ static void test_records_of_several(void **state)
 		pthread_create(&threads[i], NULL, append_often, &appenders[i]);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
-	assert_int_equal(fixture_size(f, QUEUE_DEFERRED, &id), before + 151 * one);
+	assert_int_equal(fixture_size(f, QUEUE_DEFERRED, &id), before + (3 * APPENDS + 1) * one);
+}
+
+/* Days of attempts: the file stays small, and nothing is forgotten. */
+static void test_written_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct str text = text_of(200000);
+	struct queue_id id = fixture_write(f, QUEUE_DEFERRED, text);
+	struct spool_update done = {1, RECIPIENT_DONE, NULL};
+	struct envelope *e;
+
+	assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, &done, 1, true, NULL));
+	assert_true(spool_flag(f->spool, QUEUE_DEFERRED, &id, ENVELOPE_EXPIRED, NULL));
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct dsn *late =
+			dsn_make(f->pool, DSN_DELAYED, "4.4.1", "attempt %u failed: connection timed out", i);
+		struct spool_update u = {i % 2 * 2, RECIPIENT_PENDING, late};
+
+		assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, &u, 1, false, NULL));
+		assert_true(spool_schedule(f->spool, QUEUE_DEFERRED, &id, i, i, 7, NULL));
+	}
+	assert_true(fixture_size(f, QUEUE_DEFERRED, &id) < 200000 + 100000);
+	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+	assert_int_equal(e->recipients[1].state, RECIPIENT_DONE);
+	assert_string_equal(e->recipients[0].last->reason, "attempt 2998 failed: connection timed out");
+	assert_string_equal(e->recipients[2].last->reason, "attempt 2999 failed: connection timed out");
+	assert_int_equal(e->attempts, 2999);
+	assert_int_equal(e->warned_us, 7);
+	assert_true(e->flags & ENVELOPE_EXPIRED);
+	expect_content(f, QUEUE_DEFERRED, &id, text);
+	x_free(&text.p);
 }
 
 static void test_torn_tail(void **state)
@@ -331,6 +364,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_updates, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_flags, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_records_of_several, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_written_anew, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_torn_tail, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_replace_envelope, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_move_find_remove, fixture_setup, fixture_teardown),
