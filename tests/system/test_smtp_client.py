@@ -1,9 +1,12 @@
 """Where the SMTP client takes mail: DNS, relay hosts, fallbacks, limits, and the connections it keeps."""
+import os
 import re
+import socket
+import threading
 
 import pytest
 
-from postern import Dns, Sink, exercises
+from postern import Dns, Sink, exercises, wait_for
 
 CLIENT = {"inet_protocols": "ipv4", "inet_interfaces": "127.0.0.1", "mydestination": "test.example", "smtpd_relay_restrictions": "permit_mynetworks, reject",
           "smtp_connect_timeout": "5s", "smtp_randomize_addresses": "no"}
@@ -173,3 +176,93 @@ def test_success_is_reported_once(mta, sink):
     without.wait()
     instance.wait_log(r"sender delivery status notification")
     assert len(re.findall(r"sender delivery status notification", instance.log())) == 1
+
+
+class UnixLmtp(threading.Thread):
+    """An LMTP server on a UNIX socket; counts its connections."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        os.chmod(path, 0o666)
+        self.socket.listen(20)
+        self.connections = self.open = self.most_open = 0
+        self.start()
+
+    def run(self):
+        while True:
+            connection = self.socket.accept()[0]
+            self.connections += 1
+            self.open += 1
+            self.most_open = max(self.open, self.most_open)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        stream = connection.makefile("rwb")
+
+        def say(text):
+            stream.write(text.encode() + b"\r\n")
+            stream.flush()
+
+        say("220 lmtp")
+        recipients = 0
+        for line in stream:
+            verb = line[:4].upper()
+            recipients = 0 if verb == b"MAIL" else recipients + (verb == b"RCPT")
+            say("354 go" if verb == b"DATA" else "221 bye" if verb == b"QUIT" else "250 ok")
+            if verb == b"QUIT":
+                break
+            if verb == b"DATA":
+                while stream.readline() != b".\r\n":
+                    pass
+                for _ in range(recipients):
+                    say("250 2.1.5 delivered")
+        self.open -= 1
+        connection.close()
+
+
+@exercises("lmtp_connection_cache_destinations", "lmtp_assume_final")
+def test_lmtp_over_unix_socket(mta):
+    """Connections to a socket are found again; those that are not used end."""
+    instance = mta(dict(CLIENT, default_transport="lmtp:unix:private/dovecot", lmtp_connection_cache_destinations="static:all",
+                        lmtp_connection_cache_time_limit="1s", lmtp_assume_final="yes")).start()
+    server = UnixLmtp(os.path.join(instance.queue, "private/dovecot"))
+    for i in range(30):
+        instance.send(recipients=["u%d@any.example" % i, "v%d@any.example" % i])
+        outcome(instance, "v%d@any.example" % i)
+    assert server.connections < 5
+    assert re.search(r"relay=mail.test.example\[private/dovecot\], conn_use=\d+, .*status=sent \(250 2.1.5 delivered\)", instance.log())
+    wait_for(lambda: server.open == 0, 5, "idle connections end")
+
+
+def test_idle_connections_end_at_reload(mta, sink):
+    server = sink()
+    instance = mta(dict(CLIENT, relayhost="[127.0.0.1]:%d" % server.port, smtp_connection_cache_destinations="static:all",
+                        smtp_connection_cache_time_limit="60s")).start()
+    instance.send(recipients=["u@any.example"])
+    outcome(instance, "u@any.example")
+    assert server.open == 1
+    instance.reload()
+    wait_for(lambda: server.open == 0, 5, "the connection ends with QUIT")
+    instance.send(recipients=["v@any.example"])
+    assert "conn_use" not in outcome(instance, "v@any.example")[3]
+
+
+def test_server_dies_in_the_middle(mta, sink):
+    """What was not acknowledged is tried again and arrives once."""
+    lost = []
+
+    def dot(argument):
+        if len(lost) < 3:
+            lost.append(1)
+            return None
+        return "250 2.0.0 queued"
+
+    server = sink(rules={"DOT": dot})
+    instance = mta(dict(CLIENT, relayhost="[127.0.0.1]:%d" % server.port, minimal_backoff_time="1s", queue_run_delay="1s",
+                        maximal_backoff_time="1s", default_destination_concurrency_failed_cohort_limit="0")).start()
+    instance.send(recipients=["u@any.example"])
+    instance.wait_log(r"lost connection with .* while sending end of data -- message may be sent more than once", 10, count=3)
+    instance.wait_log(r"status=sent", 20)
+    assert len(server.wait(1)) == 1
