@@ -6,6 +6,7 @@
 #include <ctype.h>
 
 #define V1_MAX 107 /* bytes of a version 1 line, its end included */
+#define V1_MIN 13  /* "PROXY UNKNOWN" */
 #define V2_HEAD 16 /* signature, version and command, family, length */
 
 static const char v2_signature[] = "\r\n\r\n\0\r\nQUIT\n";
@@ -74,7 +75,7 @@ static const char *v1_fields(struct str line, struct haproxy *out)
 {
 	struct str word;
 
-	if (line.n < V2_HEAD - 2)
+	if (line.n < V1_MIN)
 		return "short protocol header";
 	if (!str_word(&line, " ", &word) || !str_is(word, "PROXY"))
 		return "unexpected protocol header";
