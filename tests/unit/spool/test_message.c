@@ -199,6 +199,41 @@ static void test_written_anew(void **state)
 	x_free(&text.p);
 }
 
+#define LONG_LIFE 600
+
+static void *defer_often(void *arg)
+{
+	struct appender *a = arg;
+	char reason[400];
+	struct dsn late = {.action = DSN_DELAYED, .status = "4.4.1", .reason = reason};
+	struct spool_update u = {a->index, RECIPIENT_PENDING, &late};
+
+	for (int i = 1; i <= LONG_LIFE; i++) {
+		snprintf(reason, sizeof(reason), "%300d", i);
+		assert_true(spool_record(a->f->spool, QUEUE_DEFERRED, a->id, &u, 1, false, NULL));
+	}
+	return NULL;
+}
+
+/* One writes the file anew while others wait to add to it. */
+static void test_written_anew_under_others(void **state)
+{
+	struct fixture *f = *state;
+	struct queue_id id = fixture_write(f, QUEUE_DEFERRED, STR("body\r\n"));
+	struct appender appenders[] = {{f, &id, 0}, {f, &id, 1}, {f, &id, 2}};
+	pthread_t threads[3];
+	struct envelope *e;
+
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, defer_often, &appenders[i]);
+	for (int i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(fixture_size(f, QUEUE_DEFERRED, &id) < 100000);
+	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(strtol(e->recipients[i].last->reason, NULL, 10), LONG_LIFE);
+}
+
 static void test_torn_tail(void **state)
 {
 	struct fixture *f = *state;
@@ -365,6 +400,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_flags, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_records_of_several, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_written_anew, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_written_anew_under_others, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_torn_tail, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_replace_envelope, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_move_find_remove, fixture_setup, fixture_teardown),
