@@ -80,6 +80,26 @@ run_postqueue(const struct sendmail *s, const char *option, const char *value)
 	sendmail_fail("execute %s: %m", path);
 }
 
+/* postalias makes all tables of alias_database, or the one that -oA names. */
+static void __attribute__((noreturn)) run_postalias(const struct sendmail *s)
+{
+	char *path = x_asprintf("%s/postalias", s->cfg->command_directory);
+	struct str rest = str_c(s->alias_database ? s->alias_database : s->cfg->alias_database), word;
+	size_t n = 0;
+	char **argv = x_alloc((rest.n + 5) * sizeof(*argv));
+
+	argv[n++] = path;
+	if (s->config_dir) {
+		argv[n++] = x_strdup("-c");
+		argv[n++] = x_strdup(config_directory(s->cfg));
+	}
+	argv[n++] = x_strdup("--");
+	while (str_word(&rest, ", \t\r\n", &word))
+		argv[n++] = x_strndup(word.p, word.n);
+	execv(path, argv);
+	sendmail_fail("execute %s: %m", path);
+}
+
 /* The first part of the user database's comment field; & stands for the login name. */
 static const char *name_from_database(struct pool *pool)
 {
@@ -206,6 +226,8 @@ int main(int argc, char **argv)
 		run_postqueue(&s, "-i", s.argument);
 	case MODE_FLUSH_SITE:
 		run_postqueue(&s, "-s", s.argument);
+	case MODE_ALIASES:
+		run_postalias(&s);
 	case MODE_SUBMIT:
 		break;
 	}

@@ -6,12 +6,13 @@
 #include "ipc/submission.h"
 #include "mail/address_list.h"
 
-enum sendmail_mode { MODE_SUBMIT, MODE_LIST, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
+enum sendmail_mode { MODE_SUBMIT, MODE_LIST, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE, MODE_ALIASES };
 
 struct sendmail {
 	enum sendmail_mode mode;
-	const char *argument;	/* of MODE_FLUSH_ID and MODE_FLUSH_SITE */
-	const char *config_dir; /* -C; NULL: not given */
+	const char *argument;	    /* of MODE_FLUSH_ID and MODE_FLUSH_SITE; -oA of MODE_ALIASES, or NULL */
+	const char *alias_database; /* -oA; NULL: not given */
+	const char *config_dir;	    /* -C; NULL: not given */
 	const struct config *cfg;
 	const char *from, *full_name, *envid, *body, *verp;
 	bool verp_wanted;

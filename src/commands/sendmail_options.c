@@ -6,7 +6,7 @@
 
 /* Options that callers give to other sendmail programs and that change nothing here are taken without a word.
  */
-#define LETTERS "A:B:C:F:GL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:tvx"
+#define LETTERS "A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:tvx"
 
 static bool has_control(const char *text)
 {
@@ -30,6 +30,9 @@ static void parse_mode(struct sendmail *s, const char *value)
 	switch (value[1] ? 0 : value[0]) {
 	case 'm':
 		s->mode = MODE_SUBMIT;
+		break;
+	case 'i':
+		s->mode = MODE_ALIASES;
 		break;
 	case 'p':
 		s->mode = MODE_LIST;
@@ -116,6 +119,8 @@ static void parse_text_option(struct sendmail *s, int letter, const char *value)
 		break;
 	case 'o':
 		s->dots_are_text |= strcmp(value, "i") == 0;
+		if (value[0] == 'A')
+			s->alias_database = value + 1;
 		break;
 	default:
 		break;
@@ -133,6 +138,9 @@ static void parse_option(struct sendmail *s, int letter)
 		break;
 	case 'R':
 		parse_return(s, optarg);
+		break;
+	case 'I':
+		s->mode = MODE_ALIASES;
 		break;
 	case 'X':
 		parse_extension(s, optarg);
@@ -173,12 +181,21 @@ static void add_recipient(struct sendmail *s, const char *argument)
 		sendmail_fail_user("bad recipient address syntax: %s", argument);
 }
 
+/* The name under which we were called. */
+static enum sendmail_mode mode_of_name(void)
+{
+	if (strcmp(program_invocation_short_name, "mailq") == 0)
+		return MODE_LIST;
+	if (strcmp(program_invocation_short_name, "newaliases") == 0)
+		return MODE_ALIASES;
+	return MODE_SUBMIT;
+}
+
 void sendmail_parse(struct sendmail *s, int argc, char **argv)
 {
 	int c;
 
-	if (strcmp(program_invocation_short_name, "mailq") == 0)
-		s->mode = MODE_LIST;
+	s->mode = mode_of_name();
 	while ((c = getopt(argc, argv, LETTERS)) != -1)
 		parse_option(s, c);
 	for (; optind < argc; optind++)

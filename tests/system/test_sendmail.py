@@ -160,6 +160,23 @@ def test_queue_listing_and_mailq(system):
     mta.wait_log("status=deferred", count=2)
 
 
+@exercises("alias_database", "command_directory")
+def test_aliases_are_made_by_postalias(mta, tmp_path):
+    helper = tmp_path / "bin" / "postalias"
+    helper.parent.mkdir()
+    helper.write_text("#!/bin/sh\necho \"$@\"\n")
+    helper.chmod(0o755)
+    instance = mta({"alias_database": "lmdb:/a/b, texthash:/c", "command_directory": str(helper.parent)})
+    link = str(tmp_path / "newaliases")
+    os.symlink(os.path.join(BIN, "sendmail"), link)
+    for arguments, name in (([], link), (["-bi"], "sendmail"), (["-I"], "sendmail")):
+        assert sendmail(instance, *arguments, name=name).stdout == b"-- lmdb:/a/b texthash:/c\n"
+    assert sendmail(instance, "-bi", "-oAlmdb:/x").stdout == b"-- lmdb:/x\n"
+    helper.unlink()
+    done = sendmail(instance, "-bi")
+    assert done.returncode == 75 and b"fatal: execute" in done.stderr
+
+
 def test_mail_is_taken_while_the_system_is_down(mta):
     instance = mta().start()
     instance.stop()
