@@ -28,17 +28,23 @@ static size_t regexp_groups(const void *pattern)
 	return ((const regex_t *)pattern)->re_nsub;
 }
 
-/* REG_STARTEND: the key has a length, so a NUL byte does not hide what follows it. */
+/*
+ * REG_STARTEND: the key has a length, so a NUL byte does not hide what follows it. The string must end all the
+ * same: that nothing behind the end is read is not promised.
+ */
 static int regexp_match(const void *pattern, struct pattern_match *m)
 {
 	regmatch_t found[PATTERN_GROUPS_MAX];
+	char *text = x_alloc(m->key.n + 1);
 	size_t count = regexp_groups(pattern) + 1;
 	int error;
 
 	found[0] = (regmatch_t){0, (regoff_t)m->key.n};
 	if (count > PATTERN_GROUPS_MAX)
 		count = PATTERN_GROUPS_MAX;
-	error = regexec(pattern, m->key.p, count, found, REG_STARTEND);
+	memcpy(text, m->key.p, m->key.n);
+	error = regexec(pattern, text, count, found, REG_STARTEND);
+	x_free(&text);
 	if (error)
 		return error == REG_NOMATCH ? 0 : -1;
 	for (size_t i = 0; i < count; i++)
