@@ -173,7 +173,7 @@ size_t smtpd_clear_queue(struct smtpd_fixture *f)
 bool smtpd_take_message(
 	struct smtpd_fixture *f, struct pool *pool, struct envelope **envelope, struct buf *content)
 {
-	struct spool_reader *reader;
+	struct spool_reader *reader = NULL;
 	struct err err = {""};
 	struct str piece;
 	struct taken t;
