@@ -10,7 +10,7 @@ char *lmdb_file_path(const char *type, const char *name)
 	return x_asprintf("%s.%s", name, strcmp(type, "lmdb") == 0 ? "lmdb" : "db");
 }
 
-static const char *reason(int error)
+const char *lmdb_file_reason(int error)
 {
 	if (error == MDB_INVALID || error == MDB_VERSION_MISMATCH)
 		return "not an LMDB file; run postmap to build it again";
@@ -46,7 +46,7 @@ MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err)
 	if (!error)
 		error = open_database(env, dbi);
 	if (error) {
-		err_set(err, "open database %s: %s", path, reason(error));
+		err_set(err, "open database %s: %s", path, lmdb_file_reason(error));
 		mdb_env_close(env);
 		return NULL;
 	}

@@ -8,9 +8,13 @@
 #include "base/err.h"
 #include <lmdb.h>
 
+extern const struct table_build_type lmdb_build_type;
+
 /* The file of type:name; the caller frees it. */
 char *lmdb_file_path(const char *type, const char *name);
 /* Opens for reading. NULL with "open database FILE: reason". */
 MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err);
+
+const char *lmdb_file_reason(int error); /* of an open that failed */
 
 #endif

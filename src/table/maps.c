@@ -78,6 +78,9 @@ static enum table_status maps_ask(
 		if (part && m->tables[i]->pattern)
 			continue;
 		status = table_lookup(m->tables[i], key, value, err);
+		if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
+			err_prefix(err, "%s lookup error for \"" STR_FMT "\"", table_spec(m->tables[i]),
+				STR_ARG(str_first(key, 100)));
 		if (status != TABLE_NOT_FOUND)
 			return status;
 	}

@@ -148,6 +148,8 @@ static enum table_status table_has(struct table *t, struct str key, struct err *
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	enum table_status status = table_lookup(t, key, &value, err);
 
+	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
+		err_prefix(err, "%s: table lookup problem", table_spec(t));
 	buf_free(&value);
 	return status;
 }

@@ -7,7 +7,7 @@ static const struct table_type *const types[] = {
 #undef TABLE_TYPE
 };
 
-static const struct table_type *type_find(struct str name)
+const struct table_type *table_type_find(struct str name)
 {
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
 		if (str_is(name, types[i]->name))
@@ -44,7 +44,7 @@ struct table *table_open(const char *spec, int flags, struct err *err)
 		err_set(err, "open dictionary: expecting \"type:name\" form instead of \"%s\"", spec);
 		return NULL;
 	}
-	type = type_find(str_first(all, (size_t)colon));
+	type = table_type_find(str_first(all, (size_t)colon));
 	if (!type) {
 		err_set(err, "unsupported dictionary type: %.*s", (int)colon, spec);
 		return NULL;
@@ -117,7 +117,7 @@ enum table_status table_lookup(struct table *t, struct str key, struct buf *valu
 		status = t->type->lookup(t, key, value, err);
 	if (status == TABLE_FOUND && value->over) {
 		buf_truncate(value, before);
-		err_set(err, "%s: the result is too long", t->spec);
+		err_set(err, "the result is too long");
 		return TABLE_RETRY;
 	}
 	return status;
@@ -127,7 +127,7 @@ enum table_status table_each(struct table *t, table_entry_fn entry, void *arg, s
 {
 	if (t->type->each)
 		return t->type->each(t, entry, arg, err);
-	err_set(err, "%s: this table type cannot be listed", t->spec);
+	err_set(err, "sequence operation is not supported");
 	return TABLE_MISCONFIGURED;
 }
 

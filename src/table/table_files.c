@@ -17,7 +17,7 @@ static bool add_content(struct str name, struct buf *value, struct err *err)
 	return ok;
 }
 
-static bool add_files(struct str names, struct buf *value, struct err *err)
+bool source_files(struct str names, struct buf *value, struct err *err)
 {
 	struct str rest = names, name;
 	size_t count = 0;
@@ -34,7 +34,7 @@ static bool add_files(struct str names, struct buf *value, struct err *err)
 bool table_value(const struct table *t, struct str text, struct buf *value, struct err *err)
 {
 	if (t->flags & TABLE_FILES) {
-		if (!add_files(text, value, err))
+		if (!source_files(text, value, err))
 			return false;
 	} else {
 		buf_str(value, text);

@@ -1,5 +1,6 @@
 /* lmdb:, hash: and btree: tables, built by postmap(1). A file that was replaced is taken up by the next
  * lookup that notices. */
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "table/lmdb_file.h"
@@ -115,14 +116,25 @@ static int get(MDB_txn *txn, MDB_dbi dbi, struct str key, MDB_val *value)
 	return error;
 }
 
-static enum table_status lmdb_answer(struct table *t, int error, struct err *err)
+static enum table_status lmdb_answer(int error, struct err *err)
 {
 	if (!error)
 		return TABLE_FOUND;
 	if (error == MDB_NOTFOUND || error == MDB_BAD_VALSIZE)
 		return TABLE_NOT_FOUND;
-	err_set(err, "%s: %s", t->spec, mdb_strerror(error));
+	err_set(err, "%s", mdb_strerror(error));
 	return TABLE_RETRY;
+}
+
+/* With TABLE_FILES the database has the files' content in base64. */
+static bool add_value(const struct table *t, const MDB_val *found, struct buf *value)
+{
+	struct str text = {found->mv_data, found->mv_size};
+
+	if (t->flags & TABLE_FILES)
+		return base64_decode(text, value);
+	buf_str(value, text);
+	return true;
 }
 
 static enum table_status lmdb_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
@@ -130,6 +142,7 @@ static enum table_status lmdb_lookup(struct table *t, struct str key, struct buf
 	struct lmdb_table *l = t->state;
 	MDB_txn *txn;
 	MDB_val found;
+	bool decoded = true;
 	int error;
 
 	take_up_new_file(l);
@@ -137,12 +150,15 @@ static enum table_status lmdb_lookup(struct table *t, struct str key, struct buf
 	error = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (!error) {
 		error = get(txn, l->dbi, key, &found);
-		if (!error)
-			buf_add(value, found.mv_data, found.mv_size);
+		decoded = error || add_value(t, &found, value);
 		mdb_txn_abort(txn);
 	}
 	pthread_rwlock_unlock(&l->lock);
-	return lmdb_answer(t, error, err);
+	if (!decoded) {
+		err_set(err, "the value is not base64");
+		return TABLE_MISCONFIGURED;
+	}
+	return lmdb_answer(error, err);
 }
 
 static struct str without_nul(MDB_val v)
@@ -182,7 +198,7 @@ static enum table_status lmdb_each(struct table *t, table_entry_fn entry, void *
 		mdb_txn_abort(txn);
 	}
 	pthread_rwlock_unlock(&l->lock);
-	return lmdb_answer(t, error, err);
+	return lmdb_answer(error, err);
 }
 
 #define LMDB_TYPE(id)                                                                                        \
@@ -190,7 +206,8 @@ static enum table_status lmdb_each(struct table *t, table_entry_fn entry, void *
 		.open = lmdb_open,                                                                           \
 		.close = lmdb_close,                                                                         \
 		.lookup = lmdb_lookup,                                                                       \
-		.each = lmdb_each}
+		.each = lmdb_each,                                                                           \
+		.build = &lmdb_build_type}
 
 LMDB_TYPE(btree);
 LMDB_TYPE(hash);

@@ -253,7 +253,7 @@ enum table_status pattern_lookup(struct table *t, struct str key, struct buf *va
 
 	rule = rules_find(p->rules, expression_match, &m, &trouble);
 	if (trouble) {
-		err_set(err, "%s: matching was given up: too much work or memory", t->spec);
+		err_set(err, "matching was given up: too much work or memory");
 		return TABLE_RETRY;
 	}
 	if (!rule)

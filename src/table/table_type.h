@@ -5,11 +5,11 @@
 #define TABLE_TABLE_TYPE_H
 
 #include "base/hash.h"
-#include "base/logical.h"
+#include "table/source.h"
 #include "table/table.h"
+#include "table/table_build.h"
 
-#define TABLE_KEY_MAX 10000	    /* longer keys are "not found" without asking */
-#define TABLE_SOURCE_MAX (1u << 30) /* bytes of a source file */
+#define TABLE_KEY_MAX 10000 /* longer keys are "not found" without asking */
 
 struct table;
 
@@ -22,6 +22,23 @@ struct table_type {
 	enum table_status (*lookup)(struct table *t, struct str key, struct buf *value, struct err *err);
 	enum table_status (*each)(
 		struct table *t, table_entry_fn entry, void *arg, struct err *err); /* may be NULL */
+	const struct table_build_type *build; /* NULL: postmap(1) makes no such tables */
+};
+
+/* How postmap(1) makes a table of the type. */
+struct table_build_type {
+	bool (*begin)(struct table_builder *b, const char *type, const char *name, struct err *err);
+	enum table_build_result (*put)(
+		struct table_builder *b, struct str key, struct str value, struct err *err);
+	enum table_status (*remove)(struct table_builder *b, struct str key, struct err *err);
+	bool (*commit)(struct table_builder *b, struct err *err); /* frees b->state */
+	void (*abort)(struct table_builder *b);			  /* likewise; also after a failed begin */
+};
+
+struct table_builder {
+	const struct table_build_type *type;
+	struct table_build_options options;
+	void *state; /* the type's own */
 };
 
 struct table {
@@ -38,6 +55,7 @@ struct table {
 #include "table/types.def"
 #undef TABLE_TYPE
 
+const struct table_type *table_type_find(struct str name); /* NULL: none */
 /* A line for table_warnings. */
 void table_warn(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A table that answers every lookup with TABLE_MISCONFIGURED and this reason. */
@@ -45,27 +63,6 @@ struct table *table_broken(const char *spec, const char *reason);
 /* The value to keep for the right-hand side of a rule: itself, or with TABLE_FILES the named files' content,
  * joined by newlines. */
 bool table_value(const struct table *t, struct str text, struct buf *value, struct err *err);
-
-/* Text sources: their logical lines, trimmed. */
-struct source {
-	struct buf text;
-	struct buf buf;
-	struct logical_reader reader;
-	struct logical_line line; /* the last one taken */
-};
-bool source_open(struct source *s, const char *path, struct err *err);
-/* "{ {rule}, {rule} }" as lines. The reason of a failure is in err, without the table's name. */
-bool source_inline(struct source *s, struct str groups, struct err *err);
-bool source_next(struct source *s, struct str *logical);
-void source_close(struct source *s);
-/* Takes the inside of a { } group, blanks trimmed: false with "syntax error after '}' in ..." or "missing '}'
- * in ...". */
-bool source_braces(struct str group, struct str *inside, struct err *err);
-
-/* "key value" of postmap(1) source. A quoted part of the key may hold blanks; the key keeps its quotes, as
- * address lookups have them. */
-enum source_pair { PAIR_OK, PAIR_NO_VALUE, PAIR_UNBALANCED };
-enum source_pair source_pair(struct str line, struct str *key, struct str *value);
 
 /* Keys and values in memory, for types whose source is small. */
 void entries_free(void *value);

@@ -77,7 +77,7 @@ static enum table_status ask_system(struct table *t, struct str key, struct buf 
 	if (means_absent(error))
 		return TABLE_NOT_FOUND;
 	errno = error;
-	err_errno(err, "%s", t->spec);
+	err_errno(err, "account lookup");
 	return TABLE_RETRY;
 }
 

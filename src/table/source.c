@@ -1,10 +1,10 @@
+#include "table/source.h"
 #include "base/sys.h"
-#include "table/table_type.h"
 #include <ctype.h>
 
 static void source_init(struct source *s)
 {
-	*s = (struct source){.text = BUF(TABLE_SOURCE_MAX), .buf = BUF(TABLE_SOURCE_MAX)};
+	*s = (struct source){.text = BUF(SOURCE_MAX), .buf = BUF(SOURCE_MAX)};
 }
 
 bool source_open(struct source *s, const char *path, struct err *err)
@@ -16,6 +16,14 @@ bool source_open(struct source *s, const char *path, struct err *err)
 	}
 	s->reader = logical_of(buf_slice(&s->text));
 	return true;
+}
+
+void source_of(struct source *s, struct buf *text)
+{
+	source_init(s);
+	s->text = *text;
+	*text = BUF(text->max);
+	s->reader = logical_of(buf_slice(&s->text));
 }
 
 void source_close(struct source *s)

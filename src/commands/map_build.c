@@ -1,0 +1,206 @@
+/* Making and changing tables: from a source file, -i and -d. */
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/base64.h"
+#include "base/mem.h"
+#include "commands/map_command.h"
+#include "table/table_build.h"
+
+struct build {
+	const struct map_command *command;
+	const char *spec, *source; /* source: the file's name, or "stdin" */
+	struct table_builder *builder;
+	struct source text;
+};
+
+static const char *name_of(const char *spec)
+{
+	return strchr(spec, ':') + 1;
+}
+
+/* Reads the source; *mode is that of the table made from it. */
+static void read_source(struct build *b, mode_t *mode)
+{
+	struct err err = {""};
+	struct stat st;
+
+	*mode = 0644;
+	if (!source_open(&b->text, b->command->mode == MAP_INCREMENT ? "/dev/stdin" : b->source, &err))
+		map_fail("%s", err.text);
+	if (b->command->mode == MAP_BUILD && !b->command->fixed_mode && stat(b->source, &st) == 0)
+		*mode = 0600 | (st.st_mode & 0044);
+}
+
+static bool source_value(const struct build *b, const char *where, struct buf *value)
+{
+	struct buf content = BUF(TABLE_VALUE_MAX);
+	struct err err = {""};
+	bool ok = true;
+
+	if (!b->command->files)
+		return true;
+	ok = source_files(buf_slice(value), &content, &err);
+	if (ok) {
+		buf_clear(value);
+		base64_encode(buf_slice(&content), value);
+	} else {
+		map_warn("%s: %s: skipping this entry", where, err.text);
+	}
+	buf_free(&content);
+	return ok;
+}
+
+static void put_entry(struct build *b, struct str key, struct str value)
+{
+	const struct map_command *m = b->command;
+	struct buf folded = BUF(2 * SOURCE_MAX);
+	struct err err = {""};
+	enum table_build_result result;
+
+	if (m->no_fold)
+		buf_str(&folded, key);
+	else
+		table_fold(key, &folded);
+	result = table_build_put(b->builder, buf_slice(&folded), value, &err);
+	if (result == BUILD_FAILED)
+		map_fail("table %s: write error: %s", b->spec, err.text);
+	if (result == BUILD_DUPLICATE && !m->replace && !m->ignore)
+		map_warn("%s: duplicate entry: \"%s\"", b->spec, buf_cstr(&folded));
+	buf_free(&folded);
+}
+
+static void take_line(struct build *b, struct str line)
+{
+	struct buf key = BUF(SOURCE_MAX), value = BUF(2 * SOURCE_MAX);
+	char *where = x_asprintf("%s, line %d", b->source, b->text.line.first);
+
+	if (map_bad_utf8(b->command, line)) {
+		char *shown = map_printable(line);
+
+		map_warn("%s: non-UTF-8 input \"%s\" -- ignoring this line", where, shown);
+		x_free(&shown);
+	} else if (b->text.line.orphan) {
+		map_warn("%s: logical line must not start with whitespace: \"%.30s\"", where,
+			b->text.line.text.p);
+	} else if (b->command->split(where, line, &key, &value) && source_value(b, where, &value)) {
+		put_entry(b, buf_slice(&key), buf_slice(&value));
+	}
+	x_free(&where);
+	buf_free(&key);
+	buf_free(&value);
+}
+
+static void build_one(const struct map_command *m, const char *spec)
+{
+	struct build b = {
+		.command = m, .spec = spec, .source = m->mode == MAP_INCREMENT ? "stdin" : name_of(spec)};
+	struct table_build_options options = {
+		.incremental = m->mode == MAP_INCREMENT, .replace = m->replace, .with_nul = m->with_nul};
+	struct err err = {""};
+	struct str line;
+
+	read_source(&b, &options.mode);
+	options.size = b.text.text.len;
+	b.builder = table_build_begin(spec, &options, &err);
+	if (!b.builder)
+		map_fail("%s", err.text);
+	while (source_next(&b.text, &line))
+		take_line(&b, line);
+	source_close(&b.text);
+	if (!table_build_commit(&b.builder, &err))
+		map_fail("table %s: write error: %s", spec, err.text);
+}
+
+int map_build(const struct map_command *m)
+{
+	struct err err = {""};
+
+	for (char **map = m->maps; *map; map++) {
+		char *spec = map_spec(m, *map);
+
+		if (!table_build_supported(spec, &err))
+			map_fail("%s", err.text);
+		map_take_rights(m, spec);
+		build_one(m, spec);
+		map_restore_rights();
+		x_free(&spec);
+	}
+	return EXIT_SUCCESS;
+}
+
+static bool delete_key(const struct map_command *m, const char *spec, struct table_builder *b, struct str key)
+{
+	struct buf folded = BUF(2 * SOURCE_MAX);
+	struct err err = {""};
+	enum table_status status;
+
+	if (m->no_fold)
+		buf_str(&folded, key);
+	else
+		table_fold(key, &folded);
+	status = table_build_remove(b, buf_slice(&folded), &err);
+	if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
+		map_fail("table %s: delete error: %s", spec, err.text);
+	buf_free(&folded);
+	return status == TABLE_FOUND;
+}
+
+static bool delete_keys(
+	const struct map_command *m, const char *spec, struct table_builder *b, struct str keys)
+{
+	bool found = false;
+
+	while (keys.n) {
+		ptrdiff_t end = str_find(keys, '\n');
+		struct str key = end < 0 ? keys : str_first(keys, (size_t)end);
+
+		found = delete_key(m, spec, b, key) || found;
+		keys = str_from(keys, key.n + 1);
+	}
+	return found;
+}
+
+/* Deletes the keys, one a line, from one table. */
+static bool delete_from(const struct map_command *m, const char *spec, struct str keys)
+{
+	struct table_build_options options = {.incremental = true, .mode = 0644};
+	struct err err = {""};
+	struct table_builder *b;
+	bool found;
+
+	if (!table_build_supported(spec, NULL))
+		map_fail("%s map requires O_RDONLY access mode", spec);
+	map_take_rights(m, spec);
+	b = table_build_begin(spec, &options, &err);
+	if (!b)
+		map_fail("%s", err.text);
+	found = delete_keys(m, spec, b, keys);
+	if (!found)
+		table_build_abort(&b);
+	else if (!table_build_commit(&b, &err))
+		map_fail("table %s: write error: %s", spec, err.text);
+	map_restore_rights();
+	return found;
+}
+
+int map_delete(const struct map_command *m)
+{
+	struct source input = {.text = BUF(SOURCE_MAX)};
+	struct err err = {""};
+	bool found = false;
+
+	if (strcmp(m->key, "-") != 0)
+		buf_puts(&input.text, m->key);
+	else if (!source_open(&input, "/dev/stdin", &err))
+		map_fail("%s", err.text);
+	for (char **map = m->maps; *map; map++) {
+		char *spec = map_spec(m, *map);
+
+		found = delete_from(m, spec, buf_slice(&input.text)) || found;
+		x_free(&spec);
+	}
+	source_close(&input);
+	return found ? EXIT_SUCCESS : EXIT_FAILURE;
+}

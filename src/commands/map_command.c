@@ -1,0 +1,162 @@
+#include "commands/map_command.h"
+
+#include <getopt.h>
+
+#include "base/mem.h"
+#include "commands/command_config.h"
+#include "commands/command_log.h"
+#include "mail/address.h"
+
+void map_fail(const char *fmt, ...)
+{
+	struct buf text = BUF(3000);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	command_say(LOGL_FATAL, "%s", buf_cstr(&text));
+	exit(EXIT_FAILURE);
+}
+
+void map_warn(const char *fmt, ...)
+{
+	struct buf text = BUF(3000);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	command_say(LOGL_WARNING, "%s", buf_cstr(&text));
+	buf_free(&text);
+}
+
+char *map_spec(const struct map_command *m, const char *map)
+{
+	if (strchr(map, ':'))
+		return x_strdup(map);
+	return x_asprintf("%s:%s", m->cfg->default_database_type, map);
+}
+
+bool map_bad_utf8(const struct map_command *m, struct str text)
+{
+	bool content = m->header_keys || m->body_keys;
+
+	if (!m->cfg->smtputf8_enable || m->no_utf8 || (content && !m->force_utf8))
+		return false;
+	return address_has_8bit(text) && !address_valid_utf8(text);
+}
+
+char *map_printable(struct str text)
+{
+	char *out = x_strndup(text.p, text.n);
+
+	for (char *p = out; *p; p++) {
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	}
+	return out;
+}
+
+static void set_mode(struct map_command *m, enum map_mode mode, const char *key)
+{
+	if (m->mode != MAP_BUILD)
+		map_fail("specify only one of -d -i -q or -s");
+	m->mode = mode;
+	m->key = key;
+}
+
+static bool set_flag(struct map_command *m, int letter)
+{
+	const struct {
+		int letter;
+		bool *flag, value;
+	} rows[] = {
+		{'b', &m->body_keys, true},
+		{'f', &m->no_fold, true},
+		{'F', &m->files, true},
+		{'h', &m->header_keys, true},
+		{'j', &m->json, true},
+		{'N', &m->with_nul, true},
+		{'n', &m->with_nul, false},
+		{'o', &m->keep_root, true},
+		{'p', &m->fixed_mode, true},
+		{'r', &m->replace, true},
+		{'u', &m->no_utf8, true},
+		{'U', &m->force_utf8, true},
+		{'w', &m->ignore, true},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (rows[i].letter == letter) {
+			*rows[i].flag = rows[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void parse(struct map_command *m, int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, m->letters)) != -1) {
+		switch (c) {
+		case 'c':
+			m->config_dir = optarg;
+			break;
+		case 'd':
+			set_mode(m, MAP_DELETE, optarg);
+			break;
+		case 'i':
+			set_mode(m, MAP_INCREMENT, NULL);
+			break;
+		case 'q':
+			set_mode(m, MAP_QUERY, optarg);
+			break;
+		case 's':
+			set_mode(m, MAP_LIST, NULL);
+			break;
+		case 'v':
+			m->verbose++;
+			break;
+		default:
+			if (!set_flag(m, c))
+				map_fail("usage: %s", m->usage);
+		}
+	}
+	m->maps = argv + optind;
+	if (optind == argc)
+		map_fail("usage: %s", m->usage);
+}
+
+static int run(const struct map_command *m)
+{
+	switch (m->mode) {
+	case MAP_QUERY:
+		return map_query(m);
+	case MAP_DELETE:
+		return map_delete(m);
+	case MAP_LIST:
+		return map_list(m);
+	case MAP_BUILD:
+	case MAP_INCREMENT:
+		break;
+	}
+	return map_build(m);
+}
+
+int map_command_main(struct map_command *m, int argc, char **argv)
+{
+	struct err err = {""};
+	int status;
+
+	parse(m, argc, argv);
+	m->cfg = command_config_load(m->program, m->config_dir, &err);
+	if (!m->cfg)
+		map_fail("%s", err.text);
+	command_log_open(m->cfg, m->program, m->verbose);
+	status = run(m);
+	config_free(&m->cfg);
+	return status;
+}
