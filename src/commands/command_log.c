@@ -33,8 +33,7 @@ bool command_log_open(const struct config *cfg, const char *program, int verbose
 	if (cfg->maillog_file[0]) {
 		options.fd = open_file(cfg->maillog_file);
 		options.sink = options.fd >= 0 ? LOG_SINK_FD : LOG_SINK_STDERR;
-	}
-	else if (access("/dev/log", W_OK) != 0)
+	} else if (access("/dev/log", W_OK) != 0)
 		options.sink = LOG_SINK_STDERR;
 	if (options.sink != LOG_SINK_STDERR)
 		log_open(&options);

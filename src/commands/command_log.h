@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "config/config.h"
 
-/* Opens the log under this program name. false: lines go to standard error, because neither maillog_file nor the system log
- * can be opened by us. */
+/* Opens the log under this program name. false: lines go to standard error, because neither maillog_file nor
+ * the system log can be opened by us. */
 bool command_log_open(const struct config *cfg, const char *program, int verbose);
 /* One line for the operator: to standard error, and to the log. */
 void command_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

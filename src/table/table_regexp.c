@@ -29,8 +29,8 @@ static size_t regexp_groups(const void *pattern)
 }
 
 /*
- * REG_STARTEND: the key has a length, so a NUL byte does not hide what follows it. The string must end all the
- * same: that nothing behind the end is read is not promised.
+ * REG_STARTEND: the key has a length, so a NUL byte does not hide what follows it. The string must end all
+ * the same: that nothing behind the end is read is not promised.
  */
 static int regexp_match(const void *pattern, struct pattern_match *m)
 {
