@@ -10,6 +10,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { NORMAL, FILTERING, PROXIED, SERVERS };
 
+static struct smtpd_fixture *servers[SERVERS];
+
+static void remove_servers(void)
+{
+	for (int i = 0; i < SERVERS; i++)
+		if (servers[i])
+			smtpd_fixture_free(&servers[i]);
+}
+
 static struct smtpd_fixture *server(int which)
 {
 	static const char *const filtering[] = {"smtpd_forbid_bare_newline", "reject",
@@ -24,8 +33,11 @@ static struct smtpd_fixture *server(int which)
 	static const char *const proxied[] = {"smtpd_upstream_proxy_protocol", "haproxy", NULL};
 	static const char *const *const overrides[SERVERS] = {
 		[NORMAL] = NULL, [FILTERING] = filtering, [PROXIED] = proxied};
-	static struct smtpd_fixture *servers[SERVERS];
+	static bool first = true;
 
+	if (first)
+		atexit(remove_servers);
+	first = false;
 	if (!servers[which])
 		servers[which] = smtpd_fixture_new(overrides[which]);
 	return servers[which];
