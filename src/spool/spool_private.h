@@ -118,8 +118,8 @@ uint64_t spool_sequence_next(const struct spool *s);
 enum spool_slot_state { SLOT_FREE, SLOT_BUSY, SLOT_MESSAGE, SLOT_DAMAGED };
 /* Descriptors come locked (shared: the message stays as it is) and go with it; -1: not in a slot, as
  * far as the table knows (open) or at all (search). */
-int spool_slot_open(struct spool *s, const struct queue_id *id, int flags, int *slot);
-int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int *slot);
+int spool_slot_open(struct spool *s, const struct queue_id *id, int flags, int *slot, struct stat *st);
+int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int *slot, struct stat *st);
 int spool_slot_claim(struct spool *s, int *slot); /* a free one, locked for writing; -1: none */
 bool spool_slot_commit(
 	struct spool *s, int slot, int fd, const struct queue_id *id, struct str file); /* false: errno */

@@ -33,46 +33,39 @@ static enum spool_status open_failed(enum spool_queue q, const struct queue_id *
 	return why == ELOOP || why == ENXIO || why == EISDIR ? SPOOL_CORRUPT : SPOOL_TROUBLE;
 }
 
-static enum spool_status check_open(struct spool *s, enum spool_queue q, const struct queue_id *id, int *fd,
-	struct stat *st, struct err *err)
-{
-	enum spool_status status;
-
-	if (fstat(*fd, st) < 0) {
-		status = SPOOL_TROUBLE;
-		err_errno(err, "fstat %s/%s", spool_queue_name(q), id->text);
-	} else {
-		status = check_file(s, q, st, id, err);
-	}
-	if (status != SPOOL_OK)
-		sys_close(fd);
-	return status;
-}
-
-static int open_named(struct spool *s, enum spool_queue q, const struct queue_id *id, int flags)
+static int open_named(
+	struct spool *s, enum spool_queue q, const struct queue_id *id, int flags, struct stat *st)
 {
 	char path[SPOOL_PATH_MAX];
+	int fd;
 
 	if (!spool_path(s, q, id, path))
 		return -1;
-	return openat(s->dirs[q], path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = openat(s->dirs[q], path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && fstat(fd, st) < 0)
+		sys_close(&fd);
+	return fd;
 }
 
 enum spool_status spool_open_message(struct spool *s, enum spool_queue q, const struct queue_id *id,
 	int flags, int *fd, struct stat *st, struct err *err)
 {
+	enum spool_status status;
 	int slot;
 
-	*fd = q == QUEUE_INCOMING ? spool_slot_open(s, id, flags, &slot) : -1;
+	*fd = q == QUEUE_INCOMING ? spool_slot_open(s, id, flags, &slot, st) : -1;
 	if (*fd < 0)
-		*fd = open_named(s, q, id, flags);
+		*fd = open_named(s, q, id, flags, st);
 	if (*fd < 0 && q == QUEUE_INCOMING && errno == ENOENT) {
-		*fd = spool_slot_search(s, id, flags, &slot);
+		*fd = spool_slot_search(s, id, flags, &slot, st);
 		errno = ENOENT;
 	}
 	if (*fd < 0)
 		return open_failed(q, id, err);
-	return check_open(s, q, id, fd, st, err);
+	status = check_file(s, q, st, id, err);
+	if (status != SPOOL_OK)
+		sys_close(fd);
+	return status;
 }
 
 uint64_t spool_updates_offset(const struct spool_header *h)
@@ -180,7 +173,8 @@ enum spool_status spool_load_open(int fd, const struct stat *st, const struct qu
 	char first[FIRST_READ];
 	struct spool_header h = {0};
 	struct envelope *e = pool_alloc(pool, sizeof(*e));
-	ssize_t n = sys_pread_all(fd, first, sizeof(first), 0);
+	size_t wanted = st->st_size < (off_t)sizeof(first) ? (size_t)st->st_size : sizeof(first);
+	ssize_t n = sys_pread_all(fd, first, wanted, 0);
 	enum spool_status status;
 	bool whole = false;
 

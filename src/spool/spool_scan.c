@@ -117,8 +117,10 @@ static bool is_in(struct spool *s, enum spool_queue q, const struct queue_id *id
 
 static bool is_in_slot(struct spool *s, const struct queue_id *id, bool search)
 {
+	struct stat st;
 	int slot;
-	int fd = search ? spool_slot_search(s, id, O_RDONLY, &slot) : spool_slot_open(s, id, O_RDONLY, &slot);
+	int fd = search ? spool_slot_search(s, id, O_RDONLY, &slot, &st)
+			: spool_slot_open(s, id, O_RDONLY, &slot, &st);
 	bool found = fd >= 0;
 
 	sys_close(&fd);

@@ -24,9 +24,7 @@ static const unsigned char no_header[SPOOL_HEADER_SIZE];
 /* The number with its form, as the text must come out again. */
 static uint64_t entry_of(const struct queue_id *id)
 {
-	struct queue_id short_form = queue_id_make(queue_id_number(id), false);
-
-	return queue_id_number(id) << 1 | (strcmp(short_form.text, id->text) != 0);
+	return queue_id_number(id) << 1 | (strchr(id->text, 'z') != NULL);
 }
 
 static void slot_name(int slot, char out[SLOT_NAME_MAX])
@@ -81,54 +79,53 @@ static int open_locked(struct spool *s, int slot, int flags, int lock, struct st
 }
 
 /* With the exclusive lock held, or that of lock_name, the answer stays true. */
-static bool is_named(const struct spool *s, int slot, int fd)
+static bool is_named(const struct spool *s, int slot, const struct stat *here)
 {
 	char name[SLOT_NAME_MAX];
-	struct stat here, there;
+	struct stat there;
 
 	slot_name(slot, name);
-	return fstat(fd, &here) == 0 &&
-	       fstatat(s->dirs[QUEUE_INCOMING], name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       here.st_ino == there.st_ino && here.st_dev == there.st_dev;
+	return fstatat(s->dirs[QUEUE_INCOMING], name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       here->st_ino == there.st_ino && here->st_dev == there.st_dev;
 }
 
 /* Several may hold the shared lock; only one of them at a time changes the name. */
-static bool lock_name(const struct spool *s, int slot, int fd)
+static bool lock_name(const struct spool *s, int slot, int fd, const struct stat *st)
 {
 	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	return fcntl(fd, F_OFD_SETLKW, &whole) == 0 && is_named(s, slot, fd);
+	return fcntl(fd, F_OFD_SETLKW, &whole) == 0 && is_named(s, slot, st);
 }
 
-static int open_holding(struct spool *s, int slot, const struct queue_id *id, int flags, int lock)
+static int open_holding(
+	struct spool *s, int slot, const struct queue_id *id, int flags, int lock, struct stat *st)
 {
-	struct stat st;
-	int fd = open_locked(s, slot, flags, lock, &st);
+	int fd = open_locked(s, slot, flags, lock, st);
 
 	if (fd >= 0 && !holds(fd, id))
 		sys_close(&fd);
 	return fd;
 }
 
-int spool_slot_open(struct spool *s, const struct queue_id *id, int flags, int *slot)
+int spool_slot_open(struct spool *s, const struct queue_id *id, int flags, int *slot, struct stat *st)
 {
 	int fd;
 
 	*slot = s->shared && entry_of(id) > BUSY ? table_lookup(s, id) : -1;
 	if (*slot < 0)
 		return -1;
-	fd = open_holding(s, *slot, id, flags, LOCK_SH);
+	fd = open_holding(s, *slot, id, flags, LOCK_SH, st);
 	if (fd < 0)
 		table_clear(s, *slot, entry_of(id));
 	return fd;
 }
 
-int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int *slot)
+int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int *slot, struct stat *st)
 {
 	if (!s->shared || entry_of(id) <= BUSY)
 		return -1;
 	for (*slot = 0; *slot < SPOOL_SLOTS; ++*slot) {
-		int fd = open_holding(s, *slot, id, flags, LOCK_SH | LOCK_NB);
+		int fd = open_holding(s, *slot, id, flags, LOCK_SH | LOCK_NB, st);
 
 		if (fd >= 0) {
 			atomic_store(&s->shared->slots[*slot], entry_of(id));
@@ -138,11 +135,11 @@ int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int
 	return -1;
 }
 
-static int open_anyhow(struct spool *s, const struct queue_id *id, int flags, int *slot)
+static int open_anyhow(struct spool *s, const struct queue_id *id, int flags, int *slot, struct stat *st)
 {
-	int fd = spool_slot_open(s, id, flags, slot);
+	int fd = spool_slot_open(s, id, flags, slot, st);
 
-	return fd >= 0 ? fd : spool_slot_search(s, id, flags, slot);
+	return fd >= 0 ? fd : spool_slot_search(s, id, flags, slot, st);
 }
 
 /* ---- writing */
@@ -224,20 +221,18 @@ bool spool_slot_commit(struct spool *s, int slot, int fd, const struct queue_id 
 
 /* ---- removing and moving */
 /* With the exclusive lock. A file that grew far beyond a slot's size is not worth keeping. */
-static bool empty_slot(struct spool *s, int slot, int fd)
+static bool empty_slot(struct spool *s, int slot, int fd, const struct stat *st)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) == 0 && st.st_size <= 2 * (off_t)SPOOL_SLOT_MAX &&
-		sys_pwrite_all(fd, no_header, sizeof(no_header), 0))
-		return true;
-	return unlink_slot(s, slot);
+	return (st->st_size <= 2 * (off_t)SPOOL_SLOT_MAX &&
+		       sys_pwrite_all(fd, no_header, sizeof(no_header), 0)) ||
+	       unlink_slot(s, slot);
 }
 
 static bool remove_unread(struct spool *s, int slot, const struct queue_id *id)
 {
-	int fd = open_holding(s, slot, id, O_RDWR, LOCK_EX | LOCK_NB);
-	bool removed = fd >= 0 && is_named(s, slot, fd) && empty_slot(s, slot, fd);
+	struct stat st;
+	int fd = open_holding(s, slot, id, O_RDWR, LOCK_EX | LOCK_NB, &st);
+	bool removed = fd >= 0 && is_named(s, slot, &st) && empty_slot(s, slot, fd, &st);
 
 	sys_close(&fd);
 	return removed;
@@ -246,8 +241,9 @@ static bool remove_unread(struct spool *s, int slot, const struct queue_id *id)
 /* Someone is reading: the file loses its name, and its reader keeps it to the end. */
 static bool remove_while_read(struct spool *s, int slot, const struct queue_id *id)
 {
-	int fd = open_holding(s, slot, id, O_RDWR, LOCK_SH);
-	bool removed = fd >= 0 && lock_name(s, slot, fd) && unlink_slot(s, slot);
+	struct stat st;
+	int fd = open_holding(s, slot, id, O_RDWR, LOCK_SH, &st);
+	bool removed = fd >= 0 && lock_name(s, slot, fd, &st) && unlink_slot(s, slot);
 
 	sys_close(&fd);
 	return removed;
@@ -255,12 +251,13 @@ static bool remove_while_read(struct spool *s, int slot, const struct queue_id *
 
 bool spool_slot_remove(struct spool *s, const struct queue_id *id, bool search)
 {
+	struct stat st;
 	int slot, fd = -1;
 	bool removed;
 
 	slot = s->shared && entry_of(id) > BUSY ? table_lookup(s, id) : -1;
 	if (slot < 0 && search)
-		fd = spool_slot_search(s, id, O_RDONLY, &slot);
+		fd = spool_slot_search(s, id, O_RDONLY, &slot, &st);
 	sys_close(&fd);
 	if (slot < 0 || slot >= SPOOL_SLOTS)
 		return false;
@@ -272,11 +269,12 @@ bool spool_slot_remove(struct spool *s, const struct queue_id *id, bool search)
 bool spool_slot_move(struct spool *s, const struct queue_id *id, enum spool_queue to, const char *path)
 {
 	char name[SLOT_NAME_MAX];
+	struct stat st;
 	int slot;
-	int fd = open_anyhow(s, id, O_RDWR, &slot);
+	int fd = open_anyhow(s, id, O_RDWR, &slot, &st);
 	bool ok;
 
-	if (fd < 0 || !lock_name(s, slot, fd)) {
+	if (fd < 0 || !lock_name(s, slot, fd, &st)) {
 		sys_close(&fd);
 		errno = ENOENT;
 		return false;
@@ -349,7 +347,7 @@ bool spool_slot_set_aside(struct spool *s, int slot, const struct queue_id *id)
 	struct stat st;
 	int fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB, &st);
 	char name[SLOT_NAME_MAX];
-	bool ok = fd >= 0 && is_named(s, slot, fd) && slot_id(fd, &now) == (id->text[0] != 0);
+	bool ok = fd >= 0 && is_named(s, slot, &st) && slot_id(fd, &now) == (id->text[0] != 0);
 
 	slot_name(slot, name);
 	ok = ok && (!id->text[0] || strcmp(now.text, id->text) == 0) &&
