@@ -157,6 +157,14 @@ int net_connect_unix(const char *path, struct err *err)
 	return fd;
 }
 
+/* Whoever does not read the byte has seen the connection, and whose queue of connections is full is awake. */
+static bool trigger(int fd, const struct net_addr *a)
+{
+	if (connect(fd, generic(a), a->len) != 0)
+		return errno == EAGAIN;
+	return send(fd, "W", 1, MSG_NOSIGNAL) == 1 || errno == EPIPE || errno == ECONNRESET;
+}
+
 bool net_trigger(const char *path, struct err *err)
 {
 	struct net_addr a;
@@ -166,8 +174,7 @@ bool net_trigger(const char *path, struct err *err)
 	if (!unix_address(path, &a, err))
 		return false;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	ok = fd >= 0 && ((connect(fd, generic(&a), a.len) == 0 && send(fd, "W", 1, MSG_NOSIGNAL) == 1) ||
-				errno == EAGAIN);
+	ok = fd >= 0 && trigger(fd, &a);
 	if (!ok)
 		err_errno(err, "wake up %s", path);
 	sys_close(&fd);

@@ -112,11 +112,20 @@ static void slot_wake(struct slot *slot)
 
 /* ---- the queue; lock held */
 
+static void show_load(const struct slots *s)
+{
+	if (s->options.running)
+		atomic_store_explicit(s->options.running, s->running, memory_order_relaxed);
+	if (s->options.queued)
+		atomic_store_explicit(s->options.queued, s->queued, memory_order_relaxed);
+}
+
 void slots_enqueue(struct slots *s, struct task *task, enum task_wake why)
 {
 	task->why = why;
 	list_append(&s->queue, &task->link);
 	s->queued++;
+	show_load(s);
 }
 
 static struct task *dequeue(struct slots *s, struct slot *slot)
@@ -127,6 +136,7 @@ static struct task *dequeue(struct slots *s, struct slot *slot)
 		return NULL;
 	s->queued--;
 	s->running++;
+	show_load(s);
 	slot->since = clock_mono();
 	list_append(&s->busy, &slot->busy);
 	return container_of(first, struct task, link);
@@ -235,6 +245,7 @@ static struct task *next_task(struct slots *s, struct slot *slot, int *before)
 
 	pthread_mutex_lock(&s->lock);
 	(*before)--;
+	show_load(s);
 	list_remove(&slot->busy);
 	task = task_at_hand(s, slot, &wait);
 	pthread_mutex_unlock(&s->lock);

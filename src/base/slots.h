@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/heap.h"
 #include "base/list.h"
+#include <stdatomic.h>
 
 enum task_wake {
 	TASK_START,   /* submitted */
@@ -44,6 +45,8 @@ struct slots_options {
 	void (*slot_end)(void *cache, void *arg);
 	void *arg;
 	const char *name; /* thread name, at most 15 bytes */
+	_Atomic int32_t *running,
+		*queued; /* kept equal to those of slots_load, for who looks from outside; may be NULL */
 };
 
 struct slots;

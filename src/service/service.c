@@ -11,6 +11,8 @@
 #include "table/table_outside.h"
 
 #define FINISH_POLL_MS 100
+#define DESCRIPTORS_KEPT 256 /* for tables, logs, the spool */
+#define DESCRIPTORS_OF_SLOT 4
 
 const struct config *service_config(const struct service *s)
 {
@@ -161,10 +163,20 @@ static bool make_slots(struct service *s, struct err *err)
 		.slot_end = slot_end,
 		.arg = s,
 		.name = s->ops->program,
+		.running = s->worker ? &s->worker->running : NULL,
+		.queued = s->worker ? &s->worker->queued : NULL,
 	};
 
 	s->slots = slots_new(&options, err);
 	return s->slots != NULL;
+}
+
+/* A parked session has one descriptor, a running one some more for files and servers that it asks. */
+static int session_limit(int descriptors, int slots)
+{
+	int limit = descriptors - DESCRIPTORS_KEPT - DESCRIPTORS_OF_SLOT * slots;
+
+	return limit > descriptors / 4 ? limit : descriptors / 4;
 }
 
 /* All that needs root or the real root directory comes before service_drop. */
@@ -174,7 +186,7 @@ static bool prepare(struct service *s, struct err *err)
 		return false;
 	service_open_log(s);
 	event_set_resolution(s->config->delay_logging_resolution_limit);
-	s->session_limit = service_raise_limits() - 256 - 4 * service_slot_limit(s);
+	s->session_limit = session_limit(service_raise_limits(), service_slot_limit(s));
 	if (!service_control_open(s, err) || !service_enter_queue_directory(s, err))
 		return false;
 	if (!service_stay_outside(s, err))

@@ -15,6 +15,22 @@ static void accept_failed(struct service *s, int error)
 	service_pause(s, PAUSE_TROUBLE);
 }
 
+/*
+ * The kernel wakes whichever worker it likes. One without a free slot leaves the listening sockets to those
+ * that have one; when none has, all listen, and connections queue for a slot.
+ */
+static void follow_load(struct service *s)
+{
+	struct slots_load load = slots_load(s->slots);
+
+	if (!s->worker || !s->ops->accepted)
+		return;
+	if (load.running + load.queued >= load.max && shared_others_free(s->shared, s->worker))
+		service_pause(s, PAUSE_FULL);
+	else if (s->pauses & PAUSE_FULL)
+		service_resume(s, PAUSE_FULL);
+}
+
 static void ready(int fd, void *arg)
 {
 	struct service *s = arg;
@@ -28,6 +44,7 @@ static void ready(int fd, void *arg)
 	s->ops->accepted(s, client, &peer);
 	if (atomic_load(&s->sessions) >= s->session_limit)
 		service_pause(s, PAUSE_TROUBLE);
+	follow_load(s);
 }
 
 static bool watch_all(struct service *s, struct err *err)
@@ -98,15 +115,6 @@ void service_close_listeners(struct service *s)
 	s->args.listeners = 0;
 }
 
-static void publish_load(struct service *s)
-{
-	struct slots_load load = slots_load(s->slots);
-
-	atomic_store_explicit(&s->worker->running, load.running, memory_order_relaxed);
-	atomic_store_explicit(&s->worker->queued, load.queued, memory_order_relaxed);
-	atomic_store_explicit(&s->worker->parked, load.parked, memory_order_relaxed);
-}
-
 /* Four times a second. */
 void service_tick(void *service)
 {
@@ -114,7 +122,8 @@ void service_tick(void *service)
 
 	atomic_store(&s->heartbeat, clock_mono());
 	if (s->worker)
-		publish_load(s);
+		atomic_store(&s->worker->parked, slots_load(s->slots).parked);
+	follow_load(s);
 	if (++s->ticks % 4 != 0)
 		return;
 	if (atomic_load(&s->sessions) < s->session_limit)
@@ -127,8 +136,6 @@ bool service_stressed(const struct service *s)
 {
 	if (!s->stress_config || !s->shared)
 		return false;
-	if (s->worker)
-		publish_load((struct service *)(uintptr_t)s);
 	if (atomic_load(&s->sessions) >= s->session_limit / 10 * 9)
 		return true;
 	return shared_check_stress(s->shared);

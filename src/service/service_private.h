@@ -55,7 +55,8 @@ void service_tell(struct service *s, char byte);
 /* service_listen.c */
 enum service_pause {
 	PAUSE_TROUBLE = 1, /* out of descriptors or memory; the tick tries again */
-	PAUSE_BUSY = 2	   /* an agent has its queue manager */
+	PAUSE_BUSY = 2,	   /* an agent has its queue manager */
+	PAUSE_FULL = 4	   /* our slots are in use while another worker has a free one */
 };
 bool service_listen(struct service *s, struct err *err);
 void service_pause(

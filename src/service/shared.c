@@ -51,6 +51,23 @@ struct shared_worker_sum shared_sum(struct shared_service *s)
 	return sum;
 }
 
+static int used(struct shared_worker *w)
+{
+	return atomic_load_explicit(&w->running, memory_order_relaxed) +
+	       atomic_load_explicit(&w->queued, memory_order_relaxed);
+}
+
+bool shared_others_free(struct shared_service *s, const struct shared_worker *w)
+{
+	for (size_t i = 0; i < SHARED_WORKERS; i++) {
+		struct shared_worker *other = &s->workers[i];
+
+		if (other != w && used(other) < atomic_load_explicit(&other->slots, memory_order_relaxed))
+			return true;
+	}
+	return false;
+}
+
 /* A task that waits while its process still has slots is about to get one. */
 static bool somebody_waits(struct shared_service *s)
 {

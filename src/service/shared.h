@@ -58,6 +58,8 @@ struct shared_worker_sum {
 	int slots, running, queued, parked, sessions;
 };
 struct shared_worker_sum shared_sum(struct shared_service *s);
+/* Whether another worker than w has a slot that nobody uses. */
+bool shared_others_free(struct shared_service *s, const struct shared_worker *w);
 /* All slots busy or work waiting for one: says so in stressed_until for SHARED_STRESS_HOLD. */
 bool shared_check_stress(struct shared_service *s);
 #define SHARED_STRESS_HOLD 10 /* seconds without shortage until the normal values come back */
