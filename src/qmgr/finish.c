@@ -170,8 +170,16 @@ static struct selection select_state(struct message *m, enum recipient_state sta
 	return s;
 }
 
-/* Delivered in this attempt, and the next host does not tell the sender. Who wants to be told, the report
- * sees to. */
+/* A next host that makes reports tells of the delivery, but knows nothing of the warning that we sent. */
+static bool ours_to_tell(const struct message *m, const struct decision *d)
+{
+	if (d->state != RECIPIENT_DONE)
+		return false;
+	return d->dsn->action != DSN_PASSED_ON ||
+	       (m->env->warned_us != 0 && !(m->env->recipients[d->index].notify & NOTIFY_SUCCESS));
+}
+
+/* Delivered in this attempt; who wants to be told of it, the report sees to. */
 static struct selection select_successes(struct message *m)
 {
 	struct selection s = {pool_alloc(m->pool, (m->decided + 1) * sizeof(uint32_t)), 0};
@@ -179,7 +187,7 @@ static struct selection select_successes(struct message *m)
 	for (size_t i = 0; i < m->decided; i++) {
 		const struct decision *d = &m->decisions[i];
 
-		if (d->state == RECIPIENT_DONE && d->dsn->action != DSN_PASSED_ON)
+		if (ours_to_tell(m, d))
 			s.indexes[s.count++] = d->index;
 	}
 	return s;
