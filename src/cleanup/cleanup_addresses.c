@@ -176,8 +176,10 @@ bool cleanup_rewrite_header(struct cleanup *c, int class, struct str value)
 
 	if (!s.local && !cfg->remote_header_rewrite_domain[0])
 		return true;
-	if (!address_tokenize(value, false, &tokens))
+	if (!address_tokenize(value, false, &tokens) || tokens.count == 0) {
+		address_tokens_free(&tokens);
 		return true;
+	}
 	if (tokens.count > (size_t)cfg->header_address_token_limit)
 		tokens.count = (size_t)cfg->header_address_token_limit;
 	buf_init(&s.out, c->header.max);

@@ -45,18 +45,20 @@ static const char cidr_text[] = "172.16.0.0/21 554 match bad netblock 172.16.0.0
 				"!\n";
 
 static const char *const cidr_complaints[] = {
-	"line 4: non-null host address bits in \"172.16.1.3/21\", perhaps you should use \"172.16.0.0/21\" "
-	"instead: "
-	"skipping this rule",
+	("line 4: non-null host address bits in \"172.16.1.3/21\", perhaps you should use \"172.16.0.0/21\" "
+	 "instead: "
+	 "skipping this rule"),
 	"line 5: bad mask length in \"172.16.1.3/33\": skipping this rule",
 	"line 6: bad network value in \"172.999.0.0/21\": skipping this rule",
 	"line 7: bad address pattern: \"172.16.1.999\": skipping this rule",
 	"line 8: no lookup result: skipping this rule",
-	"line 24: non-null host address bits in \"1.0.0.0/0\", perhaps you should use \"0.0.0.0/0\" instead: "
-	"skipping "
-	"this rule",
-	"line 25: non-null host address bits in \"1::/0\", perhaps you should use \"::/0\" instead: skipping "
-	"this rule",
+	("line 24: non-null host address bits in \"1.0.0.0/0\", perhaps you should use \"0.0.0.0/0\" "
+	 "instead: "
+	 "skipping "
+	 "this rule"),
+	("line 25: non-null host address bits in \"1::/0\", perhaps you should use \"::/0\" instead: "
+	 "skipping "
+	 "this rule"),
 	"line 26: missing ']' character after \"[1234\": skipping this rule",
 	"line 27: garbage after \"[1234]\": skipping this rule",
 	"line 28: bad mask value in \"172.16.1.3/3x\": skipping this rule",
