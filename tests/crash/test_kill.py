@@ -3,6 +3,7 @@
 20 cuts in `make test`, as many as wanted with `make crash COUNT=200`.
 """
 import collections
+import glob
 import hashlib
 import os
 import random
@@ -11,11 +12,13 @@ import signal
 import threading
 import time
 
-from postern import SLOW, Client, Sink, connects, wait_for
+from postern import SLOW, Client, Sink, connects, owner, wait_for
 
 CUTS = int(os.environ.get("POSTERN_CRASH_CUTS", "20"))
 SEED = int(os.environ.get("POSTERN_CRASH_SEED", "0")) or random.randrange(1 << 30)
 CLIENTS = 6
+REMOTE, LOCAL = "user@elsewhere.example", "%s@test.example" % owner()
+RECIPIENTS = ((REMOTE,), (REMOTE,), (LOCAL,), (REMOTE, LOCAL))
 SIZES = (300, 300, 2000, 9000, 30000, 200000)  # a slot, more than one page, more than one write
 
 
@@ -26,10 +29,6 @@ def message(token, size):
         lines.append(hashlib.sha256(("%s %d" % (token, n)).encode()).hexdigest())
         n += 66
     return "Subject: %s\r\nX-Token: %s %d\r\n\r\n" % (token, token, size) + "".join(line + "\r\n" for line in lines)
-
-
-def body_of(data):
-    return data.split(b"\r\n\r\n", 1)[1]
 
 
 class Load:
@@ -46,18 +45,18 @@ class Load:
         count = 0
         while not self.ending.is_set():
             count += 1
-            token, size = "c%d-%d" % (number, count), choice.choice(SIZES)
-            while not self.ending.is_set() and not self.send(token, size):
+            token, size, recipients = "c%d-%d" % (number, count), choice.choice(SIZES), choice.choice(RECIPIENTS)
+            while not self.ending.is_set() and not self.send(token, size, recipients):
                 time.sleep(0.02)
 
-    def send(self, token, size):
+    def send(self, token, size, recipients):
         try:
             with Client(self.port, timeout=20) as client:
-                queue_id = client.mail("sender@client.example", ["user@elsewhere.example"], message(token, size))
+                queue_id = client.mail("sender@client.example", recipients, message(token, size))
         except (OSError, AssertionError):
             return False
         with self.lock:
-            self.acknowledged[token] = queue_id
+            self.acknowledged.update({(token, recipient): queue_id for recipient in recipients})
         return True
 
     def end(self):
@@ -112,16 +111,30 @@ class Killer:
             return "Z"
 
 
-def arrivals(sink):
-    """Token -> how often it arrived; damaged content fails."""
-    seen = collections.Counter()
-    for mail in list(sink.mails):
-        data = mail["data"]
-        token, size = re.search(rb"(?m)^X-Token: (\S+) (\d+)\r?$", data).groups()
-        wanted = body_of(message(token.decode(), int(size)).encode())
-        assert body_of(data) == wanted, "damaged: %s" % token.decode()
-        seen[token.decode()] += 1
-    return seen
+def identify(data):
+    """The token of a message; damaged content fails."""
+    token, size = re.search(rb"(?m)^X-Token: (\S+) (\d+)\r?$", data).groups()
+    body = data.replace(b"\r\n", b"\n").split(b"\n\n", 1)[1]
+    assert body == message(token.decode(), int(size)).replace("\r\n", "\n").split("\n\n", 1)[1].encode(), "damaged: %s" % token.decode()
+    return token.decode()
+
+
+class Arrivals:
+    """(token, recipient) -> how often it arrived, at the server and in the mailbox."""
+
+    def __init__(self, sink, instance):
+        self.sink, self.mailbox, self.seen = sink, os.path.join(instance.mail, owner(), "new"), collections.Counter()
+        self.taken, self.files = 0, set()
+
+    def look(self):
+        mails = list(self.sink.mails)[self.taken:]
+        self.taken += len(mails)
+        self.seen.update((identify(mail["data"]), REMOTE) for mail in mails)
+        for path in set(glob.glob(self.mailbox + "/*")) - self.files:
+            self.files.add(path)
+            with open(path, "rb") as f:
+                self.seen[identify(f.read()), LOCAL] += 1
+        return self.seen
 
 
 def test_no_acknowledged_message_is_lost(mta):
@@ -137,28 +150,23 @@ def test_no_acknowledged_message_is_lost(mta):
         killer.cut()
     time.sleep(0.5)
     load.end()
-    acknowledged = dict(load.acknowledged)
+    acknowledged, arrivals = dict(load.acknowledged), Arrivals(sink, instance)
 
     def missing():
-        return set(acknowledged) - set(arrivals(sink))
+        return set(acknowledged) - set(arrivals.look())
 
     end = time.monotonic() + 90 * SLOW
     while missing() and time.monotonic() < end:
         instance.command("postqueue", "-f", check=False)
         time.sleep(0.5)
-    seen = arrivals(sink)
+    seen = arrivals.look()
     duplicates = sum(count - 1 for count in seen.values())
-    print("seed %d: %d cuts %s; %d acknowledged, %d arrived, %d duplicates" % (
+    print("seed %d: %d cuts %s; %d deliveries acknowledged, %d made, %d duplicates" % (
         SEED, CUTS, dict(killer.what), len(acknowledged), sum(seen.values()), duplicates))
-    lost = {token: acknowledged[token] for token in missing()}
+    lost = {what: acknowledged[what] for what in missing()}
     assert not lost, "lost: %r\n%s" % (lost, "\n".join(
         line for line in instance.log().splitlines() if any(queue_id in line for queue_id in lost.values()))[-4000:])
     assert len(acknowledged) >= CUTS
-    assert not os.listdir(os.path.join(instance.queue, "corrupt")) or report_damaged(instance)
+    aside = set(os.listdir(os.path.join(instance.queue, "corrupt")))  # what its writer was killed in
+    assert not aside & set(acknowledged.values())
     sink.close()
-
-
-def report_damaged(instance):
-    """Files that were being written when their writer was killed may be set aside; they were not acknowledged."""
-    print("set aside: %s" % ", ".join(os.listdir(os.path.join(instance.queue, "corrupt"))))
-    return True
