@@ -187,16 +187,26 @@ class UnixLmtp(threading.Thread):
         self.socket.bind(path)
         os.chmod(path, 0o666)
         self.socket.listen(20)
-        self.connections = self.open = self.most_open = 0
+        self.connections = self.open = 0
+        self.lock = threading.Lock()
         self.start()
 
     def run(self):
         while True:
             connection = self.socket.accept()[0]
-            self.connections += 1
-            self.open += 1
-            self.most_open = max(self.open, self.most_open)
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            with self.lock:
+                self.connections += 1
+                self.open += 1
+            threading.Thread(target=self.one, args=(connection,), daemon=True).start()
+
+    def one(self, connection):
+        try:
+            self.serve(connection)
+        except OSError:
+            pass
+        with self.lock:
+            self.open -= 1
+        connection.close()
 
     def serve(self, connection):
         stream = connection.makefile("rwb")
@@ -218,8 +228,6 @@ class UnixLmtp(threading.Thread):
                     pass
                 for _ in range(recipients):
                     say("250 2.1.5 delivered")
-        self.open -= 1
-        connection.close()
 
 
 @exercises("lmtp_connection_cache_destinations", "lmtp_assume_final")
