@@ -139,9 +139,13 @@ static void walk_service(struct postconf *pc, struct service *s, value_fn fn)
 	}
 }
 
+/* Names in values that are expanded when used are not ours to know. */
 static void see_references(struct reader *r, const char *name, const char *value)
 {
-	read_references(r, value);
+	const struct name_value *v = names_find(r->pc->names, name);
+
+	if (!v || !v->row || v->row->type != ROW_RAW)
+		read_references(r, value);
 }
 
 static void see_classes(struct reader *r, const char *name, const char *value)

@@ -27,6 +27,39 @@ void postconf_warn(void *arg, const char *text)
 	x_free(&shown);
 }
 
+static const char *const read_only[] = {"process_id", "process_name", "service_name"};
+
+static void warn_read_only(const char *path, const char *name, const char *value)
+{
+	char *text = x_asprintf("%s: read-only parameter assignment: %s=%s", path, name, value);
+
+	postconf_warn(NULL, text);
+	x_free(&text);
+}
+
+static void refuse_read_only(struct postconf *pc)
+{
+	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
+		struct name_value *v = names_find(pc->names, read_only[i]);
+
+		if (v->set)
+			warn_read_only(pc->main_path, read_only[i], v->raw);
+		v->set = false;
+		v->raw = "";
+	}
+}
+
+static void refuse_read_only_locals(const struct postconf *pc, struct service *s)
+{
+	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
+		const char *value = hash_get(s->locals, str_c(read_only[i]));
+
+		if (value)
+			warn_read_only(pc->master_path, read_only[i], value);
+		hash_delete(s->locals, str_c(read_only[i]));
+	}
+}
+
 static void read_main(struct postconf *pc)
 {
 	struct err err;
@@ -36,6 +69,7 @@ static void read_main(struct postconf *pc)
 		die(err.text);
 	names_take(pc->names, m, pc->main_path, postconf_warn, NULL);
 	main_cf_free(&m);
+	refuse_read_only(pc);
 }
 
 static void take_override(struct postconf *pc, const char *text)
@@ -97,6 +131,7 @@ static void add_service(struct postconf *pc, struct str line, int number)
 	}
 	s->entry.line = number;
 	take_locals(s);
+	refuse_read_only_locals(pc, s);
 }
 
 static void parse_master(struct postconf *pc, struct str text)
@@ -208,11 +243,24 @@ struct scope {
 	struct config_names *names;
 };
 
+/* What the service's processes find there. */
+static const char *own_name(const struct service *s, const char *name)
+{
+	if (strcmp(name, "service_name") == 0)
+		return s->entry.fields[FIELD_NAME];
+	if (strcmp(name, "process_name") == 0)
+		return s->entry.argv[0];
+	return NULL;
+}
+
 static enum expand_found look_up(void *arg, const char *name, const char **value)
 {
 	const struct scope *scope = arg;
 
 	if (scope->service) {
+		*value = own_name(scope->service, name);
+		if (*value)
+			return EXPAND_FINAL;
 		*value = hash_get(scope->service->locals, str_c(name));
 		if (*value)
 			return EXPAND_AGAIN;

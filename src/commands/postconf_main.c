@@ -8,7 +8,7 @@ static unsigned class_of(const struct postconf *pc, const char *name)
 
 	if (hash_get(pc->per_service, str_c(name)))
 		return CLASS_SERVICE;
-	return v && v->row ? CLASS_BUILTIN : CLASS_USER;
+	return v && v->row && v->row->mark != ROW_LEGACY ? CLASS_BUILTIN : CLASS_USER;
 }
 
 static const char *value_of(struct postconf *pc, const char *name)

@@ -2,21 +2,22 @@
 #include "commands/postconf.h"
 #include <jansson.h>
 
-enum { LINE_LIMIT = 80 };
+/* Columns of a folded line: parameters may use the last one, entries of master.cf not. */
+enum { LINE_LIMIT = 80, ENTRY_LIMIT = 79 };
 
 #define BLANKS " \t\r\n"
 #define INDENT "    "
 
-/* Text in words, folded before a word that would not fit when fold is set. */
+/* Text in words, folded before a word that would not fit when limit is set. */
 struct writer {
 	struct buf *out;
 	size_t column;
-	bool fold;
+	size_t limit; /* 0: lines are not folded */
 };
 
 static void write_word(struct writer *w, struct str word)
 {
-	if (w->fold && w->column > 0 && w->column + 1 + word.n >= LINE_LIMIT) {
+	if (w->limit && w->column > 0 && w->column + 1 + word.n > w->limit) {
 		buf_puts(w->out, "\n" INDENT);
 		w->column = sizeof(INDENT) - 1;
 	} else if (w->column > 0) {
@@ -64,7 +65,7 @@ static void collapse(struct str text, struct buf *out)
 static void print_text(unsigned flags, const char *name, const char *value)
 {
 	struct buf line = BUF(EXPAND_MAX * 2);
-	struct writer w = {.out = &line, .fold = flags & PC_FOLD};
+	struct writer w = {.out = &line, .limit = flags & PC_FOLD ? LINE_LIMIT : 0};
 
 	if (!(flags & PC_HIDE_NAME)) {
 		buf_printf(&line, "%s =", name);
@@ -113,26 +114,23 @@ static void quote(struct str arg, struct buf *out)
 
 static void format_override(const char *text, postconf_value_fn value, void *arg, struct buf *out)
 {
-	struct buf plain = BUF(EXPAND_MAX), final = BUF(EXPAND_MAX);
+	struct buf plain = BUF(EXPAND_MAX);
 	struct str name, v;
+	char *raw;
 
 	if (!main_cf_split(str_c(text), &name, &v, NULL)) {
 		quote(str_c(text), out);
 		return;
 	}
 	buf_printf(&plain, STR_FMT "=", STR_ARG(name));
-	if (value) {
-		char *raw = x_strndup(v.p, v.n);
-
+	raw = x_strndup(v.p, v.n);
+	if (value)
 		value(arg, raw, &plain);
-		x_free(&raw);
-	} else {
-		buf_str(&plain, v);
-	}
-	collapse(buf_slice(&plain), &final);
-	quote(buf_slice(&final), out);
+	else
+		buf_puts(&plain, raw);
+	quote(buf_slice(&plain), out);
+	x_free(&raw);
 	buf_free(&plain);
-	buf_free(&final);
 }
 
 static void write_override(struct writer *w, const char *text, postconf_value_fn value, void *arg)
@@ -141,7 +139,7 @@ static void write_override(struct writer *w, const char *text, postconf_value_fn
 
 	buf_puts(&option, "-o ");
 	format_override(text, value, arg, &option);
-	if (w->fold)
+	if (w->limit)
 		write_line(w, buf_slice(&option));
 	else
 		write_word(w, buf_slice(&option));
@@ -171,7 +169,7 @@ static void write_arguments(
 			write_override(w, e->argv[++i], value, arg);
 			after_override = true;
 		} else {
-			write_argument(w, e->argv[i], w->fold && after_override);
+			write_argument(w, e->argv[i], w->limit && after_override);
 			after_override = false;
 		}
 	}
@@ -180,7 +178,7 @@ static void write_arguments(
 void postconf_format_command(unsigned flags, const struct master_entry *e, size_t column,
 	postconf_value_fn value, void *arg, struct buf *out)
 {
-	struct writer w = {.out = out, .column = column, .fold = flags & PC_FOLD};
+	struct writer w = {.out = out, .column = column, .limit = flags & PC_FOLD ? ENTRY_LIMIT : 0};
 
 	write_arguments(&w, e, value, arg);
 }
@@ -189,7 +187,7 @@ void postconf_format_entry(
 	unsigned flags, const struct master_entry *e, postconf_value_fn value, void *arg, struct buf *out)
 {
 	static const size_t columns[FIELD_COUNT] = {0, 11, 17, 25, 33, 41, 49};
-	struct writer w = {.out = out, .fold = flags & PC_FOLD};
+	struct writer w = {.out = out, .limit = flags & PC_FOLD ? ENTRY_LIMIT : 0};
 	size_t start = out->len;
 
 	for (int i = 0; i < FIELD_COUNT; i++) {

@@ -66,17 +66,23 @@ static bool expand_again(struct expander *x, const char *name, const char *value
 	return expand_str(x, str_c(value), out);
 }
 
+/* Every reference comes by here and is counted. */
+static bool copy_name(struct expander *x, struct str name, char text[NAME_MAX_LEN])
+{
+	if (name.n >= NAME_MAX_LEN)
+		return err_set(x->err, "macro name too long: \"%.40s...\"", name.p);
+	memcpy(text, name.p, name.n);
+	text[name.n] = '\0';
+	return ++x->steps <= STEPS_MAX || err_set(x->err, "too many macro references: \"%s\"", text);
+}
+
 static bool expand_name(struct expander *x, struct str name, struct buf *out)
 {
 	char text[NAME_MAX_LEN];
 	const char *value = "";
 
-	if (name.n >= sizeof(text))
-		return err_set(x->err, "macro name too long: \"%.40s...\"", name.p);
-	memcpy(text, name.p, name.n);
-	text[name.n] = '\0';
-	if (++x->steps > STEPS_MAX)
-		return err_set(x->err, "too many macro references: \"%s\"", text);
+	if (!copy_name(x, name, text))
+		return false;
 	if (x->seen) {
 		x->seen(x->arg, text);
 		return true;
@@ -204,14 +210,21 @@ static bool expand_comparison(struct expander *x, struct str body, struct buf *o
 	return expand_condition(x, body, result, out);
 }
 
+/* The value itself is not expanded for this: ${x?{$x}} with x = $y asks whether "$y" is empty, and may stand
+ * in x. */
 static bool name_is_set(struct expander *x, struct str name, bool *set)
 {
-	struct buf value = BUF(EXPAND_MAX);
-	bool ok = expand_name(x, name, &value);
+	char text[NAME_MAX_LEN];
+	const char *value = "";
 
-	*set = value.len > 0 || value.over;
-	buf_free(&value);
-	return ok;
+	*set = false;
+	if (!copy_name(x, name, text))
+		return false;
+	if (x->seen)
+		x->seen(x->arg, text);
+	else
+		*set = x->lookup(x->arg, text, &value) != EXPAND_UNDEFINED && *value;
+	return true;
 }
 
 static bool expand_body(struct expander *x, struct str whole, struct str body, struct buf *out)

@@ -112,7 +112,7 @@ enum expand_found names_look_up(void *arg, const char *name, const char **value)
 	if (!v)
 		return EXPAND_UNDEFINED;
 	*value = v->raw;
-	return v->row && v->row->type == ROW_RAW ? EXPAND_FINAL : EXPAND_AGAIN;
+	return EXPAND_AGAIN;
 }
 
 const char *names_expand(struct config_names *n, const char *name, struct err *err)

@@ -16,6 +16,7 @@ static enum expand_found look_up(void *arg, const char *name, const char **value
 		{"empty", ""},
 		{"y", "<$x>"},
 		{"loop", "$loop"},
+		{"hollow", "$empty"},
 		{"a", "$b"},
 		{"b", "$a"},
 		{"level", "3.6"},
@@ -80,6 +81,7 @@ static void test_values(void **state)
 		{"${{3.6.1} ==level {3.6} ? {x} : {y}}", "y"},
 		{"${{a} == {b} : {x}}", "x"},
 		{"$(x?{a}:{b})", "a"},
+		{"${hollow?set}${loop?set}", "setset"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
