@@ -1,7 +1,6 @@
 /* From root to what the service needs: configuration, log, queue directory, lock, spool, root directory,
  * user. */
 #include <errno.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -192,11 +191,7 @@ bool service_drop(struct service *s, struct err *err)
 			s->args.name);
 	if (s->args.chroot && !enter_jail(s, err))
 		return false;
-	if (!s->args.unprivileged || !root)
-		return true;
-	if (!sys_become(s->owner_uid, s->owner_gid, &s->owner_gid, 1, err))
+	if (root && s->args.unprivileged && !sys_become(s->owner_uid, s->owner_gid, &s->owner_gid, 1, err))
 		return false;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return err_errno(err, "give up new privileges");
-	return true;
+	return s->ops->needs_root || service_sandbox(err);
 }

@@ -46,6 +46,9 @@ bool service_stay_outside(struct service *s, struct err *err); /* a helper, befo
 bool service_drop(struct service *s, struct err *err);
 int service_raise_limits(void); /* the number of descriptors we may have */
 
+/* service_sandbox.c: no new privileges, and no system calls that only an intruder would make */
+bool service_sandbox(struct err *err);
+
 /* service_control.c */
 bool service_control_open(struct service *s, struct err *err);
 bool service_control_thread(struct service *s, struct err *err); /* for programs with their own loop */

@@ -195,11 +195,14 @@ def test_idle_agent_ends(mta):
 def test_privileges_and_chroot(mta):
     a = mta(listener_columns="n - y - -").start()
     uid = pwd.getpwnam(a.main["mail_owner"]).pw_uid
-    for pid in processes(a, "smtpd"):
+    for pid in [p for p in processes(a, "smtpd") if "PPid:\t%d\n" % a.pid() in open("/proc/%d/status" % p).read()]:
         wait_for(lambda: "Uid:\t%d\t%d\t%d\t%d\n" % (uid, uid, uid, uid) in open("/proc/%d/status" % pid).read(), 10, "mail_owner")
+        wait_for(lambda: "NoNewPrivs:\t1\n" in open("/proc/%d/status" % pid).read(), 10, "sandbox")
+        time.sleep(0.1)
         status = open("/proc/%d/status" % pid).read()
         assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
         assert re.search(r"^CapEff:\t0+$", status, re.M)
+        assert os.environ.get("POSTERN_SANITIZER") or re.search(r"^Seccomp:\t2$", status, re.M)
         assert os.readlink("/proc/%d/root" % pid) == a.queue
     for pid in processes(a, "qmgr"):
         assert os.readlink("/proc/%d/root" % pid) == "/"
