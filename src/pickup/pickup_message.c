@@ -16,6 +16,12 @@ struct intake {
 	struct cleanup *c;
 };
 
+/* postsuper -r: was in the queue before, under this id. */
+static bool is_requeued(const struct intake *in)
+{
+	return (in->e->flags & ENVELOPE_REQUEUED) != 0;
+}
+
 static int user_id(const struct envelope *e)
 {
 	const char *text = envelope_attribute(e, "uid");
@@ -27,7 +33,7 @@ static int user_id(const struct envelope *e)
 static void log_intake(const struct intake *in)
 {
 	EVENT_LOG(PICKUP, ev_text("qid", cleanup_id(in->c)->text), ev_int("uid", user_id(in->e)),
-		ev_text("from", in->e->sender));
+		ev_text("from", in->e->sender), ev_text("orig_qid", is_requeued(in) ? in->id->text : NULL));
 }
 
 static void write_received(const struct intake *in)
@@ -47,18 +53,36 @@ static void write_received(const struct intake *in)
 	buf_free(&out);
 }
 
+/* What comes from the queue keeps what is known of it, but for the content filter: that is decided anew. */
+static int envelope_flags(const struct intake *in)
+{
+	const int kept = ENVELOPE_SMTPUTF8 | ENVELOPE_INTERNAL | ENVELOPE_LOCAL;
+
+	return is_requeued(in) ? in->e->flags & kept : ENVELOPE_LOCAL;
+}
+
 static void write_envelope(const struct intake *in)
 {
 	const struct envelope *e = in->e;
 
-	cleanup_sender(in->c, e->sender, e->envid, e->ret, ENVELOPE_LOCAL);
+	cleanup_sender(in->c, e->sender, e->envid, e->ret, envelope_flags(in));
 	for (size_t i = 0; i < e->attribute_count; i++)
-		cleanup_attribute(in->c, e->attributes[i].name, e->attributes[i].value);
+		if (strcmp(e->attributes[i].name, "content_filter") != 0)
+			cleanup_attribute(in->c, e->attributes[i].name, e->attributes[i].value);
 	for (size_t i = 0; i < e->recipient_count; i++) {
 		const struct spool_recipient *r = &e->recipients[i];
 
-		cleanup_recipient(in->c, r->address, r->original, r->orcpt, r->notify);
+		if (r->state != RECIPIENT_DONE)
+			cleanup_recipient(in->c, r->address, r->original, r->orcpt, r->notify);
 	}
+}
+
+/* The rewriting context is that of the first time. */
+static bool is_local_context(const struct intake *in)
+{
+	const char *context = envelope_attribute(in->e, "rewrite_context");
+
+	return !is_requeued(in) || !context || strcmp(context, "local") == 0;
 }
 
 /* Pieces of at most line_length_limit, as the SMTP server gives them. */
@@ -146,10 +170,32 @@ static enum pickup_result finish(struct intake *in)
 	}
 }
 
+/* A file that is no message may have been one: it is kept for the operator. */
+static enum pickup_result set_aside(
+	const struct pickup_env *env, const struct queue_id *id, const struct err *why)
+{
+	struct err err = {""};
+
+	log_warning("maildrop file %s is moved to the corrupt queue: %s", id->text, why->text);
+	if (spool_move(env->spool, QUEUE_MAILDROP, QUEUE_CORRUPT, id, &err))
+		return PICKUP_TAKEN;
+	log_warning("%s", err.text);
+	return PICKUP_LATER;
+}
+
+static bool all_done(const struct envelope *e)
+{
+	for (size_t i = 0; i < e->recipient_count; i++)
+		if (e->recipients[i].state != RECIPIENT_DONE)
+			return false;
+	return e->recipient_count > 0;
+}
+
 static enum pickup_result take_over(struct intake *in)
 {
 	const struct cleanup_options options = {
-		.local_rewrite = true, .queue = QUEUE_INCOMING, .client = "local"};
+
+		.local_rewrite = is_local_context(in), .queue = QUEUE_INCOMING, .client = "local"};
 	struct err err = {""};
 	enum spool_status status;
 
@@ -165,8 +211,10 @@ static enum pickup_result take_over(struct intake *in)
 	if (status == SPOOL_OK)
 		return finish(in);
 	cleanup_abort(&in->c);
+	if (status == SPOOL_CORRUPT)
+		return set_aside(in->env, in->id, &err);
 	log_warning("maildrop file %s: %s", in->id->text, err.text);
-	return status == SPOOL_CORRUPT ? remove_message(in) : PICKUP_LATER;
+	return PICKUP_LATER;
 }
 
 enum pickup_result pickup_message(const struct pickup_env *env, const struct queue_id *id)
@@ -177,11 +225,10 @@ enum pickup_result pickup_message(const struct pickup_env *env, const struct que
 
 	switch (spool_load(env->spool, QUEUE_MAILDROP, id, in.pool, &in.e, &err)) {
 	case SPOOL_OK:
-		result = take_over(&in);
+		result = all_done(in.e) ? remove_message(&in) : take_over(&in);
 		break;
 	case SPOOL_CORRUPT:
-		log_warning("maildrop file %s is no message and was removed: %s", id->text, err.text);
-		result = remove_message(&in);
+		result = set_aside(env, id, &err);
 		break;
 	case SPOOL_TROUBLE:
 		log_warning("maildrop file %s: %s", id->text, err.text);

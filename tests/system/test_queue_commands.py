@@ -180,15 +180,18 @@ def test_expire_on_hold(queue):
 
 def test_requeue(mta):
     """Goes through cleanup again under a new id, with what is still to do."""
-    sink = Sink()
-    instance = mta(main={"relayhost": "[127.0.0.1]:%d" % sink.port, "defer_transports": "smtp"}).start()
-    queue_id = put(instance)
-    instance.set(defer_transports="")
-    instance.reload()
+    sink = Sink(rules={"RCPT": lambda text: "450 4.1.1 later" if "late@" in text else "250 2.1.5 ok"})
+    instance = mta(main={"relayhost": "[127.0.0.1]:%d" % sink.port}).start()
+    queue_id = instance.send(recipients=("user@elsewhere.example", "late@elsewhere.example"))
+    sink.wait(1)
+    wait_for(lambda: queue_id in instance.queued("deferred"))
+    sink.rules.clear()
     done = postsuper(instance, "-r", queue_id)
     assert "%s: requeued" % queue_id in done.stdout and "Requeued: 1 message\n" in done.stdout
-    mail, = sink.wait(1, 90)
-    assert mail["recipients"][0].startswith("<user@elsewhere.example>") and len(mail["recipients"]) == 1 and b"Subject: hello" in mail["data"]
+    mail = sink.wait(2, 90)[1]
+    assert [r.split(">")[0] for r in mail["recipients"]] == ["<late@elsewhere.example"] and b"hello" in mail["data"]
+    instance.wait_log(r"pickup\[\d+\]: \w+: uid=.* from=<s@client.example> orig_id=%s" % queue_id)
+    wait_for(lambda: not instance.queued("maildrop", "deferred", "incoming"))
     sink.close()
 
 
