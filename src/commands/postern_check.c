@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -210,6 +211,24 @@ bool postern_services_valid(const struct instance *i, postern_report_fn report, 
 	return ok;
 }
 
+/* postconf(1) knows which names nobody uses, and says so on standard error. */
+static void check_names(const struct instance *i)
+{
+	char *file = x_asprintf("%s/postconf", i->config->command_directory);
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		dup2(null, STDOUT_FILENO);
+		execl(file, "postconf", "-c", i->directory, "-n", (char *)NULL);
+		_exit(127);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	x_free(&file);
+}
+
 static void report_complaint(void *arg, const char *text)
 {
 	complain(arg, "%s", text);
@@ -226,5 +245,6 @@ int postern_check(struct instance *i)
 	}
 	check_tree(&c);
 	postern_services_valid(i, report_complaint, &c);
+	check_names(i);
 	return 0;
 }
