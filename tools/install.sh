@@ -1,6 +1,6 @@
 #!/bin/sh
 # usage: DESTDIR=DIR tools/install.sh BUILD PREFIX   Installs a build: commands, daemons, manual pages, sample configuration, systemd unit. An existing
-# configuration is never touched. Users and groups: packaging/create-users.sh.
+# configuration is never touched. Users and groups are made by packaging/create-users.sh, here when DESTDIR is empty, else on the target.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "$1" && pwd)
@@ -22,6 +22,10 @@ grep -v '^#' "$here/tools/links.txt" | while read -r kind name program; do
 done
 ln -sfn ../sbin/sendmail "$dest$prefix/lib/sendmail"
 
+if [ -z "$dest" ] && [ "$(id -u)" = 0 ]; then
+	"$here/packaging/create-users.sh"
+fi
+
 # Their group lets these put mail into the queue and talk to the queue manager.
 for program in postdrop postqueue; do
 	[ -e "$dest$sbin/$program" ] || continue
@@ -29,7 +33,7 @@ for program in postdrop postqueue; do
 		chgrp postdrop "$dest$sbin/$program"
 		chmod 2755 "$dest$sbin/$program"
 	else
-		echo "note: $sbin/$program must get group postdrop and mode 2755 (packaging/create-users.sh makes the group)"
+		echo "note: on the target, packaging/create-users.sh and then \"postern set-permissions\" give $sbin/$program its group"
 	fi
 done
 

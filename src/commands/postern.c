@@ -22,6 +22,7 @@ static const struct {
 	{"check", postern_check, true, true},
 	{"flush", postern_flush, false, false},
 	{"logrotate", postern_logrotate, true, false},
+	{"set-permissions", postern_set_permissions, true, false},
 };
 
 static void __attribute__((noreturn)) usage(const char *unknown)
@@ -29,7 +30,8 @@ static void __attribute__((noreturn)) usage(const char *unknown)
 	if (unknown)
 		fprintf(stderr, "postern: fatal: unknown command: '%s'\n", unknown);
 	fprintf(stderr, "usage: postern [-v] [-c config_directory] "
-			"start | start-fg | stop | abort | reload | status | check | flush | logrotate\n");
+			"start | start-fg | stop | abort | reload | status | check | flush | logrotate | "
+			"set-permissions\n");
 	exit(1);
 }
 

@@ -21,6 +21,7 @@ bool postern_make_directories(const struct instance *i, struct err *err);
  * each fault. */
 typedef void (*postern_report_fn)(void *arg, const char *text);
 bool postern_services_valid(const struct instance *i, postern_report_fn report, void *arg);
+int postern_set_permissions(struct instance *i);
 int postern_check(struct instance *i); /* warns of all that looks wrong; exit status */
 
 /* postern_control.c */

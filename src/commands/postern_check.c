@@ -84,6 +84,33 @@ bool postern_make_directories(const struct instance *i, struct err *err)
 	       make_data_directory(i, err);
 }
 
+static bool set_command(const struct instance *i, const char *name, struct err *err)
+{
+	char *path = x_asprintf("%s/%s", i->config->command_directory, name);
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	bool ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		  fchown(fd, 0, i->drop_group) == 0 && fchmod(fd, 02755) == 0;
+
+	if (!ok)
+		err_errno(err, "%s", path);
+	sys_close(&fd);
+	x_free(&path);
+	return ok;
+}
+
+int postern_set_permissions(struct instance *i)
+{
+	struct err err = {""};
+	bool ok = postern_make_directories(i, &err);
+
+	if (geteuid() == 0)
+		ok = ok && set_command(i, "postqueue", &err) && set_command(i, "postdrop", &err);
+	if (!ok)
+		command_say(LOGL_FATAL, "%s", err.text);
+	return ok ? 0 : 1;
+}
+
 /* ---- what looks wrong */
 
 struct checker {
