@@ -23,7 +23,7 @@ static void route_set(struct route *t, struct str spec)
 
 static struct str keep(struct route *t, const struct buf *value)
 {
-	return (struct str){pool_strndup(t->pool, buf_cstr(value), value->len), value->len};
+	return str_c(pool_strdup(t->pool, buf_cstr(value)));
 }
 
 /* A sender's own setting: its address, then @domain. DUNNO counts as not found. */

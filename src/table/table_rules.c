@@ -25,11 +25,20 @@ void rules_free(struct rules *r)
 	x_free(&r);
 }
 
+/* The source may hold NUL bytes. */
+static const char *copy_bytes(struct str s)
+{
+	char *copy = x_alloc(s.n + 1);
+
+	memcpy(copy, s.p, s.n);
+	return copy;
+}
+
 void rules_add(struct rules *r, const struct rule *rule)
 {
 	r->list = x_realloc(r->list, (r->count + 1) * sizeof(*r->list));
 	r->list[r->count] = *rule;
-	r->list[r->count].result.p = x_strndup(rule->result.p, rule->result.n);
+	r->list[r->count].result.p = copy_bytes(rule->result);
 	if (rule->op == RULE_IF) {
 		r->open = x_realloc(r->open, (r->open_count + 1) * sizeof(*r->open));
 		r->open[r->open_count++] = r->count;
