@@ -9,6 +9,8 @@ static const char id_digits[] = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrst
 #define ID_BASE 52u
 #define SECOND_DIGITS 6
 #define MICRO_DIGITS 4
+#define SHORT_DIGITS 12
+#define SHORT_EPOCH UINT64_C(1577836800000000) /* 2020: what short ids count from */
 
 static void id_print(uint64_t value, int digits, char *out)
 {
@@ -36,7 +38,8 @@ struct queue_id queue_id_make(uint64_t number, bool long_form)
 	struct queue_id id = {""};
 
 	if (!long_form) {
-		snprintf(id.text, sizeof(id.text), "%013" PRIX64, number & UINT64_C(0xfffffffffffff));
+		snprintf(id.text, sizeof(id.text), "%0*" PRIX64, SHORT_DIGITS,
+			((number - SHORT_EPOCH) / QUEUE_ID_STEP) & UINT64_C(0xffffffffffff));
 		return id;
 	}
 	id_print(number / US_PER_SEC, SECOND_DIGITS, id.text);
@@ -60,8 +63,8 @@ uint64_t queue_id_number(const struct queue_id *id)
 {
 	uint64_t seconds, micros;
 
-	if (strlen(id->text) == 13 && !strchr(id->text, 'z'))
-		return strtoull(id->text, NULL, 16);
+	if (strlen(id->text) == SHORT_DIGITS && strspn(id->text, "0123456789ABCDEF") == SHORT_DIGITS)
+		return strtoull(id->text, NULL, 16) * QUEUE_ID_STEP + SHORT_EPOCH;
 	if (strlen(id->text) < SECOND_DIGITS + MICRO_DIGITS || !id_scan(id->text, SECOND_DIGITS, &seconds) ||
 		!id_scan(id->text + SECOND_DIGITS, MICRO_DIGITS, &micros))
 		return 0;

@@ -1,14 +1,16 @@
 /*
- * Queue ids: a 64-bit number that never repeats, printed short (upper-case hexadecimal, 13 digits) or long
+ * Queue ids: a number that never repeats, printed short (upper-case hexadecimal, twelve digits) or long
  * (enable_long_queue_ids: letters and digits without vowels, time first, with a 'z' after it). The number is
- * microseconds since 1970, made unique by the spool's counter.
+ * microseconds since 1970 in steps of QUEUE_ID_STEP, made unique by the spool's counter; the step leaves
+ * twelve digits enough until 2055.
  */
 #ifndef MAIL_QUEUE_ID_H
 #define MAIL_QUEUE_ID_H
 
 #include "base/str.h"
 
-#define QUEUE_ID_MAX 20 /* with NUL */
+#define QUEUE_ID_STEP 4u /* microseconds */
+#define QUEUE_ID_MAX 20	 /* with NUL */
 
 struct queue_id {
 	char text[QUEUE_ID_MAX];

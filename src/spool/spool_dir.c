@@ -31,7 +31,7 @@ bool spool_path(
 		errno = EINVAL;
 		return false;
 	}
-	number = queue_id_number(id);
+	number = queue_id_number(id) / QUEUE_ID_STEP;
 	for (int level = 0; level < s->depth[q]; level++, number >>= 4) {
 		out[n++] = "0123456789ABCDEF"[number & 15];
 		out[n++] = '/';

@@ -85,12 +85,12 @@ void spool_shared_close(struct spool *s)
  * created exclusively in any case. */
 static uint64_t successor(uint64_t last, uint64_t now)
 {
-	return last >= now && last < now + YEAR_US ? last + 1 : now;
+	return last >= now && last < now + YEAR_US ? last + QUEUE_ID_STEP : now;
 }
 
 uint64_t spool_sequence_next(const struct spool *s)
 {
-	uint64_t now = (uint64_t)clock_real();
+	uint64_t now = (uint64_t)clock_real() / QUEUE_ID_STEP * QUEUE_ID_STEP;
 	uint64_t last, next;
 
 	if (!s->shared)

@@ -98,7 +98,7 @@ int fixture_open(struct fixture *f, enum spool_queue q, const struct queue_id *i
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		snprintf(path, sizeof(path), "%s/%s/%c/%s", f->directory, spool_queue_name(q),
-			"0123456789ABCDEF"[queue_id_number(id) & 15], id -> text);
+			"0123456789ABCDEF"[queue_id_number(id) / QUEUE_ID_STEP & 15], id -> text);
 		fd = open(path, O_RDWR | O_CLOEXEC);
 	}
 	assert_true(fd >= 0);
