@@ -174,8 +174,16 @@ static void set_parameter(struct master_entry *e, const struct pattern *p)
 		insert_override(e, at ? at : end, x_asprintf("%s=%s", p->part[2], p->value));
 }
 
-/* The requests of -F and -P change the entry, all that match; the first of -M that matches takes its place.
- */
+/* An entry that a new one would collide with gives way to it. */
+static bool collides(const struct requests *all, const struct request *r, const struct master_entry *e)
+{
+	return (all->flags & PC_MASTER) && r->entry.argc > 0 &&
+	       strcmp(r->entry.fields[FIELD_NAME], e->fields[FIELD_NAME]) == 0 &&
+	       strcmp(r->entry.fields[FIELD_TYPE], e->fields[FIELD_TYPE]) == 0;
+}
+
+/* The requests of -F and -P change the entry, all that match; the last one of -M that matches counts, as
+ * later ones win. */
 static struct request *apply(const struct requests *all, struct master_entry *e)
 {
 	struct request *any = NULL;
@@ -183,16 +191,15 @@ static struct request *apply(const struct requests *all, struct master_entry *e)
 	for (size_t i = 0; i < all->count; i++) {
 		struct request *r = &all->list[i];
 
-		if (!postconf_matches(&r->pattern, e))
+		if (!postconf_matches(&r->pattern, e) && !collides(all, r, e))
 			continue;
-		r->matched = true;
 		any = r;
 		if (all->flags & PC_MASTER_PARAMS)
 			set_parameter(e, &r->pattern);
 		else if (all->flags & PC_MASTER_FIELDS)
 			set_field(e, &r->pattern);
-		else
-			break;
+		if (!(all->flags & PC_MASTER))
+			r->matched = true;
 	}
 	return any;
 }
@@ -228,6 +235,20 @@ static void put_lines(struct edit *e, struct str lines, unsigned flags, bool cha
 	}
 }
 
+/* The new form of an entry; of several that a request of -M matches only the first is replaced, the others
+ * go. */
+static void put_changed(
+	struct edit *e, const struct requests *all, struct request *r, const struct master_entry *entry)
+{
+	if (!r)
+		return;
+	if (all->flags & (PC_MASTER_FIELDS | PC_MASTER_PARAMS))
+		put_entry(e, entry);
+	else if ((all->flags & PC_EDIT) && !r->matched)
+		put_entry(e, &r->entry);
+	r->matched = true;
+}
+
 /* Writes the comments that lie before the entry and takes them off. */
 static struct str put_leading_comments(struct edit *e, struct str lines)
 {
@@ -260,10 +281,7 @@ static void edit_entry(
 	if (!master_entry_parse(line->text, &entry, &err))
 		die("file %s: line %d: %s", e->path, line->first, err.text);
 	r = apply(all, &entry);
-	if (r && !(all->flags & (PC_EXCLUDE | PC_COMMENT)))
-		put_entry(e, all->flags & PC_MASTER ? &r->entry : &entry);
-	else if (r && (all->flags & PC_MASTER_PARAMS))
-		put_entry(e, &entry);
+	put_changed(e, all, r, &entry);
 	put_lines(e, lines, all->flags, r != NULL);
 	master_entry_clear(&entry);
 }

@@ -243,11 +243,16 @@ struct runtime_lookup {
 static enum expand_found runtime_look_up(void *arg, const char *name, const char **value)
 {
 	const struct runtime_lookup *r = arg;
+	const struct name_value *v;
 
 	*value = r->lookup ? r->lookup(r->arg, name) : NULL;
-	if (!*value)
-		*value = config_text(r->cfg, name);
-	return *value ? EXPAND_FINAL : EXPAND_UNDEFINED;
+	if (*value)
+		return EXPAND_FINAL;
+	v = names_find(r->cfg->names, name);
+	if (!v || !v->text)
+		return EXPAND_UNDEFINED;
+	*value = v->text;
+	return v->row && v->row->type == ROW_RAW ? EXPAND_AGAIN : EXPAND_FINAL;
 }
 
 char *config_expand(const struct config *cfg, const char *raw, config_lookup_fn lookup, void *arg)

@@ -3,6 +3,10 @@
 #include "base/logical.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include <poll.h>
+#include <sys/stat.h>
+
+enum { READ_TRIES = 20, READ_PAUSE_MS = 50 };
 
 static struct str take_name(struct str *rest)
 {
@@ -78,12 +82,36 @@ struct main_cf *main_cf_parse(
 	return m;
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* What was read while somebody wrote is thrown away. */
+static bool read_whole(const char *path, struct buf *content, struct err *err)
+{
+	for (int i = 0; i < READ_TRIES; i++) {
+		struct stat before = {.st_ino = 0}, after = {.st_ino = 0};
+
+		buf_clear(content);
+		stat(path, &before);
+		if (!sys_read_file(path, content, err))
+			return false;
+		if (stat(path, &after) == 0 && same_file(&before, &after) &&
+			content->len == (size_t)after.st_size)
+			return true;
+		poll(NULL, 0, READ_PAUSE_MS);
+	}
+	return err_set(err, "%s: changes all the time", path);
+}
+
 struct main_cf *main_cf_load(const char *path, config_warn_fn warn, void *arg, struct err *err)
 {
 	struct buf content = BUF(MAIN_CF_MAX);
 	struct main_cf *m = NULL;
 
-	if (sys_read_file(path, &content, err))
+	if (read_whole(path, &content, err))
 		m = main_cf_parse(buf_slice(&content), path, warn, arg, err);
 	buf_free(&content);
 	return m;

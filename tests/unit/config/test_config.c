@@ -236,6 +236,57 @@ static void test_runtime_expansion(void **state)
 	assert_string_equal(text, "$(rm) at h.example");
 	x_free(&text);
 	config_free(&cfg);
+	cfg = loaded(
+		"smtpd_reject_footer = \\c by $client\npostscreen_reject_footer = ${smtpd_reject_footer}!\n");
+	text = config_expand(cfg, cfg->postscreen_reject_footer, one_name, NULL);
+	assert_string_equal(text, "\\c by $(rm)!");
+	x_free(&text);
+	config_free(&cfg);
+}
+
+/* Defaults that are lists: words that lost the separator between them would be one word. */
+static void test_list_defaults(void **state)
+{
+	static const struct {
+		const char *name, *words;
+	} lists[] = {
+		{"import_environment", "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C "
+				       "POSTLOG_SERVICE POSTLOG_HOSTNAME "},
+		{"export_environment", "TZ MAIL_CONFIG LANG "},
+		{"message_drop_headers", "bcc content-length resent-bcc return-path "},
+		{"canonical_classes", "envelope_sender envelope_recipient header_sender header_recipient "},
+		{"parent_domain_matches_subdomains",
+			"debug_peer_list fast_flush_domains mynetworks permit_mx_backup_networks "
+			"qmqpd_authorized_clients relay_domains "
+			"smtpd_access_maps "},
+		{"notify_classes", "resource software "},
+		{"smtpd_relay_restrictions",
+			"permit_mynetworks permit_sasl_authenticated defer_unauth_destination "},
+		{"smtp_tls_secure_cert_match", "nexthop dot-nexthop "},
+		{"tls_dane_digests", "sha512 sha256 "},
+	};
+	const struct config *cfg = loaded("compatibility_level = 3.6\n");
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct str rest = str_c(config_text(cfg, lists[i].name)), word;
+		struct buf words = BUF(1000);
+
+		while (str_word(&rest, ", ", &word))
+			buf_printf(&words, STR_FMT " ", STR_ARG(word));
+		assert_string_equal(buf_cstr(&words), lists[i].words);
+		buf_free(&words);
+	}
+	config_free(&cfg);
+}
+
+/* The order of lines does not matter to defaults that refer to others. */
+static void test_late_default(void **state)
+{
+	const struct config *cfg = loaded("own = $alias_maps\ndefault_database_type = hash\n");
+
+	assert_string_equal(cfg->alias_maps, "hash:/etc/aliases");
+	assert_string_equal(config_text(cfg, "own"), "hash:/etc/aliases");
+	config_free(&cfg);
 }
 
 static void test_times(void **state)
@@ -266,6 +317,8 @@ int main(void)
 		cmocka_unit_test(test_overrides),
 		cmocka_unit_test(test_transports),
 		cmocka_unit_test(test_runtime_expansion),
+		cmocka_unit_test(test_list_defaults),
+		cmocka_unit_test(test_late_default),
 		cmocka_unit_test(test_times),
 	};
 
