@@ -221,24 +221,31 @@ struct spool_reader {
 	uint64_t position; /* in the content */
 	uint32_t crc;
 	uint32_t seed;
-	char piece[PIECE];
+	size_t room;
+	char piece[]; /* room bytes: the whole content, or a piece of it */
 };
 
+/* Takes fd over. */
 static enum spool_status reader_new(
 	int fd, const struct stat *st, const struct queue_id *id, struct spool_reader **out, struct err *err)
 {
-	struct spool_reader *r = x_alloc(sizeof(*r));
-	enum spool_status status;
+	struct spool_header h = {0};
+	enum spool_status status = spool_read_header(fd, (uint64_t)st->st_size, id, &h, err);
+	size_t room = h.content_size < PIECE ? (size_t)h.content_size : PIECE;
+	struct spool_reader *r;
 
+	if (status != SPOOL_OK) {
+		sys_close(&fd);
+		return status;
+	}
+	r = x_alloc(sizeof(*r) + room);
 	r->fd = fd;
+	r->header = h;
+	r->room = room;
 	r->seed = spool_seed(id);
 	r->crc = r->seed;
-	status = spool_read_header(fd, (uint64_t)st->st_size, id, &r->header, err);
-	if (status == SPOOL_OK)
-		*out = r;
-	else
-		spool_reader_free(&r);
-	return status;
+	*out = r;
+	return SPOOL_OK;
 }
 
 enum spool_status spool_open_content(struct spool *s, enum spool_queue q, const struct queue_id *id,
@@ -261,7 +268,7 @@ uint64_t spool_reader_offset(const struct spool_reader *r)
 enum spool_status spool_read_content(struct spool_reader *r, struct str *piece, struct err *err)
 {
 	uint64_t left = r->header.content_size - r->position;
-	size_t wanted = left < PIECE ? (size_t)left : PIECE;
+	size_t wanted = left < r->room ? (size_t)left : r->room;
 	ssize_t n = wanted > 0 ? sys_pread_all(r->fd, r->piece, wanted,
 					 (off_t)(r->header.content_offset + r->position))
 			       : 0;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define CREATE_ATTEMPTS 100
+#define FIRST_ROOM (16u << 10) /* bytes: most messages fit */
 
 struct spool_writer {
 	struct spool *spool;
@@ -156,8 +157,10 @@ static void reserve_header(struct spool_writer *w)
 {
 	static const char room[SPOOL_HEADER_SIZE];
 
-	if (w->flushed == 0 && w->pending.len == 0)
-		buf_add(&w->pending, room, sizeof(room));
+	if (w->flushed != 0 || w->pending.len != 0)
+		return;
+	buf_reserve(&w->pending, FIRST_ROOM);
+	buf_add(&w->pending, room, sizeof(room));
 }
 
 static bool flush(struct spool_writer *w)
