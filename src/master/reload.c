@@ -94,5 +94,7 @@ bool watch_open(struct master *m, struct err *err)
 		return false;
 	}
 	loop_watch(m->loop, &m->files, fd, files_changed, m);
+	/* A change since the files were read is noticed too. */
+	loop_timer(m->loop, &m->settle_timer, SETTLE_NS, settled, m);
 	return true;
 }

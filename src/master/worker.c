@@ -245,21 +245,36 @@ void workers_send_log(struct master *m)
 
 static void log_end(const struct worker *w, int status)
 {
+	const char *file = w->service->file;
+
 	if (WIFSIGNALED(status))
-		log_warning("process %s pid %d killed by signal %d", w->service->file, (int)w->pid,
-			WTERMSIG(status));
+		log_warning("process %s pid %d killed by signal %d", file, (int)w->pid, WTERMSIG(status));
 	else if (WEXITSTATUS(status) != 0)
-		log_warning("process %s pid %d exit status %d", w->service->file, (int)w->pid,
-			WEXITSTATUS(status));
+		log_warning("process %s pid %d exit status %d", file, (int)w->pid, WEXITSTATUS(status));
+	else
+		log_warning("process %s pid %d ended without a word", file, (int)w->pid);
 }
 
-/* A process that never came to work would fail again at once; one that did may be missed. */
+/* What it said last may not have been read yet. */
+static void hear_out(struct worker *w)
+{
+	char byte;
+
+	while (w->channel.fd >= 0 && recv(w->channel.fd, &byte, 1, MSG_DONTWAIT) == 1)
+		take_byte(w, byte);
+}
+
+/* A process that never came to work would fail again at once; one that did may be missed. One that ends well,
+ * but unasked, is as bad. */
 static void worker_ended(struct worker *w, int status)
 {
 	struct mservice *s = w->service;
-	bool failed = status != 0 && s->master->state == MASTER_RUNNING;
-	bool at_start = w->state == WORKER_STARTING && w->generation == s->master->generation;
+	bool failed, at_start;
 
+	hear_out(w);
+	failed = s->master->state == MASTER_RUNNING &&
+		 (status != 0 || (!w->told && w->state != WORKER_LEAVING));
+	at_start = w->state == WORKER_STARTING && w->generation == s->master->generation;
 	if (failed)
 		log_end(w, status);
 	worker_free(w);

@@ -94,21 +94,22 @@ def test_killed_process_is_replaced(mta, program):
     wait_for(lambda: len(processes(a, program)) == len(old) and old[0] not in processes(a, program), 10, "a new " + program)
 
 
+@pytest.mark.parametrize("status, words", [(9, "exit status 9"), (0, "ended without a word")])
 @exercises("service_throttle_time")
-def test_service_that_dies_at_start_is_throttled(mta, tmp_path):
+def test_service_that_dies_at_start_is_throttled(mta, tmp_path, status, words):
     daemons = tmp_path / "libexec"
     daemons.mkdir()
     for name in os.listdir(LIBEXEC):
         os.symlink(os.path.realpath(os.path.join(LIBEXEC, name)), daemons / name)
-    (daemons / "bad").write_text("#!/bin/sh\nexit 9\n")
+    (daemons / "bad").write_text("#!/bin/sh\nexit %d\n" % status)
     (daemons / "bad").chmod(0o755)
     a = mta(main={"daemon_directory": str(daemons), "service_throttle_time": "2s"}, master="bad unix n - n - 1 bad\n").start()
     poke(os.path.join(a.queue, "public/bad"))
-    a.wait_log(r"process \S+/bad pid \d+ exit status 9")
+    a.wait_log(r"process \S+/bad pid \d+ " + words)
     a.wait_log(r"warning: \S+/bad: bad command startup -- throttling")
     time.sleep(1.2)
-    assert len(re.findall("exit status 9", a.log())) == 1, "throttled"
-    a.wait_log("exit status 9", seconds=5, count=2)
+    assert len(re.findall(words, a.log())) == 1, "throttled"
+    a.wait_log(words, seconds=5, count=2)
     assert a.client().greeting.startswith("220"), "others go on"
 
 
