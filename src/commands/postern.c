@@ -43,15 +43,15 @@ static void warn(void *arg, const char *text)
 		fprintf(stderr, "postern: warning: %s\n", text);
 }
 
-static bool load(struct instance *i, bool warns, struct err *err)
+static bool load(struct instance *i, const char *directory, bool warns, struct err *err)
 {
-	struct config_source source = {.directory = i->directory, .program = "postern"};
+	struct config_source source = {.directory = directory, .program = "postern"};
 
 	i->config = config_load(&source, warn, &warns, err);
 	if (!i->config)
 		return false;
-	i->directory = config_directory(i->config);
-	return true;
+	i->directory = realpath(config_directory(i->config), NULL);
+	return i->directory || err_errno(err, "%s", config_directory(i->config));
 }
 
 static bool permitted(const struct instance *i)
@@ -59,7 +59,7 @@ static bool permitted(const struct instance *i)
 	return geteuid() == 0 || geteuid() == i->owner;
 }
 
-static int run(struct instance *i, const char *name)
+static int run(struct instance *i, const char *directory, const char *name)
 {
 	size_t n = 0;
 	struct err err = {""};
@@ -68,7 +68,7 @@ static int run(struct instance *i, const char *name)
 		n++;
 	if (n == sizeof verbs / sizeof verbs[0])
 		usage(name);
-	if (!load(i, verbs[n].warns, &err) || !postern_identities(i, &err)) {
+	if (!load(i, directory, verbs[n].warns, &err) || !postern_identities(i, &err)) {
 		fprintf(stderr, "postern: fatal: %s\n", err.text);
 		return 1;
 	}
@@ -86,11 +86,12 @@ static int run(struct instance *i, const char *name)
 int main(int argc, char **argv)
 {
 	struct instance instance = {0};
+	const char *directory = NULL;
 	int c, status;
 
 	while ((c = getopt(argc, argv, "c:vD")) != -1) {
 		if (c == 'c')
-			instance.directory = optarg;
+			directory = optarg;
 		else if (c == 'v')
 			instance.verbose++;
 		else if (c != 'D')
@@ -99,7 +100,8 @@ int main(int argc, char **argv)
 	if (optind + 1 != argc)
 		usage(NULL);
 	umask(022);
-	status = run(&instance, argv[optind]);
+	status = run(&instance, directory, argv[optind]);
 	config_free(&instance.config);
+	free((void *)(uintptr_t)instance.directory);
 	return status;
 }

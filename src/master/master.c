@@ -224,6 +224,10 @@ int main(int argc, char **argv)
 	}
 	if (!m.config_dir || optind != argc)
 		usage();
+	/* We are going to work in the queue directory. */
+	m.config_dir = realpath(m.config_dir, NULL);
+	if (!m.config_dir)
+		log_fatal("configuration directory: %s", strerror(errno));
 	umask(022);
 	if (!prepare(&m, &err))
 		fail(&m, &err);

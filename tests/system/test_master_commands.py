@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from postern import BUILD, ROOT_USER, exercises, free_port
+from postern import BIN, BUILD, ROOT_USER, exercises, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -43,6 +43,15 @@ def test_check_names_a_bad_service(mta):
     a = mta(master="odd unix - - n - - smtp\n  -o smtp_connect_timeout=never\n")
     done = a.control("check", check=False)
     assert re.search(r"warning: service odd \(master.cf, line \d+\): .*smtp_connect_timeout", done.stdout), done.stdout
+
+
+def test_relative_configuration_directory(mta):
+    a = mta()
+    for verb in ("start", "status", "reload", "stop"):
+        done = subprocess.run([os.path.join(BIN, "postern"), "-c", "conf", verb], cwd=a.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=60)
+        assert done.returncode == 0, done.stdout
+    assert "reload -- version" in a.log()
 
 
 @exercises("maillog_file", "syslog_name")
