@@ -153,8 +153,8 @@ static bool reject_bytes(struct cleanup *c, struct str line)
 
 	EVENT_LOG(CONTENT, ev_text("qid", c->id.text), ev_text("action", "reject"),
 		ev_text("where", "content"), ev_text("text", text), ev_text("client", c->options.client),
-		ev_text("from", e->sender),
-		ev_text("to", e->recipient_count ? e->recipients[0].address : NULL),
+		ev_address("from", e->sender),
+		ev_address("to", e->recipient_count ? e->recipients[0].address : NULL),
 		ev_text("proto", envelope_attribute(e, "protocol_name")),
 		ev_text("helo", envelope_attribute(e, "helo_name")),
 		ev_text("reason", "5.7.1 disallowed character"));

@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/address.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 
@@ -20,8 +22,14 @@ static const struct event_row event_rows[EV_COUNT] = {
 #undef EVENT
 };
 
-/* Written once by event_set_resolution before threads start. */
+/* Written once, before threads start, by event_set_resolution and event_set_address_form. */
 static int event_digits = 2;
+static bool event_external = true;
+
+void event_set_address_form(bool external)
+{
+	event_external = external;
+}
 
 void event_set_resolution(int digits)
 {
@@ -52,12 +60,25 @@ const char *event_format_seconds(int64_t us, char *out, size_t size)
 	return out;
 }
 
+static bool event_absent(const struct event_field *f)
+{
+	return (f->type == FIELD_TEXT || f->type == FIELD_ADDRESS) && !f->text;
+}
+
 static const struct event_field *event_find(const struct event_field *fields, size_t count, struct str name)
 {
 	for (size_t i = 0; i < count; i++)
 		if (str_is(name, fields[i].name))
-			return fields[i].type == FIELD_TEXT && !fields[i].text ? NULL : &fields[i];
+			return event_absent(&fields[i]) ? NULL : &fields[i];
 	return NULL;
+}
+
+static void event_put_address(struct buf *out, const char *internal)
+{
+	if (event_external)
+		address_quote(str_c(internal), out);
+	else
+		buf_puts(out, internal);
 }
 
 static void event_put_value(struct buf *out, const struct event_field *f)
@@ -67,6 +88,9 @@ static void event_put_value(struct buf *out, const struct event_field *f)
 	switch (f->type) {
 	case FIELD_TEXT:
 		buf_puts(out, f->text);
+		break;
+	case FIELD_ADDRESS:
+		event_put_address(out, f->text);
 		break;
 	case FIELD_INT:
 		buf_printf(out, "%" PRId64, f->number);
@@ -110,8 +134,11 @@ static void event_classic(
 	}
 }
 
+/* What is not UTF-8 cannot stand in JSON. */
 static void event_json_string(struct buf *out, const char *s)
 {
+	bool utf8 = address_valid_utf8(str_c(s));
+
 	buf_putc(out, '"');
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
@@ -121,9 +148,18 @@ static void event_json_string(struct buf *out, const char *s)
 		else if (c < 0x20 || c == 0x7f)
 			buf_printf(out, "\\u%04x", c);
 		else
-			buf_putc(out, (char)c);
+			buf_putc(out, c >= 0x80 && !utf8 ? '?' : (char)c);
 	}
 	buf_putc(out, '"');
+}
+
+static void event_json_address(struct buf *out, const char *internal)
+{
+	struct buf text = BUF(EVENT_TEXT_MAX);
+
+	event_put_address(&text, internal);
+	event_json_string(out, buf_cstr(&text));
+	buf_free(&text);
 }
 
 static void event_json(
@@ -134,11 +170,13 @@ static void event_json(
 		buf_putc(out, (char)tolower((unsigned char)*p));
 	buf_putc(out, '"');
 	for (size_t i = 0; i < count; i++) {
-		if (fields[i].type == FIELD_TEXT && !fields[i].text)
+		if (event_absent(&fields[i]))
 			continue;
 		buf_printf(out, ",\"%s\":", fields[i].name);
 		if (fields[i].type == FIELD_TEXT)
 			event_json_string(out, fields[i].text);
+		else if (fields[i].type == FIELD_ADDRESS)
+			event_json_address(out, fields[i].text);
 		else if (fields[i].type == FIELD_INT)
 			buf_printf(out, "%" PRId64, fields[i].number);
 		else

@@ -5,6 +5,7 @@
 #ifndef MAIL_EVENT_H
 #define MAIL_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,18 +16,23 @@ enum event_id {
 	EV_COUNT
 };
 
-enum event_type { FIELD_TEXT, FIELD_INT, FIELD_SECONDS };
+enum event_type { FIELD_TEXT, FIELD_ADDRESS, FIELD_INT, FIELD_SECONDS };
 
 struct event_field {
 	const char *name;
 	enum event_type type;
-	const char *text; /* FIELD_TEXT; NULL: the field is absent */
+	const char *text; /* FIELD_TEXT, FIELD_ADDRESS; NULL: the field is absent */
 	int64_t number;	  /* FIELD_INT; microseconds for FIELD_SECONDS */
 };
 
 static inline struct event_field ev_text(const char *name, const char *text)
 {
 	return (struct event_field){name, FIELD_TEXT, text, 0};
+}
+/* An address in internal form, printed as info_log_address_format says (event_set_address_form). */
+static inline struct event_field ev_address(const char *name, const char *internal)
+{
+	return (struct event_field){name, FIELD_ADDRESS, internal, 0};
 }
 static inline struct event_field ev_int(const char *name, int64_t number)
 {
@@ -39,7 +45,8 @@ static inline struct event_field ev_seconds(const char *name, int64_t microsecon
 	return (struct event_field){name, FIELD_SECONDS, NULL, microseconds};
 }
 
-void event_set_resolution(int digits); /* once, before threads start */
+void event_set_resolution(int digits); /* both once, before threads start */
+void event_set_address_form(bool external);
 /* "0.12", "12", "3.4": the rule of delay logging; out needs 24 bytes. */
 const char *event_format_seconds(int64_t microseconds, char *out, size_t size);
 void event_log(enum event_id id, const struct event_field *fields, size_t count);

@@ -33,7 +33,8 @@ static int user_id(const struct envelope *e)
 static void log_intake(const struct intake *in)
 {
 	EVENT_LOG(PICKUP, ev_text("qid", cleanup_id(in->c)->text), ev_int("uid", user_id(in->e)),
-		ev_text("from", in->e->sender), ev_text("orig_qid", is_requeued(in) ? in->id->text : NULL));
+		ev_address("from", in->e->sender),
+		ev_text("orig_qid", is_requeued(in) ? in->id->text : NULL));
 }
 
 static void write_received(const struct intake *in)

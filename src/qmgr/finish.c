@@ -44,8 +44,8 @@ static void log_decision(const struct message *m, const struct decision *d, int6
 		r->original != NULL && strcmp(r->original, r->address) != 0 ? r->original : NULL;
 	char delays[64];
 
-	EVENT_LOG(DELIVERY_HELD, ev_text("qid", m->id.text), ev_text("to", r->address),
-		ev_text("orig_to", original), ev_text("relay", "none"),
+	EVENT_LOG(DELIVERY_HELD, ev_text("qid", m->id.text), ev_address("to", r->address),
+		ev_address("orig_to", original), ev_text("relay", "none"),
 		ev_seconds("delay", now_us - m->env->arrival_us),
 		ev_text("delays", format_delays(m, now_us, delays, sizeof(delays))),
 		ev_text("dsn", d->dsn->status), ev_text("status", dsn_log_status(d->dsn->action)),
@@ -238,9 +238,9 @@ static void expire(struct message *m)
 	if (pending.count == 0)
 		return;
 	if (m->env->flags & ENVELOPE_EXPIRED)
-		EVENT_LOG(FORCE_EXPIRED, ev_text("qid", m->id.text), ev_text("from", m->env->sender));
+		EVENT_LOG(FORCE_EXPIRED, ev_text("qid", m->id.text), ev_address("from", m->env->sender));
 	else
-		EVENT_LOG(EXPIRED, ev_text("qid", m->id.text), ev_text("from", m->env->sender));
+		EVENT_LOG(EXPIRED, ev_text("qid", m->id.text), ev_address("from", m->env->sender));
 	for (size_t i = 0; i < pending.count; i++)
 		m->env->recipients[pending.indexes[i]].state = RECIPIENT_FAILED;
 }

@@ -102,7 +102,7 @@ static size_t pending_recipients(const struct envelope *e)
 
 static void log_active(const struct message *m, size_t pending)
 {
-	EVENT_LOG(ACTIVE, ev_text("qid", m->id.text), ev_text("from", m->env->sender),
+	EVENT_LOG(ACTIVE, ev_text("qid", m->id.text), ev_address("from", m->env->sender),
 		ev_int("size", (int64_t)m->env->content_size), ev_int("nrcpt", (int64_t)pending));
 }
 

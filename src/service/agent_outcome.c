@@ -38,11 +38,11 @@ static void log_outcome(const struct agent_delivery *d, const struct delivery_re
 	char delays[100];
 
 	format_delays(d, now, delays, sizeof delays);
-	EVENT_LOG(DELIVERY, ev_text("qid", d->request->qid.text), ev_text("to", r->address),
-		ev_text("orig_to", different_original(r)), ev_text("relay", relay), conn_use_field(conn_use),
-		ev_seconds("delay", not_negative(now - d->request->arrival_us)), ev_text("delays", delays),
-		ev_text("dsn", dsn->status), ev_text("status", dsn_log_status(dsn->action)),
-		ev_text("text", dsn->reason));
+	EVENT_LOG(DELIVERY, ev_text("qid", d->request->qid.text), ev_address("to", r->address),
+		ev_address("orig_to", different_original(r)), ev_text("relay", relay),
+		conn_use_field(conn_use), ev_seconds("delay", not_negative(now - d->request->arrival_us)),
+		ev_text("delays", delays), ev_text("dsn", dsn->status),
+		ev_text("status", dsn_log_status(dsn->action)), ev_text("text", dsn->reason));
 }
 
 static struct agent_job *job_of(const struct agent_delivery *d)

@@ -186,6 +186,7 @@ static bool prepare(struct service *s, struct err *err)
 		return false;
 	service_open_log(s);
 	event_set_resolution(s->config->delay_logging_resolution_limit);
+	event_set_address_form(strcmp(s->config->info_log_address_format, "external") == 0);
 	s->session_limit = session_limit(service_raise_limits(), service_slot_limit(s));
 	if (!service_control_open(s, err) || !service_enter_queue_directory(s, err))
 		return false;

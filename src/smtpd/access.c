@@ -39,7 +39,7 @@ void access_log(struct access *a, const char *action, const char *text)
 
 	EVENT_LOG(REJECT, ev_text("qid", session_queue_id(s)), ev_text("action", action),
 		ev_text("where", a->where), ev_text("client", s->client.text), ev_text("reply", text),
-		ev_text("from", a->sender), ev_text("to", a->recipient), ev_text("proto", s->protocol),
+		ev_address("from", a->sender), ev_address("to", a->recipient), ev_text("proto", s->protocol),
 		ev_text("helo", s->helo));
 }
 

@@ -31,7 +31,7 @@ void session_log_refusal(const struct session *s, const char *where, const char 
 {
 	EVENT_LOG(REJECT, ev_text("qid", session_queue_id(s)), ev_text("action", "reject"),
 		ev_text("where", where), ev_text("client", s->client.text), ev_text("reply", reply),
-		ev_text("from", sender), ev_text("to", recipient), ev_text("proto", s->protocol),
+		ev_address("from", sender), ev_address("to", recipient), ev_text("proto", s->protocol),
 		ev_text("helo", s->helo));
 }
 

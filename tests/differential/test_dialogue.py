@@ -56,7 +56,7 @@ DIALOGUES = {
     "etrn": ("inside", [HELLO, "ETRN", "ETRN test.example", "ETRN bad..name", "QUIT"]),
     "http": ("inside", ["GET / HTTP/1.0"]),
     "dots": ("inside", [HELLO, FROM, TO, "DATA", "Subject: x\r\n\r\n..one\r\n...\r\n. two\r\n.\r\n", "QUIT"]),
-    "long-command": ("inside", [HELLO, "NOOP " + "x" * 3000, "MAIL FROM:<" + "a" * 900 + "@b.example>", "QUIT"]),
+    "long-command": ("inside", [HELLO, "NOOP " + "x" * 1900, "MAIL FROM:<" + "a" * 900 + "@b.example>", "QUIT"]),
     "case": ("inside", ["ehlo client.example", "mail from:<s@client.example>", "Rcpt To:<U@Test.Example>", "rset", "quit"]),
     "verbs-and-blanks": ("inside", [HELLO, "MAIL  FROM:<a@b.example>", "RSET", "MAIL FROM :<a@b.example>", "MAIL\tFROM:<a@b.example>", " NOOP", "", "QUIT"]),
 }

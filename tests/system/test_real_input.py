@@ -87,11 +87,15 @@ def test_very_long_line_is_folded_and_not_lost(relay):
     assert max(len(line) for line in body.split(b"\r\n")) <= 998
 
 
-@exercises("smtpd_forbid_bare_newline")
+STRANGER = {"smtpd_forbid_bare_newline_exclusions": ""}
+
+
+@exercises("smtpd_forbid_bare_newline", "smtpd_forbid_bare_newline_exclusions")
 def test_bare_newlines_never_end_a_message(mta):
     sink = Sink()
     instance = mta({"relayhost": "[127.0.0.1]:%d" % sink.port},
-                   services={"default": {}, "normalize": {"smtpd_forbid_bare_newline": "normalize"}, "reject": {"smtpd_forbid_bare_newline": "reject"}}).start()
+                   services={"default": STRANGER, "normalize": dict(STRANGER, smtpd_forbid_bare_newline="normalize"),
+                             "reject": dict(STRANGER, smtpd_forbid_bare_newline="reject")}).start()
     smuggled = b"Subject: one\r\n\r\ntext\n.\nMAIL FROM:<evil@client.example>\nRCPT TO:<x@far.example>\nDATA\nSubject: two\n\nevil\r\n.\r\n"
     for name in ("default", "normalize", "reject"):
         with instance.client(name) as client:
