@@ -45,6 +45,7 @@ static void complain(struct looking *l, enum spool_queue q, const struct queue_i
 
 static bool content_is_right(struct spool *s, enum spool_queue q, const struct promised *m)
 {
+	uint64_t number = queue_id_number(&m->id);
 	struct spool_reader *r;
 	struct str piece = {"", 1};
 	size_t at = 0;
@@ -53,7 +54,7 @@ static bool content_is_right(struct spool *s, enum spool_queue q, const struct p
 	while (ok && piece.n > 0) {
 		ok = spool_read_content(r, &piece, NULL) == SPOOL_OK;
 		for (size_t i = 0; ok && i < piece.n; i++, at++)
-			ok = piece.p[i] == scenario_byte(&m->id, at);
+			ok = piece.p[i] == scenario_byte(number, at);
 	}
 	spool_reader_free(&r);
 	return ok && at == m->size;

@@ -18,9 +18,9 @@ struct spool_options scenario_options(const char *directory)
 		.drop_group = getegid()};
 }
 
-char scenario_byte(const struct queue_id *id, size_t at)
+char scenario_byte(uint64_t number, size_t at)
 {
-	return (char)('a' + (queue_id_number(id) * 31 + at * 7 + at / 4096) % 26);
+	return (char)('a' + (number * 31 + at * 7 + at / 4096) % 26);
 }
 
 static void tell(const char *what, const struct queue_id *id, size_t number)
@@ -42,14 +42,14 @@ static void must(bool ok, const char *what)
 
 static void add_content(struct spool_writer *w, size_t size)
 {
-	const struct queue_id *id = spool_writer_id(w);
+	uint64_t number = queue_id_number(spool_writer_id(w));
 	char piece[10000];
 
 	for (size_t at = 0; at < size;) {
 		size_t n = size - at < sizeof(piece) ? size - at : sizeof(piece);
 
 		for (size_t i = 0; i < n; i++)
-			piece[i] = scenario_byte(id, at + i);
+			piece[i] = scenario_byte(number, at + i);
 		must(spool_content(w, (struct str){piece, n}), "content");
 		at += n;
 	}

@@ -13,7 +13,7 @@
 
 void scenario_run(const char *directory);
 struct spool_options scenario_options(const char *directory);
-/* The byte at a place of the content of a message. */
-char scenario_byte(const struct queue_id *id, size_t at);
+/* The byte at a place of the content of the message whose queue id has this number. */
+char scenario_byte(uint64_t number, size_t at);
 
 #endif
