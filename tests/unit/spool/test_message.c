@@ -9,6 +9,8 @@
 #include "spool_fixture.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -318,6 +320,57 @@ static void test_abort_leaves_nothing(void **state)
 	x_free(&text.p);
 }
 
+static bool count(void *arg, enum spool_queue q, const struct queue_id *id)
+{
+	++*(size_t *)arg;
+	return true;
+}
+
+static bool try_to_write(struct fixture *f, enum spool_queue q, size_t size)
+{
+	struct spool_recipient to = {.address = "user@example.com"};
+	struct envelope e = {.sender = "", .recipients = &to, .recipient_count = 1};
+	struct str text = text_of(size);
+	struct spool_writer *w = spool_create(f->spool, q, NULL);
+	struct err err = {""};
+	bool ok;
+
+	spool_content(w, text);
+	ok = spool_commit(&w, &e, &err);
+	assert_null(w);
+	assert_true(ok || strstr(err.text, "File too large"));
+	x_free(&text.p);
+	return ok;
+}
+
+/* No room: the message is refused, nothing of it stays, and later ones find their place. */
+static void test_no_room(void **state)
+{
+	static const size_t sizes[] = {20000, 100000, 300000, 5 << 20};
+	static const enum spool_queue queues[] = {QUEUE_INCOMING, QUEUE_HOLD};
+	struct fixture *f = *state;
+	struct rlimit before, small = {10000, RLIM_INFINITY};
+	struct spool_recovery recovery;
+	size_t n = 0;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &before);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (size_t j = 0; j < sizeof(queues) / sizeof(queues[0]); j++) {
+			setrlimit(RLIMIT_FSIZE, &small);
+			assert_false(try_to_write(f, queues[j], sizes[i]));
+			setrlimit(RLIMIT_FSIZE, &before);
+			assert_true(try_to_write(f, queues[j], sizes[i]));
+		}
+	}
+	assert_true(spool_scan(f->spool, QUEUE_INCOMING, count, &n, NULL));
+	assert_true(spool_scan(f->spool, QUEUE_HOLD, count, &n, NULL));
+	assert_int_equal(n, 8);
+	assert_true(spool_recover(f->spool, &recovery, NULL));
+	assert_int_equal(recovery.messages, 8);
+	assert_int_equal(recovery.leftovers + recovery.damaged, 0);
+}
+
 static void test_hostile_names(void **state)
 {
 	static const char *const names[] = {"", "A", "../../etc/passwd", "a.b", "ABC/DEF", "..", "ABCDE"};
@@ -405,6 +458,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replace_envelope, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_move_find_remove, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_abort_leaves_nothing, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_no_room, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_names, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_files, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_damage, fixture_setup, fixture_teardown),
