@@ -83,11 +83,14 @@ static struct maps *class_table(struct resolver *r, enum address_class class)
 	return NULL;
 }
 
-/* The sender of notices to the postmaster is never anybody's mailbox, and always accepted. */
-static bool is_double_bounce(const struct resolver *r, const struct resolved *to)
+/* Names of the mail system itself, accepted whether a table has them or not (RFC 5321 section 4.5.1). */
+static bool is_system_name(const struct resolver *r, const struct resolved *to)
 {
+	struct str local = address_local(str_c(to->recipient));
+
 	return to->class == CLASS_LOCAL &&
-	       str_case_is(address_local(str_c(to->recipient)), r->cfg->double_bounce_sender);
+	       (str_case_is(local, "postmaster") || str_case_is(local, "mailer-daemon") ||
+		       str_case_is(local, r->cfg->double_bounce_sender));
 }
 
 static void check_class(struct resolver *r, const struct resolved *to, bool bare, struct recipient_check *out,
@@ -114,7 +117,7 @@ void resolve_check_recipient(
 		unknown_by_transport(to, out);
 		return;
 	}
-	if (is_double_bounce(r, to))
+	if (is_system_name(r, to))
 		return;
 	bare = resolve_is_bare_domain(r, address_domain(str_c(to->recipient)), err);
 	if (bare == TABLE_FOUND || bare == TABLE_NOT_FOUND)

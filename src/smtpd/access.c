@@ -333,6 +333,9 @@ bool access_rcpt(struct session *s, const char *where, const char *recipient, st
 
 	if (s->tx && s->tx->effects.discard)
 		return true;
+	/* RFC 5321 section 4.5.1: nothing may refuse mail for <postmaster>. */
+	if (ascii_casecmp(recipient, "postmaster") == 0)
+		return true;
 	access_begin(&a, s, STAGE_RCPT, where);
 	a.recipient = recipient;
 	if (access_delayed(&a) == VERDICT_REFUSE ||
