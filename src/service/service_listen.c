@@ -27,7 +27,7 @@ static void follow_load(struct service *s)
 		return;
 	if (load.running + load.queued >= load.max && shared_others_free(s->shared, s->worker))
 		service_pause(s, PAUSE_FULL);
-	else if (s->pauses & PAUSE_FULL)
+	else
 		service_resume(s, PAUSE_FULL);
 }
 
