@@ -153,7 +153,6 @@ void command_run(struct session *s, struct str line)
 		line.n--;
 	if (line.n == 0 || str_has_nul(line)) {
 		s->where = command_name(CMD_UNKNOWN);
-		s->counts.total[CMD_UNKNOWN]++;
 		client_error(s);
 		reply(s, "500 5.5.2 Error: bad syntax");
 		return;
@@ -197,7 +196,10 @@ const char *command_counts_text(const struct command_counts *c, char *out, size_
 		good += c->good[id];
 		total += c->total[id];
 	}
-	add_count(&b, "commands", good, total);
+	if (total > 0)
+		add_count(&b, "commands", good, total);
+	else
+		buf_puts(&b, "commands=0/0");
 	snprintf(out, size, "%s", buf_cstr(&b));
 	buf_free(&b);
 	return out;

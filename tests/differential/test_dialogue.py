@@ -66,6 +66,8 @@ DIALOGUES = {
 def pair(tmp_path_factory):
     ours = postern.Instance(str(tmp_path_factory.mktemp("ours")), MAIN, SERVICES).start()
     theirs = postfix.Instance(str(tmp_path_factory.mktemp("theirs")), MAIN, SERVICES).start()
+    for instance in (ours, theirs):
+        instance.wait_log(r"disconnect from", count=len(SERVICES))  # of those who looked whether it listens
     yield ours, theirs
     ours.stop(check=False)
     theirs.stop(check=False)
@@ -101,7 +103,7 @@ def normal_log(text):
         text = re.sub(r"delays?=[\d./]+", "delay", text)
         text = re.sub(r"message-id=<\d+\.", "message-id=<TIME.", text)
         text = re.sub(r"size=\d+", "size=N", text)
-        kept.append(program + ": " + text)
+        kept.append(program + ": " + text.rstrip())
     return sorted(kept)
 
 
