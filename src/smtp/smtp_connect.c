@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "smtp/smtp_hosts.h"
 #include "smtp/smtp_session.h"
+#include "smtp/smtp_tls.h"
 
 static const struct net_addr *source_for(const struct smtp_client *c, const struct net_addr *to)
 {
@@ -60,16 +61,18 @@ void smtp_session_free(struct smtp_session **s)
 	*s = NULL;
 }
 
-const char *smtp_address_key(struct smtp_client *c, struct pool *pool, const struct smtp_host *host)
+const char *smtp_address_key(
+	struct pool *pool, const struct smtp_host *host, const struct smtp_tls_policy *policy)
 {
 	char text[NET_TEXT_MAX];
 
-	return pool_printf(pool, "%s %s", net_text(&host->address, text), host->name);
+	return pool_printf(pool, "%s %s%s", net_text(&host->address, text), host->name,
+		smtp_tls_key(pool, policy, host->name));
 }
 
-const char *smtp_path_key(struct smtp_client *c, struct pool *pool, const char *path)
+const char *smtp_path_key(struct pool *pool, const char *path, const struct smtp_tls_policy *policy)
 {
-	return pool_printf(pool, "unix:%s", path);
+	return pool_printf(pool, "unix:%s%s", path, smtp_tls_key(pool, policy, NULL));
 }
 
 struct smtp_session *smtp_connect_host(struct smtp_client *c, struct pool *pool, const struct smtp_host *host,
@@ -90,7 +93,6 @@ struct smtp_session *smtp_connect_host(struct smtp_client *c, struct pool *pool,
 	s->host = pool_strdup(s->pool, host->name);
 	s->label = pool_printf(s->pool, "%s[%s]", host->name, address);
 	s->relay = pool_printf(s->pool, "%s:%u", s->label, net_port(&host->address));
-	s->address_key = smtp_address_key(c, s->pool, host);
 	return s;
 }
 
@@ -110,6 +112,5 @@ struct smtp_session *smtp_connect_path(
 	s = session_new(c, fd);
 	s->host = name;
 	s->label = s->relay = pool_printf(s->pool, "%s[%s]", name, path);
-	s->address_key = smtp_path_key(c, s->pool, path);
 	return s;
 }

@@ -7,6 +7,7 @@
 #include "smtp/smtp_hosts.h"
 #include "smtp/smtp_outcome.h"
 #include "smtp/smtp_session.h"
+#include "smtp/smtp_tls.h"
 #include "smtp/smtp_transaction.h"
 
 #define SEPARATORS " \t\r\n,"
@@ -42,10 +43,13 @@ static struct route route_of(const struct smtp_delivery *d)
 	return r;
 }
 
-static const char *nexthop_key(const struct smtp_delivery *d)
-{
-	return d->request->nexthop;
-}
+/* A destination under trial: what it is, what is demanded of its servers, and what its connections are found
+ * by. */
+struct trial {
+	struct smtp_destination to;
+	struct smtp_tls_policy policy;
+	const char *key;
+};
 
 static bool listed_for_reuse(const struct smtp_delivery *d)
 {
@@ -77,19 +81,19 @@ static bool may_keep(const struct smtp_delivery *d, const struct smtp_session *s
 	return (d->request->busy_destination && cfg->smtp_connection_cache_on_demand) || listed_for_reuse(d);
 }
 
-static void keep(struct smtp_delivery *d, struct smtp_session *s)
+static void keep(struct smtp_delivery *d, struct smtp_session *s, const struct trial *t)
 {
 	const struct config *cfg = d->client->cfg;
 	int64_t idle = clock_mono() + cfg->smtp_connection_cache_time_limit * NS_PER_SEC;
 	int64_t oldest = s->made + cfg->smtp_connection_reuse_time_limit * NS_PER_SEC;
 
 	if (!s->nexthop_key)
-		s->nexthop_key = pool_strdup(s->pool, nexthop_key(d));
+		s->nexthop_key = pool_strdup(s->pool, t->key);
 	smtp_cache_keep(d->client->cache, s, idle < oldest ? idle : oldest);
 }
 
 /* Runs the transaction and gives the session back or ends it. false: the session was stale. */
-static bool use_session(struct smtp_delivery *d, struct smtp_session *s)
+static bool use_session(struct smtp_delivery *d, struct smtp_session *s, const struct trial *t)
 {
 	bool keeping = may_keep(d, s);
 	enum transaction_end end;
@@ -101,30 +105,13 @@ static bool use_session(struct smtp_delivery *d, struct smtp_session *s)
 		return false;
 	}
 	if (keeping && !s->failed && end == TRANSACTION_DONE)
-		keep(d, s);
+		keep(d, s, t);
 	else
 		smtp_session_end(&s, end == TRANSACTION_QUIT);
 	return true;
 }
 
-/* Greets on a new connection and uses it. */
-static void use_new_session(struct smtp_delivery *d, struct smtp_session *s)
-{
-	int limit = d->client->cfg->smtp_mx_session_limit;
-	struct dsn *why;
-
-	if (!smtp_greet(s, d->pool, &why)) {
-		smtp_fail_site(d, why, s);
-		smtp_session_end(&s, false);
-		return;
-	}
-	d->sessions++;
-	if (limit > 0 && d->sessions >= limit)
-		d->last_host = true;
-	use_session(d, s);
-}
-
-static bool use_cached(struct smtp_delivery *d, struct smtp_session *s)
+static bool use_cached(struct smtp_delivery *d, struct smtp_session *s, const struct trial *t)
 {
 	int limit = d->client->cfg->smtp_mx_session_limit;
 	bool was_last = d->last_host;
@@ -132,7 +119,7 @@ static bool use_cached(struct smtp_delivery *d, struct smtp_session *s)
 	if (!s)
 		return false;
 	d->last_host = was_last || (limit > 0 && d->sessions + 1 >= limit);
-	if (use_session(d, s)) {
+	if (use_session(d, s, t)) {
 		d->sessions++;
 		return true;
 	}
@@ -140,34 +127,75 @@ static bool use_cached(struct smtp_delivery *d, struct smtp_session *s)
 	return false;
 }
 
-static void try_host(struct smtp_delivery *d, const struct smtp_host *host, bool detect_loop)
+/* Where TLS is a wish only, mail that waited for a while goes without it. */
+static bool may_go_plain(const struct smtp_delivery *d, const struct trial *t)
 {
-	struct smtp_client *c = d->client;
-	struct smtp_session *s;
-	struct dsn *why;
+	int64_t age = clock_real() - d->request->arrival_us;
 
-	if (use_cached(d, smtp_cache_by_address(c->cache, smtp_address_key(c, d->pool, host))))
-		return;
-	s = smtp_connect_host(c, d->pool, host, detect_loop, &why);
-	if (s)
-		use_new_session(d, s);
-	else
-		smtp_fail_site(d, why, NULL);
+	return t->policy.level == SMTP_TLS_MAY && age >= d->client->cfg->minimal_backoff_time * US_PER_SEC;
 }
 
-static void try_path(struct smtp_delivery *d, const char *path)
+/* Greets on a new connection and uses it. false: TLS failed, and the caller may try without it. */
+static bool use_new_session(struct smtp_delivery *d, struct smtp_session *s, const struct trial *t)
 {
-	struct smtp_client *c = d->client;
+	int limit = d->client->cfg->smtp_mx_session_limit;
+	enum smtp_greeted end;
+	struct dsn *why;
+
+	end = smtp_greet(s, d->pool, &t->policy, &why);
+	if (end == SMTP_GREETED) {
+		d->sessions++;
+		if (limit > 0 && d->sessions >= limit)
+			d->last_host = true;
+		use_session(d, s, t);
+		return true;
+	}
+	if (end == SMTP_NO_TLS && may_go_plain(d, t)) {
+		smtp_session_free(&s);
+		return false;
+	}
+	if (end == SMTP_NO_TLS && t->policy.level == SMTP_TLS_MAY)
+		smtp_fail_message(d, why, s);
+	else
+		smtp_fail_site(d, why, s);
+	smtp_session_end(&s, false);
+	return true;
+}
+
+static struct smtp_session *connect_host(
+	struct smtp_delivery *d, const struct smtp_host *host, bool detect_loop, const struct trial *t)
+{
 	struct smtp_session *s;
 	struct dsn *why;
 
-	if (use_cached(d, smtp_cache_by_address(c->cache, smtp_path_key(c, d->pool, path))))
-		return;
-	s = smtp_connect_path(c, d->pool, path, &why);
+	s = host ? smtp_connect_host(d->client, d->pool, host, detect_loop, &why)
+		 : smtp_connect_path(d->client, d->pool, t->to.path, &why);
 	if (s)
-		use_new_session(d, s);
+		s->address_key = host ? smtp_address_key(s->pool, host, &t->policy)
+				      : smtp_path_key(s->pool, t->to.path, &t->policy);
 	else
 		smtp_fail_site(d, why, NULL);
+	return s;
+}
+
+/* host NULL: the destination's UNIX socket. */
+static void try_host(
+	struct smtp_delivery *d, const struct smtp_host *host, bool detect_loop, const struct trial *t)
+{
+	const char *key = host ? smtp_address_key(d->pool, host, &t->policy)
+			       : smtp_path_key(d->pool, t->to.path, &t->policy);
+	struct smtp_session *s;
+	struct trial plain = *t;
+
+	if (use_cached(d, smtp_cache_by_address(d->client->cache, key), t))
+		return;
+	s = connect_host(d, host, detect_loop, t);
+	if (!s || use_new_session(d, s, t))
+		return;
+	plain.policy.level = SMTP_TLS_NONE;
+	s = connect_host(d, host, detect_loop, &plain);
+	if (s)
+		use_new_session(d, s, &plain);
 }
 
 static bool sessions_used_up(const struct smtp_delivery *d)
@@ -177,39 +205,65 @@ static bool sessions_used_up(const struct smtp_delivery *d)
 	return limit > 0 && d->sessions >= limit;
 }
 
-static void try_hosts(struct smtp_delivery *d, const struct smtp_hosts *hosts, bool last)
+static void try_hosts(
+	struct smtp_delivery *d, const struct smtp_hosts *hosts, bool last, const struct trial *t)
 {
-	d->sessions = 0;
 	for (size_t i = 0; i < hosts->count && !smtp_all_decided(d) && !sessions_used_up(d); i++) {
 		d->last_host = last && i + 1 == hosts->count;
-		try_host(d, &hosts->list[i], hosts->detect_loop);
+		try_host(d, &hosts->list[i], hosts->detect_loop, t);
 		if (!last)
 			d->last_host = false;
 	}
 }
 
+/* No host of this destination was tried. */
+static void not_tried(struct smtp_delivery *d, const struct dsn *why)
+{
+	d->why = why;
+	d->why_relay = "none";
+	d->why_trouble = why->action == DSN_DELAYED;
+}
+
+static bool begin_trial(struct smtp_delivery *d, struct str text, struct trial *t)
+{
+	struct err err = {""};
+	struct dsn *why;
+
+	if (!smtp_destination_parse(d->pool, text, d->client->lmtp, d->client->port, &t->to, &err)) {
+		log_warning("%s: %s", d->request->qid.text, err.text);
+		not_tried(d, dsn_make(d->pool, DSN_DELAYED, "4.3.5", "%s", err.text));
+		return false;
+	}
+	if (!smtp_tls_policy(d, text, &t->to, &t->policy, &why)) {
+		not_tried(d, why);
+		return false;
+	}
+	t->key = pool_printf(d->pool, STR_FMT "%s", STR_ARG(text), smtp_tls_key(d->pool, &t->policy, NULL));
+	return true;
+}
+
 /* false: no other destination may be tried. */
 static bool try_destination(struct smtp_delivery *d, struct str text, bool last)
 {
-	struct smtp_destination to;
 	struct smtp_hosts hosts;
-	struct err err = {""};
-	struct dsn *why;
 	bool final = false;
+	struct dsn *why;
+	struct trial t;
 
+	d->sessions = 0;
+	d->last_host = false;
+	if (!begin_trial(d, text, &t))
+		return true;
+	if (use_cached(d, smtp_cache_by_nexthop(d->client->cache, t.key), &t) &&
+		(smtp_all_decided(d) || d->agent->result.corrupt))
+		return true;
 	d->last_host = last;
-	if (!smtp_destination_parse(d->pool, text, d->client->lmtp, d->client->port, &to, &err)) {
-		log_warning("%s: %s", d->request->qid.text, err.text);
-		smtp_fail_site(d, dsn_make(d->pool, DSN_DELAYED, "4.3.5", "%s", err.text), NULL);
-	} else if (to.path) {
-		try_path(d, to.path);
-	} else if (smtp_hosts_find(d, &to, &hosts, &why, &final)) {
-		try_hosts(d, &hosts, last || final);
-	} else {
-		d->why = why;
-		d->why_relay = "none";
-		d->why_trouble = why->action == DSN_DELAYED;
-	}
+	if (t.to.path)
+		try_host(d, NULL, false, &t);
+	else if (smtp_hosts_find(d, &t.to, &hosts, &why, &final))
+		try_hosts(d, &hosts, last || final, &t);
+	else
+		not_tried(d, why);
 	return !final;
 }
 
@@ -278,7 +332,7 @@ static void try_route(struct smtp_delivery *d)
 		try_destination(d, route.rest, true);
 		return;
 	}
-	while (!smtp_all_decided(d) && route_next(&route, &text))
+	while (!smtp_all_decided(d) && !d->agent->result.corrupt && route_next(&route, &text))
 		if (!try_destination(d, text, route_ends(&route)))
 			break;
 }
@@ -297,9 +351,7 @@ void smtp_deliver(struct agent_delivery *agent)
 	if (smtp_all_decided(&d))
 		return;
 	d.utf8 = needs_utf8(&d);
-	use_cached(&d, smtp_cache_by_nexthop(c->cache, nexthop_key(&d)));
-	if (!agent->result.corrupt)
-		try_route(&d);
+	try_route(&d);
 	if (!agent->result.corrupt)
 		smtp_fail_rest(&d);
 }

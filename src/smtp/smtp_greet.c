@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "smtp/smtp_features.h"
 #include "smtp/smtp_session.h"
+#include "smtp/smtp_tls.h"
 
 /* "host refused to talk to me". A 5xx greeting may count as a temporary trouble of this host alone. */
 static bool refused(struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, bool soften,
@@ -90,17 +91,14 @@ static bool introduced(struct smtp_session *s, struct pool *pool, struct smtp_re
 	return !loop;
 }
 
-bool smtp_greet(struct smtp_session *s, struct pool *pool, struct dsn **why)
+/* EHLO or LHLO, with HELO where the server knows no better. */
+static bool introduce_ourselves(struct smtp_session *s, struct pool *pool, bool esmtp, struct dsn **why)
 {
-	const struct config *cfg = s->client->cfg;
 	const char *verb = s->client->lmtp ? "LHLO" : "EHLO";
 	struct smtp_reply reply;
-	bool esmtp;
 	int got;
 
-	if (!hear_greeting(s, pool, &esmtp, why))
-		return false;
-	if (s->client->lmtp || (!cfg->smtp_never_send_ehlo && (cfg->smtp_always_send_ehlo || esmtp))) {
+	if (esmtp) {
 		got = introduce(s, verb, &reply);
 		if (got == 1) {
 			smtp_features_read(s, &reply);
@@ -114,4 +112,91 @@ bool smtp_greet(struct smtp_session *s, struct pool *pool, struct dsn **why)
 	if (got != 1)
 		return introduction_failed(s, pool, "HELO", got, &reply, why);
 	return introduced(s, pool, &reply, why);
+}
+
+static bool wants_esmtp(const struct smtp_session *s, bool announced)
+{
+	const struct config *cfg = s->client->cfg;
+
+	return s->client->lmtp || (!cfg->smtp_never_send_ehlo && (cfg->smtp_always_send_ehlo || announced));
+}
+
+/* STARTTLS is not to be had. That is an end only where TLS is demanded. */
+static enum smtp_greeted without_tls(struct smtp_session *s, struct pool *pool,
+	const struct smtp_tls_policy *p, const struct smtp_reply *reply, struct dsn **why)
+{
+	if (p->level < SMTP_TLS_ENCRYPT)
+		return SMTP_GREETED;
+	if (reply)
+		*why = dsn_make(pool, DSN_DELAYED, "4.7.4",
+			"TLS is required, but host %s refused to start TLS: %s", s->label, reply->text);
+	else
+		*why = dsn_make(pool, DSN_DELAYED, "4.7.4", "TLS is required, but was not offered by host %s",
+			s->label);
+	return SMTP_NOT_GREETED;
+}
+
+static enum smtp_greeted tls_ended(enum smtp_tls_end end)
+{
+	if (end == SMTP_TLS_OK)
+		return SMTP_GREETED;
+	return end == SMTP_TLS_HANDSHAKE ? SMTP_NO_TLS : SMTP_NOT_GREETED;
+}
+
+/* RFC 3207 section 4.2: what was learnt before TLS is forgotten. */
+static enum smtp_greeted start_tls(
+	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *p, struct dsn **why)
+{
+	struct smtp_reply reply;
+	enum smtp_greeted end;
+
+	smtp_say(s, "STARTTLS\r\n");
+	if (!smtp_hear(s, s->client->cfg->smtp_starttls_timeout, &reply)) {
+		*why = smtp_trouble(s, pool, "sending STARTTLS command");
+		return SMTP_NOT_GREETED;
+	}
+	if (reply.code / 100 != 2)
+		end = s->failed ? SMTP_NOT_GREETED : without_tls(s, pool, p, &reply, why);
+	else
+		end = tls_ended(smtp_tls_begin(s, pool, p, why));
+	if (s->failed && reply.code == 421)
+		refused(s, pool, &reply, false, why);
+	if (end == SMTP_GREETED && reply.code / 100 == 2) {
+		s->features = 0;
+		if (!introduce_ourselves(s, pool, true, why))
+			end = SMTP_NOT_GREETED;
+	}
+	smtp_reply_free(&reply);
+	return end;
+}
+
+static enum smtp_greeted decide_tls(
+	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *p, struct dsn **why)
+{
+	if (tls_session_info(s->stream))
+		return SMTP_GREETED;
+	if (p->level == SMTP_TLS_NONE) {
+		if (s->features & FEATURE_STARTTLS && s->client->cfg->smtp_tls_note_starttls_offer)
+			log_info("Host offered STARTTLS: [%s]", s->host);
+		return SMTP_GREETED;
+	}
+	if (!(s->features & FEATURE_STARTTLS))
+		return without_tls(s, pool, p, NULL, why);
+	return start_tls(s, pool, p, why);
+}
+
+enum smtp_greeted smtp_greet(
+	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *policy, struct dsn **why)
+{
+	enum smtp_greeted wrapped = SMTP_GREETED;
+	bool announced;
+
+	if (s->client->cfg->smtp_tls_wrappermode && policy->level > SMTP_TLS_NONE)
+		wrapped = tls_ended(smtp_tls_begin(s, pool, policy, why));
+	if (wrapped != SMTP_GREETED)
+		return wrapped;
+	if (!hear_greeting(s, pool, &announced, why) ||
+		!introduce_ourselves(s, pool, wants_esmtp(s, announced), why))
+		return SMTP_NOT_GREETED;
+	return decide_tls(s, pool, policy, why);
 }

@@ -5,18 +5,26 @@
 #include "smtp/smtp.h"
 
 struct smtp_host;
+struct smtp_tls_policy;
 
 /* Connects. NULL: *why says it. The session is the caller's until smtp_session_end or the cache has it. */
 struct smtp_session *smtp_connect_host(struct smtp_client *c, struct pool *pool, const struct smtp_host *host,
 	bool detect_loop, struct dsn **why);
 struct smtp_session *smtp_connect_path(
 	struct smtp_client *c, struct pool *pool, const char *path, struct dsn **why);
-/* What finds a connection to the host in the cache, in pool. */
-const char *smtp_address_key(struct smtp_client *c, struct pool *pool, const struct smtp_host *host);
-const char *smtp_path_key(struct smtp_client *c, struct pool *pool, const char *path);
+/* What finds a connection to the host, or the socket, in the cache, in pool. */
+const char *smtp_address_key(
+	struct pool *pool, const struct smtp_host *host, const struct smtp_tls_policy *policy);
+const char *smtp_path_key(struct pool *pool, const char *path, const struct smtp_tls_policy *policy);
 
-/* Greeting and EHLO, HELO or LHLO. false: *why says it. */
-bool smtp_greet(struct smtp_session *s, struct pool *pool, struct dsn **why);
+/* Greeting, EHLO, HELO or LHLO, and TLS as the policy wants it. Anything but OK: *why says it. */
+enum smtp_greeted {
+	SMTP_GREETED,
+	SMTP_NOT_GREETED,
+	SMTP_NO_TLS /* the handshake failed: nothing is known of the server itself */
+};
+enum smtp_greeted smtp_greet(
+	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *policy, struct dsn **why);
 
 /* Buffered; the next smtp_hear sends it. */
 void smtp_say(struct smtp_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -34,6 +34,8 @@ struct tls_info {	      /* of an established session; strings live as long as th
 	const char *peer_issuer;
 	const char *peer_fingerprint; /* by the configured digest */
 	bool reused;
+	bool matched; /* client: trusted and with one of the names, or with one of the fingerprints, of the
+			 rules */
 };
 
 struct tls_context *tls_server_context(
@@ -42,6 +44,36 @@ void tls_context_free(struct tls_context **c);
 /* The handshake, within the stream's timeout; the process ignores SIGPIPE. Plaintext input that is still
  * buffered is an attack: false, err says so (STARTTLS injection). */
 bool tls_accept(struct stream *s, struct tls_context *c, struct err *err);
+
+/* ---- client */
+
+struct tls_client_options {
+	const char *chain_files; /* as for the server; all empty: no client certificate */
+	const char *cert_file, *key_file;
+	const char *eccert_file, *eckey_file;
+	const char *ca_file, *ca_path;
+	int verify_depth;
+	const char *fingerprint_digest; /* NULL: sha256 */
+};
+
+/* What is demanded of one server. Whether its certificate will do is for the caller to see in tls_info. */
+struct tls_rules {
+	const char *protocols;
+	const char *cipher_list, *exclude_ciphers;
+	const char *servername;	  /* for SNI; NULL or "": not sent */
+	const char *const *names; /* "host.example", or ".example" for any name below it */
+	size_t name_count;
+	const char *const
+		*fingerprints; /* of certificate or public key; hexadecimal, colons and case do not count */
+	size_t fingerprint_count;
+};
+
+struct tls_context *tls_client_context(
+	const struct tls_client_options *o, struct err *err); /* reads keys: before privileges drop */
+/* The handshake, within the stream's timeout. Input that is still buffered is an attack (response injection).
+ */
+bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules *rules, struct err *err);
+
 const struct tls_info *tls_session_info(const struct stream *s); /* NULL: plain */
 
 #endif

@@ -9,32 +9,47 @@ static bool is_set(const char *value)
 	return value && value[0];
 }
 
-static bool load_keys(SSL_CTX *ctx, const struct tls_server_options *o, struct err *err)
+bool tls_load_keys(SSL_CTX *ctx, const char *chain_files, const char *const pairs[4], struct err *err)
 {
+	if (is_set(chain_files))
+		return tls_load_chain_files(ctx, chain_files, err);
+	if (is_set(pairs[0]) && !tls_load_pair(ctx, pairs[0], pairs[1], err))
+		return false;
+	return !is_set(pairs[2]) || tls_load_pair(ctx, pairs[2], pairs[3], err);
+}
+
+bool tls_load_authorities(SSL_CTX *ctx, const char *ca_file, const char *ca_path, struct err *err)
+{
+	if (is_set(ca_path) && SSL_CTX_load_verify_dir(ctx, ca_path) != 1)
+		return tls_error(err, "cannot use CA directory %s", ca_path);
+	if (is_set(ca_file) && SSL_CTX_load_verify_file(ctx, ca_file) != 1)
+		return tls_error(err, "cannot load CA file %s", ca_file);
+	return true;
+}
+
+static bool load_server_keys(SSL_CTX *ctx, const struct tls_server_options *o, struct err *err)
+{
+	const char *const pairs[] = {o->cert_file, o->key_file, o->eccert_file, o->eckey_file};
+
 	if (is_set(o->chain_files))
-		return tls_load_chain_files(ctx, o->chain_files, err);
+		return tls_load_keys(ctx, o->chain_files, pairs, err);
 	if (is_set(o->cert_file) && strcmp(o->cert_file, "none") == 0)
 		return true;
 	if (!is_set(o->cert_file) && !is_set(o->eccert_file))
 		return err_set(err, "no certificate is configured");
-	if (is_set(o->cert_file) && !tls_load_pair(ctx, o->cert_file, o->key_file, err))
-		return false;
-	return !is_set(o->eccert_file) || tls_load_pair(ctx, o->eccert_file, o->eckey_file, err);
+	return tls_load_keys(ctx, NULL, pairs, err);
 }
 
-static bool load_authorities(SSL_CTX *ctx, const struct tls_server_options *o, struct err *err)
+/* Whom the client is told that we trust. */
+static bool name_authorities(SSL_CTX *ctx, const char *ca_file, struct err *err)
 {
 	STACK_OF(X509_NAME) * names;
 
-	if (is_set(o->ca_path) && SSL_CTX_load_verify_dir(ctx, o->ca_path) != 1)
-		return tls_error(err, "cannot use CA directory %s", o->ca_path);
-	if (!is_set(o->ca_file))
+	if (!is_set(ca_file))
 		return true;
-	if (SSL_CTX_load_verify_file(ctx, o->ca_file) != 1)
-		return tls_error(err, "cannot load CA file %s", o->ca_file);
-	names = SSL_load_client_CA_file(o->ca_file);
+	names = SSL_load_client_CA_file(ca_file);
 	if (!names)
-		return tls_error(err, "cannot load CA file %s", o->ca_file);
+		return tls_error(err, "cannot load CA file %s", ca_file);
 	SSL_CTX_set_client_CA_list(ctx, names);
 	return true;
 }
@@ -67,19 +82,16 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static void set_behaviour(SSL_CTX *ctx)
+void tls_set_behaviour(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(
 		ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_num_tickets(ctx, 1);
-	SSL_CTX_set_dh_auto(ctx, 1);
-	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
 }
 
-static const EVP_MD *find_digest(const char *name, struct err *err)
+const EVP_MD *tls_find_digest(const char *name, struct err *err)
 {
 	const EVP_MD *digest = EVP_get_digestbyname(is_set(name) ? name : "sha256");
 
@@ -92,16 +104,21 @@ static const EVP_MD *find_digest(const char *name, struct err *err)
  * settings. */
 static bool set_up_server(struct tls_context *c, const struct tls_server_options *o, struct err *err)
 {
-	c->digest = find_digest(o->fingerprint_digest, err);
+	c->digest = tls_find_digest(o->fingerprint_digest, err);
 	if (!c->digest)
 		return false;
-	set_behaviour(c->ssl);
+	tls_set_behaviour(c->ssl);
+	SSL_CTX_set_num_tickets(c->ssl, 1);
+	SSL_CTX_set_dh_auto(c->ssl, 1);
+	SSL_CTX_set_alpn_select_cb(c->ssl, choose_protocol, NULL);
 	set_verification(c->ssl, o);
 	if (!SSL_CTX_set_session_id_context(c->ssl, session_context, sizeof(session_context) - 1))
 		return tls_error(err, "TLS session context");
 	return tls_set_protocols(c->ssl, o->protocols, err) &&
 	       tls_set_ciphers(c->ssl, o->cipher_list, o->exclude_ciphers, err) &&
-	       load_keys(c->ssl, o, err) && load_authorities(c->ssl, o, err);
+	       load_server_keys(c->ssl, o, err) &&
+	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err) &&
+	       name_authorities(c->ssl, o->ca_file, err);
 }
 
 struct tls_context *tls_server_context(const struct tls_server_options *o, struct err *err)

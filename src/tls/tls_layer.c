@@ -68,7 +68,7 @@ static size_t layer_pending(void *ctx)
 	return (size_t)SSL_pending(t->ssl);
 }
 
-static void session_free(struct tls_session *t)
+void tls_session_free(struct tls_session *t)
 {
 	SSL_free(t->ssl);
 	pool_free(&t->pool);
@@ -83,7 +83,7 @@ static void layer_close(void *ctx)
 	if (SSL_is_init_finished(t->ssl))
 		SSL_shutdown(t->ssl);
 	ERR_clear_error();
-	session_free(t);
+	tls_session_free(t);
 }
 
 static const struct stream_layer layer = {layer_read, layer_write, layer_pending, layer_close};
@@ -121,37 +121,71 @@ static bool handshake(SSL *ssl, int fd, int64_t deadline, struct err *err)
 	}
 }
 
-static struct tls_session *session_new(struct tls_context *c, int fd, struct err *err)
+struct tls_session *tls_session_new(struct tls_context *c, const struct stream *s, struct err *err)
 {
 	struct tls_session *t = x_alloc(sizeof(*t));
 
 	t->pool = pool_new(1024);
 	t->ssl = SSL_new(c->ssl);
-	if (t->ssl && SSL_set_fd(t->ssl, fd) == 1)
+	if (t->ssl && SSL_set_fd(t->ssl, stream_fd(s)) == 1)
 		return t;
 	tls_error(err, "cannot start a TLS session");
-	session_free(t);
+	tls_session_free(t);
 	return NULL;
+}
+
+bool tls_handshake(struct stream *s, struct tls_session *t, struct err *err)
+{
+	if (handshake(t->ssl, stream_fd(s), stream_deadline(s), err)) {
+		stream_set_layer(s, &layer, t);
+		return true;
+	}
+	tls_session_free(t);
+	return false;
+}
+
+/* Nothing of what was said in the clear may count as said under TLS. */
+static bool ready(struct stream *s, struct err *err)
+{
+	if (stream_buffered(s) > 0)
+		return err_set(err, "plaintext was sent ahead of the TLS handshake");
+	return stream_flush(s) || err_set(err, "TLS handshake failed: lost connection");
 }
 
 bool tls_accept(struct stream *s, struct tls_context *c, struct err *err)
 {
 	struct tls_session *t;
 
-	if (stream_buffered(s) > 0)
-		return err_set(err, "plaintext was sent ahead of the TLS handshake");
-	if (!stream_flush(s))
-		return err_set(err, "TLS handshake failed: lost connection");
-	t = session_new(c, stream_fd(s), err);
+	if (!ready(s, err))
+		return false;
+	t = tls_session_new(c, s, err);
 	if (!t)
 		return false;
 	SSL_set_accept_state(t->ssl);
-	if (!handshake(t->ssl, stream_fd(s), stream_deadline(s), err)) {
-		session_free(t);
+	if (!tls_handshake(s, t, err))
+		return false;
+	tls_describe(t, c->digest, true);
+	return true;
+}
+
+bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules *rules, struct err *err)
+{
+	struct tls_session *t;
+
+	if (!ready(s, err))
+		return false;
+	t = tls_session_new(c, s, err);
+	if (!t)
+		return false;
+	SSL_set_connect_state(t->ssl);
+	if (!tls_apply_rules(t->ssl, rules, err)) {
+		tls_session_free(t);
 		return false;
 	}
-	tls_describe(t, c->digest, true);
-	stream_set_layer(s, &layer, t);
+	if (!tls_handshake(s, t, err))
+		return false;
+	tls_describe(t, c->digest, false);
+	t->info.matched = tls_peer_matches(t, c->digest, rules);
 	return true;
 }
 

@@ -46,7 +46,7 @@ static int bound(struct str name)
 		return v->off ? v->number : SSL3_VERSION;
 	if (str_case_starts(name, STR("0x")))
 		name = str_from(name, 2);
-	if (name.n != sizeof(digits) - 1)
+	if (name.n == 0 || name.n > sizeof(digits) - 1)
 		return -1;
 	memcpy(digits, name.p, name.n);
 	n = strtol(digits, &end, 16);
@@ -72,7 +72,7 @@ static bool take(struct choice *c, struct str word)
 	return v;
 }
 
-bool tls_set_protocols(SSL_CTX *ctx, const char *list, struct err *err)
+bool tls_parse_protocols(const char *list, struct tls_versions *out, struct err *err)
 {
 	struct str rest = str_c(list), word;
 	struct choice c = {0};
@@ -84,26 +84,66 @@ bool tls_set_protocols(SSL_CTX *ctx, const char *list, struct err *err)
 		c.excluded |= ALL_OFF & ~c.included;
 	if ((c.excluded & ALL_OFF) == ALL_OFF)
 		return err_set(err, "no TLS protocol is left by: %s", list);
-	/* Said in any case, so that the library's system-wide settings do not count. */
-	SSL_CTX_clear_options(ctx, ALL_OFF);
-	if (!SSL_CTX_set_min_proto_version(ctx, c.low) || !SSL_CTX_set_max_proto_version(ctx, c.high))
-		return tls_error(err, "TLS protocols \"%s\"", list);
-	SSL_CTX_set_options(ctx, c.excluded);
+	*out = (struct tls_versions){c.low, c.high, c.excluded};
 	return true;
+}
+
+/* Everything is said in any case, so that the library's system-wide settings do not count. */
+bool tls_set_protocols(SSL_CTX *ctx, const char *list, struct err *err)
+{
+	struct tls_versions v;
+
+	if (!tls_parse_protocols(list, &v, err))
+		return false;
+	SSL_CTX_clear_options(ctx, ALL_OFF);
+	if (!SSL_CTX_set_min_proto_version(ctx, v.low) || !SSL_CTX_set_max_proto_version(ctx, v.high))
+		return tls_error(err, "TLS protocols \"%s\"", list);
+	SSL_CTX_set_options(ctx, v.off);
+	return true;
+}
+
+bool tls_set_session_protocols(SSL *ssl, const char *list, struct err *err)
+{
+	struct tls_versions v;
+
+	if (!tls_parse_protocols(list, &v, err))
+		return false;
+	SSL_clear_options(ssl, ALL_OFF);
+	if (!SSL_set_min_proto_version(ssl, v.low) || !SSL_set_max_proto_version(ssl, v.high))
+		return tls_error(err, "TLS protocols \"%s\"", list);
+	SSL_set_options(ssl, v.off);
+	return true;
+}
+
+static void join_ciphers(const char *list, const char *exclude, struct buf *all)
+{
+	struct str rest = str_c(exclude), word;
+
+	buf_puts(all, list && list[0] ? list : "DEFAULT");
+	while (str_word(&rest, SEPARATORS, &word))
+		buf_printf(all, ":!" STR_FMT, STR_ARG(word));
+}
+
+static bool ciphers_set(bool ok, struct buf *all, struct err *err)
+{
+	if (!ok)
+		tls_error(err, "no usable ciphers in \"%.200s\"", buf_cstr(all));
+	buf_free(all);
+	return ok;
 }
 
 bool tls_set_ciphers(SSL_CTX *ctx, const char *list, const char *exclude, struct err *err)
 {
-	struct str rest = str_c(exclude), word;
 	struct buf all = BUF(65536);
-	bool ok;
 
-	buf_puts(&all, list && list[0] ? list : "DEFAULT");
-	while (str_word(&rest, SEPARATORS, &word))
-		buf_printf(&all, ":!" STR_FMT, STR_ARG(word));
-	ok = !all.over && SSL_CTX_set_cipher_list(ctx, buf_cstr(&all));
-	if (!ok)
-		tls_error(err, "no usable ciphers in \"%.200s\"", buf_cstr(&all));
-	buf_free(&all);
-	return ok;
+	join_ciphers(list, exclude, &all);
+	return ciphers_set(!all.over && SSL_CTX_set_cipher_list(ctx, buf_cstr(&all)), &all, err);
+}
+
+bool tls_set_session_ciphers(SSL *ssl, const char *list, const char *exclude, struct err *err)
+{
+	struct buf all = BUF(65536);
+
+	join_ciphers(list, exclude, &all);
+	return ciphers_set(!all.over && SSL_set_cipher_list(ssl, buf_cstr(&all)), &all, err);
 }

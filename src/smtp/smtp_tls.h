@@ -1,0 +1,42 @@
+/* TLS towards servers: what is demanded of a destination, and how it is begun. */
+#ifndef SMTP_TLS_H
+#define SMTP_TLS_H
+
+#include "smtp/smtp.h"
+#include "smtp/smtp_destination.h"
+#include "tls/tls.h"
+
+/* Security levels of the manuals; each demands what the ones before it do. */
+enum smtp_tls_level {
+	SMTP_TLS_NONE,
+	SMTP_TLS_MAY,
+	SMTP_TLS_ENCRYPT,
+	SMTP_TLS_FINGERPRINT,
+	SMTP_TLS_VERIFY,
+	SMTP_TLS_SECURE
+};
+
+/* For one destination. Strings live as long as the delivery or the configuration. */
+struct smtp_tls_policy {
+	enum smtp_tls_level level;
+	const char *protocols, *grade, *exclude;
+	const char *match; /* strategies, names or fingerprints, separated by blanks, commas, colons ('|' for
+			      fingerprints) */
+	const char *servername; /* "", "hostname", "nexthop" or a name */
+	const char *nexthop;	/* name for certificates */
+};
+
+/* Reads the configuration: context and default level of the client; before privileges drop. */
+bool smtp_tls_open(struct smtp_client *c, struct err *err);
+/* The policy for a destination as its text says it. false: *why; mail waits rather than go out with less than
+ * was demanded. */
+bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp_destination *to,
+	struct smtp_tls_policy *out, struct dsn **why);
+/* Everything that tells apart connections to `host` (NULL: any) under this policy, in pool. */
+const char *smtp_tls_key(struct pool *pool, const struct smtp_tls_policy *p, const char *host);
+/* The handshake, and whether the certificate will do. */
+enum smtp_tls_end { SMTP_TLS_OK, SMTP_TLS_HANDSHAKE, SMTP_TLS_UNVERIFIED };
+enum smtp_tls_end smtp_tls_begin(
+	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *p, struct dsn **why);
+
+#endif

@@ -1,0 +1,112 @@
+#include <ctype.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "tls/tls_internal.h"
+
+static bool set_up_client(struct tls_context *c, const struct tls_client_options *o, struct err *err)
+{
+	const char *const pairs[] = {o->cert_file, o->key_file, o->eccert_file, o->eckey_file};
+
+	c->digest = tls_find_digest(o->fingerprint_digest, err);
+	if (!c->digest)
+		return false;
+	tls_set_behaviour(c->ssl);
+	/* A certificate that does not verify is the caller's to judge: at most levels mail goes through
+	 * nevertheless. */
+	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, NULL);
+	if (o->verify_depth > 0)
+		SSL_CTX_set_verify_depth(c->ssl, o->verify_depth);
+	return tls_load_keys(c->ssl, o->chain_files, pairs, err) &&
+	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err);
+}
+
+struct tls_context *tls_client_context(const struct tls_client_options *o, struct err *err)
+{
+	struct tls_context *c = x_alloc(sizeof(*c));
+
+	ERR_clear_error();
+	c->ssl = SSL_CTX_new(TLS_client_method());
+	if (!c->ssl)
+		tls_error(err, "cannot start the TLS library");
+	else if (set_up_client(c, o, err))
+		return c;
+	tls_context_free(&c);
+	return NULL;
+}
+
+bool tls_apply_rules(SSL *ssl, const struct tls_rules *rules, struct err *err)
+{
+	if (!tls_set_session_protocols(ssl, rules->protocols, err) ||
+		!tls_set_session_ciphers(ssl, rules->cipher_list, rules->exclude_ciphers, err))
+		return false;
+	if (rules->servername && rules->servername[0] && !SSL_set_tlsext_host_name(ssl, rules->servername))
+		return tls_error(err, "server name %s", rules->servername);
+	return true;
+}
+
+static bool has_name(X509 *cert, const char *name)
+{
+	size_t n = strlen(name);
+
+	while (n > 1 && name[n - 1] == '.')
+		n--;
+	return n > 0 && X509_check_host(cert, name, n, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+}
+
+/* Whether `text` is these bytes in hexadecimal. */
+static bool same_bytes(const char *text, const unsigned char *bytes, unsigned n)
+{
+	unsigned digits = 0;
+
+	for (; *text; text++) {
+		const char *wanted = "0123456789abcdef";
+		unsigned nibble;
+
+		if (*text == ':')
+			continue;
+		if (digits / 2 >= n)
+			return false;
+		nibble = digits % 2 ? bytes[digits / 2] & 15u : bytes[digits / 2] >> 4;
+		if (tolower((unsigned char)*text) != wanted[nibble])
+			return false;
+		digits++;
+	}
+	return digits == n * 2;
+}
+
+static bool listed(const struct tls_rules *rules, const unsigned char *bytes, unsigned n)
+{
+	for (size_t i = 0; i < rules->fingerprint_count; i++)
+		if (same_bytes(rules->fingerprints[i], bytes, n))
+			return true;
+	return false;
+}
+
+static bool has_fingerprint(X509 *cert, const EVP_MD *digest, const struct tls_rules *rules)
+{
+	unsigned char print[EVP_MAX_MD_SIZE], *key = NULL;
+	int key_size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &key);
+	unsigned n = 0;
+	bool found;
+
+	found = X509_digest(cert, digest, print, &n) && listed(rules, print, n);
+	if (!found && key_size > 0)
+		found = EVP_Digest(key, (size_t)key_size, print, &n, digest, NULL) && listed(rules, print, n);
+	OPENSSL_free(key);
+	return found;
+}
+
+bool tls_peer_matches(const struct tls_session *t, const EVP_MD *digest, const struct tls_rules *rules)
+{
+	X509 *cert = SSL_get0_peer_certificate(t->ssl);
+
+	if (!cert)
+		return false;
+	if (rules->fingerprint_count > 0)
+		return has_fingerprint(cert, digest, rules);
+	for (size_t i = 0; t->info.trusted && i < rules->name_count; i++)
+		if (has_name(cert, rules->names[i]))
+			return true;
+	return false;
+}
