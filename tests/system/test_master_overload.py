@@ -50,6 +50,8 @@ def test_overload_values(mta):
 @exercises("stress")
 def test_overload_counts_all_workers(mta):
     a = mta(main={"smtpd_hard_error_limit": LIMIT, "worker_processes": "2", "default_process_limit": "4"}).start()
+    wait_for(lambda: len(processes(a, "smtpd")) == 2, 10, "both workers")
+    time.sleep(1)  # and both at work
     sessions = [in_data(a) for _ in range(4)]
     waiting = a.client(greeting=False)
     time.sleep(0.6)
