@@ -91,6 +91,13 @@ static void header_add(struct cleanup *c, struct str text)
 	buf_str(&c->header, str_first(text, c->header.max - c->header.len));
 }
 
+/* Blanks before the colon (RFC 5322 section 4.5) go away: who reads on may not expect them. */
+static void header_begin(struct cleanup *c, struct str line)
+{
+	header_add(c, str_first(line, cleanup_header_name(line)));
+	header_add(c, str_from(line, (size_t)str_find(line, ':')));
+}
+
 /*
  * The one place that decides where the header ends: at an empty line, or before the first line that is
  * neither a header nor a continuation, where an empty line is put in.
@@ -108,7 +115,7 @@ static bool header_line(struct cleanup *c, struct str line, bool partial)
 	} else {
 		if (!cleanup_header(c))
 			return false;
-		header_add(c, line);
+		header_begin(c, line);
 	}
 	c->mid_line = partial;
 	return check_size(c);

@@ -84,7 +84,7 @@ void cleanup_log_id(struct cleanup *c, struct str value, bool resent)
 		return;
 	}
 	EVENT_LOG(MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", text));
-	if (value.n)
+	if (value.n && !c->id_logged)
 		cleanup_note(c, "message_id", text);
 	c->id_logged = true;
 }
@@ -93,7 +93,7 @@ static bool note_header(struct cleanup *c, const struct known_header *known, siz
 {
 	int mark = known->seen;
 
-	if (mark == SEEN_MESSAGE_ID && !c->id_logged)
+	if (mark == SEEN_MESSAGE_ID)
 		cleanup_log_id(c, header_value(c, name_length), false);
 	else if (mark == SEEN_MESSAGE_ID << SEEN_RESENT && !(c->seen & mark))
 		cleanup_log_id(c, header_value(c, name_length), true);
@@ -103,7 +103,7 @@ static bool note_header(struct cleanup *c, const struct known_header *known, siz
 
 static bool count_hop(struct cleanup *c)
 {
-	if (++c->hops <= c->env->cfg->hopcount_limit)
+	if (++c->hops < c->env->cfg->hopcount_limit)
 		return true;
 	cleanup_complain(c, "message rejected: hopcount exceeded");
 	return cleanup_fail(c, CLEANUP_HOPS, NULL, NULL);

@@ -64,8 +64,10 @@ static void put_entry(struct build *b, struct str key, struct str value)
 	else
 		table_fold(key, &folded);
 	result = table_build_put(b->builder, buf_slice(&folded), value, &err);
-	if (result == BUILD_FAILED)
+	if (result == BUILD_FAILED) {
+		table_build_abort(&b->builder);
 		map_fail("table %s: write error: %s", b->spec, err.text);
+	}
 	if (result == BUILD_DUPLICATE && !m->replace && !m->ignore)
 		map_warn("%s: duplicate entry: \"%s\"", b->spec, buf_cstr(&folded));
 	buf_free(&folded);
@@ -141,8 +143,10 @@ static bool delete_key(const struct map_command *m, const char *spec, struct tab
 	else
 		table_fold(key, &folded);
 	status = table_build_remove(b, buf_slice(&folded), &err);
-	if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
+	if (status != TABLE_FOUND && status != TABLE_NOT_FOUND) {
+		table_build_abort(&b);
 		map_fail("table %s: delete error: %s", spec, err.text);
+	}
 	buf_free(&folded);
 	return status == TABLE_FOUND;
 }

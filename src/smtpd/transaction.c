@@ -170,8 +170,8 @@ static int status_code(enum cleanup_status status)
 	case CLEANUP_TOO_BIG:
 		return 552;
 	case CLEANUP_HOPS:
-	case CLEANUP_REJECTED:
 		return 554;
+	case CLEANUP_REJECTED:
 	case CLEANUP_NO_RECIPIENTS:
 		return 550;
 	case CLEANUP_NO_SPACE:

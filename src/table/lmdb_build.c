@@ -49,7 +49,8 @@ static bool make_temporary(struct lmdb_build *l, mode_t mode, struct err *err)
 	struct stat st;
 	int fd;
 
-	l->temporary = x_asprintf("%s.%ld.new", l->path, (long)getpid());
+	/* We have the directory's lock: one that is there was left by a process that was killed. */
+	l->temporary = x_asprintf("%s.new", l->path);
 	unlink(l->temporary);
 	fd = open(l->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)

@@ -42,7 +42,7 @@ static const struct content_case content_cases[] = {
 	{"A: 1\nFrom x Fri Nov 20\nB: 2\n", "A: 1\r\n\r\nFrom x Fri Nov 20\r\nB: 2\r\n", 0},
 	{"A: 1\nB\001: 2\nC: 3\n", "A: 1\r\n\r\nB\001: 2\r\nC: 3\r\n", 0},
 	{"A: 1\nB\xe4: 2\n\n", "A: 1\r\n\r\nB\xe4: 2\r\n\r\n", ENVELOPE_8BIT},
-	{"A : 1\n\n", "A : 1\r\n\r\n", 0},
+	{"A : 1\n\n", "A: 1\r\n\r\n", 0},
 	{": 1\n\n", "\r\n: 1\r\n\r\n", 0},
 	{"Bcc: a@b\nA: 1\nRETURN-PATH: <x>\nContent-Length: 3\n\n", "A: 1\r\n\r\n", 0},
 	{"Bcc: a@b,\n c@d\nA: 1\n\n", "A: 1\r\n\r\n", 0},
@@ -136,7 +136,7 @@ static void test_hops(void **state)
 {
 	struct fixture *f = *state;
 
-	f->cfg.hopcount_limit = 2;
+	f->cfg.hopcount_limit = 3;
 	reopen_env(f);
 	send_text(f, false, "Received: 1\nreceived: 2\n\nReceived: 3\n");
 	assert_int_equal(f->result.status, CLEANUP_OK);

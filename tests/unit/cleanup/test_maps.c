@@ -202,7 +202,7 @@ static const struct pair header_pairs[] = {
 	{"To: !", "To: @"},
 	{"To: test..iana.org", "To: \"test..iana.org\"@example.com"},
 	{"To: a@.", "To: a@."},
-	{"To : a", "To : a@example.com"},
+	{"To : a", "To: a@example.com"},
 	{"To: <@r1,@r2:u@h>", "To: <u@h.example.com>"},
 	{"To: <a> <b> <c", "To: <a@example.com> <b@example.com> <c"},
 };

@@ -1,0 +1,174 @@
+"""postmap and postalias: tables made, changed and asked; what root does not do for others."""
+import os
+import stat
+import subprocess
+
+import pytest
+
+from postern import BIN, ROOT_USER, SLOW, exercises
+
+TYPES = ("hash", "btree", "lmdb")
+OTHER_USER = 12345
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """A function that runs a command in a directory with a configuration."""
+    directory = tmp_path / "conf"
+    directory.mkdir()
+    (directory / "main.cf").write_text("myhostname = mail.test.example\ncompatibility_level = 3.6\nmaillog_file = /nonexistent/log\n")
+
+    def run(name, *arguments, files=None, main=None, input="", text=True):
+        for file, content in (files or {}).items():
+            (directory / file).write_text(content, errors="surrogateescape")
+        for parameter, value in (main or {}).items():
+            with open(directory / "main.cf", "a") as f:
+                f.write("%s = %s\n" % (parameter, value))
+        return subprocess.run([os.path.join(BIN, name), "-c", str(directory), *arguments], cwd=directory, input=input, text=text,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * SLOW)
+    run.directory = directory
+    return run
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_make_ask_change(tables, kind):
+    table = kind + ":map"
+    made = tables("postmap", table, files={"map": "Abc DEF\nghi jkl\nabc again\n"})
+    assert (made.returncode, made.stdout) == (0, 'postmap: warning: %s: duplicate entry: "abc"\n' % table)
+    assert tables("postmap", "-q", "ABC", table).stdout == "DEF\n"
+    assert tables("postmap", "-fq", "ABC", table).returncode == 1
+    assert tables("postmap", "-q", "-", table, input="ghi\nnone\nabc\n").stdout == "ghi\tjkl\nabc\tDEF\n"
+    assert tables("postmap", "-i", table, input="new one\nghi two\n").stdout == 'postmap: warning: %s: duplicate entry: "ghi"\n' % table
+    assert tables("postmap", "-ir", table, input="ghi three\n").stdout == ""
+    assert tables("postmap", "-iw", table, input="ghi four\n").stdout == ""
+    assert sorted(tables("postmap", "-s", table).stdout.splitlines()) == ["abc\tDEF", "ghi\tthree", "new\tone"]
+    assert tables("postmap", "-d", "GHI", table).returncode == 0
+    assert tables("postmap", "-d", "GHI", table).returncode == 1
+    assert tables("postmap", "-d", "-", table, input="x\nnew\n").returncode == 0
+    assert tables("postmap", "-s", table).stdout == "abc\tDEF\n"
+
+
+@exercises("default_database_type", "smtputf8_enable")
+def test_default_type_and_utf8(tables):
+    source = "k v\n\udce4 v\nk2 \udce4\n  cont\n\u00c4b v3\n"
+    made = tables("postmap", "map", files={"map": source}, main={"default_database_type": "btree"})
+    assert made.stdout == ('postmap: warning: map, line 2: non-UTF-8 input "? v" -- ignoring this line\n'
+                           'postmap: warning: map, line 3: non-UTF-8 input "k2 ?  cont" -- ignoring this line\n')
+    assert (tables.directory / "map.db").exists()
+    assert tables("postmap", "-q", "\u00e4B", "btree:map").stdout == "v3\n"
+    assert tables("postmap", "-u", "map").stdout == ""
+    assert tables("postmap", "-us", "map", text=False, input=b"").stdout.count(b"\n") == 4
+    tables("postmap", "-q", "x", "map", main={"smtputf8_enable": "no"})
+    assert tables("postmap", "map").stdout == ""
+
+
+def test_complaints_about_the_source(tables):
+    source = " lead\nx y\nkey:  v\nalone\n\"open x\n"
+    made = tables("postmap", "lmdb:map", files={"map": source})
+    assert made.stdout.splitlines() == [
+        'postmap: warning: map, line 1: logical line must not start with whitespace: " lead"',
+        'postmap: warning: map, line 3: record is in "key: value" format; is this an alias file?',
+        "postmap: warning: map, line 4: expected format: key whitespace value",
+        "postmap: warning: map, line 5: unbalanced '\"' in '\"open x' -- ignoring this line"]
+
+
+def test_aliases(tables):
+    source = 'A: root\nb:c,d, "e f"\n"q r": x\ninc: :include:/x/y, |cmd, "|cmd arg"\nnoval\nx:\n: y\nfoo@bar: z\nO.P: r\n  cont\n'
+    made = tables("postalias", "lmdb:aliases", files={"aliases": source})
+    assert made.stdout.splitlines() == [
+        "postalias: warning: aliases, line 5: need name:value pair", "postalias: warning: aliases, line 6: need name:value pair",
+        "postalias: warning: aliases, line 7: need name:value pair", "postalias: warning: aliases, line 8: name must be local"]
+    assert sorted(tables("postalias", "-s", "lmdb:aliases").stdout.splitlines()) == [
+        "a:\troot", 'b:\tc, d, "e f"', 'inc:\t:include:/x/y, |cmd, "|cmd arg"', "o.p:\tr cont", "q r:\tx"]
+    assert tables("postalias", "-q", "B", "lmdb:aliases").stdout == 'c, d, "e f"\n'
+
+
+@pytest.mark.parametrize("arguments,complaint", [
+    ((), "fatal: usage: postmap [-"),
+    (("-q", "a"), "fatal: usage: postmap [-"),
+    (("-q", "a", "-s", "x"), "fatal: specify only one of -d -i -q or -s"),
+    (("foo:x",), "fatal: unsupported dictionary type: foo"),
+    (("regexp:x",), "fatal: unsupported dictionary type: regexp does not support bulk-mode creation."),
+    (("-d", "k", "regexp:x"), "fatal: regexp:x map requires O_RDONLY access mode"),
+    (("lmdb:nosuch",), "fatal: open nosuch: No such file or directory"),
+    (("-q", "k", "lmdb:nosuch"), "fatal: open database nosuch.lmdb: No such file or directory"),
+    (("-s", "static:x"), "fatal: table static:x: sequence operation is not supported"),
+    (("-q", "k", "fail:x"), "fatal: table fail:x: query error: Application error"),
+])
+def test_errors(tables, arguments, complaint):
+    done = tables("postmap", *arguments)
+    assert done.returncode == 1 and "postmap: " + complaint in done.stdout
+    assert not list(tables.directory.glob("*.new"))
+
+
+def test_message_as_keys(tables):
+    message = "From: x\nSubject: a\n b\n\nbody\n: more\n"
+    assert tables("postmap", "-hq", "-", "static:v", input=message).stdout == "From: x\tv\nSubject: a\n b\tv\n"
+    assert tables("postmap", "-bq", "-", "static:v", input=message).stdout == "\tv\nbody\tv\n: more\tv\n"
+    assert tables("postmap", "-bhq", "-", "regexp:{{/^(.*)o/ $1}}", input=message).stdout == "From: x\tFr\nbody\tb\n: more\t: m\n"
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_access_is_inherited(tables):
+    (tables.directory / "map").write_text("a b\n")
+    os.chmod(tables.directory / "map", 0o640)
+    tables("postmap", "lmdb:map")
+    assert mode(tables.directory / "map.lmdb") == 0o640
+    os.chmod(tables.directory / "map.lmdb", 0o600)
+    tables("postmap", "lmdb:map")
+    assert mode(tables.directory / "map.lmdb") == 0o600
+    os.unlink(tables.directory / "map.lmdb")
+    tables("postmap", "-p", "lmdb:map")
+    assert mode(tables.directory / "map.lmdb") == 0o644
+
+
+def test_old_table_stays_until_the_new_one_is_complete(tables):
+    tables("postmap", "lmdb:map", files={"map": "a b\n"})
+    before = (tables.directory / "map.lmdb").read_bytes()
+    failed = tables("postmap", "lmdb:map", files={"map": "c d\n%s v\n" % ("k" * 2000)})
+    assert failed.returncode == 1 and "write error" in failed.stdout
+    assert (tables.directory / "map.lmdb").read_bytes() == before
+    assert sorted(os.listdir(tables.directory)) == ["main.cf", "map", "map.lmdb"]
+
+
+def test_planted_links_are_not_followed(tables):
+    victim = tables.directory / "victim"
+    victim.write_text("precious")
+    (tables.directory / "map.lmdb").symlink_to(victim)
+    os.link(victim, tables.directory / "map.db")
+    for table in ("lmdb:map", "hash:map"):
+        tables("postmap", table, files={"map": "a b\n"})
+    assert victim.read_text() == "precious"
+    assert not (tables.directory / "map.lmdb").is_symlink()
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_root_builds_with_the_rights_of_the_owner(tables):
+    place = tables.directory / "place"
+    place.mkdir()
+    (place / "map").write_text("a b\n")
+    os.chown(place / "map", OTHER_USER, OTHER_USER)
+    refused = tables("postmap", "lmdb:place/map")
+    assert refused.returncode == 1 and "Permission denied" in refused.stdout
+    os.chown(place, OTHER_USER, OTHER_USER)
+    for directory in (tables.directory, *list(tables.directory.parents)[:4]):
+        os.chmod(directory, os.stat(directory).st_mode | 0o755)
+    assert tables("postmap", "lmdb:place/map").stdout == ""
+    assert os.stat(place / "map.lmdb").st_uid == OTHER_USER
+    os.chown(place / "map", 0, 0)
+    refused = tables("postmap", "lmdb:place/map")
+    assert refused.returncode == 1 and "belongs to user %d" % OTHER_USER in refused.stdout
+    assert tables("postmap", "-o", "lmdb:place/map").returncode == 0
+
+
+def test_hundred_thousand_entries_with_duplicates(tables):
+    lines = ["dup v0\n"] + ["key%d value%d\n" % (i, i) for i in range(100000)] + ["dup v1\n"]
+    lines.insert(50000, "dup v2\n")
+    for flags, kept in (((), "v0"), (("-r",), "v1"), (("-w",), "v0")):
+        made = tables("postmap", *flags, "lmdb:map", files={"map": "".join(lines)})
+        assert made.returncode == 0 and made.stdout.count("duplicate") == (0 if flags else 2)
+        assert tables("postmap", "-q", "dup", "lmdb:map").stdout == kept + "\n"
+        assert len(tables("postmap", "-s", "lmdb:map").stdout.splitlines()) == 100001
