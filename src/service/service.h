@@ -65,6 +65,8 @@ void service_leave(struct service *s); /* retire by ourselves: nothing to do, or
 void service_release_lock(struct service *s);
 bool service_stressed(const struct service *s); /* the service is short of slots: overload values apply */
 const struct config *service_stress_config(const struct service *s); /* configuration with stress=yes */
+/* A task leaves its slot although its session goes on: connections may be taken again at once. */
+void service_slot_free(struct service *s);
 /* Sessions count themselves so that retiring can wait and status can tell. */
 void service_session_begin(struct service *s);
 void service_session_end(struct service *s);

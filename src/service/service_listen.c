@@ -91,6 +91,16 @@ void service_resume(struct service *s, enum service_pause why)
 	pthread_mutex_unlock(&s->listen_lock);
 }
 
+void service_slot_free(struct service *s)
+{
+	pthread_mutex_lock(&s->listen_lock);
+	if (s->pauses & PAUSE_FULL) {
+		s->pauses &= ~PAUSE_FULL;
+		follow_pauses(s);
+	}
+	pthread_mutex_unlock(&s->listen_lock);
+}
+
 bool service_listen(struct service *s, struct err *err)
 {
 	bool ok;

@@ -15,8 +15,6 @@ static bool auth_in_order(struct session *s)
 {
 	if (s->cfg->smtpd_helo_required && !s->helo)
 		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
-	else if (s->server->sasl && s->cfg->smtpd_tls_auth_only && !s->tls)
-		reply(s, "538 5.7.11 Encryption required for requested authentication mechanism");
 	else if (!ehlo_auth_offered(s))
 		reply(s, "503 5.5.1 Error: authentication not enabled");
 	else if (s->tx)

@@ -210,13 +210,17 @@ static bool message_finish(struct session *s)
 		line_add(tx, STR("\r"));
 	if (tx->chunks.in_line)
 		line_finish(tx);
-	if (tx->chunks.bare && s->bare_newline == BARE_REJECTED) {
-		content_refuse_bare(s);
-		transaction_end(s);
-		return false;
-	}
 	snprintf(prefix, sizeof(prefix), "%llu bytes ", (unsigned long long)tx->chunks.stored);
 	return transaction_finish(s, prefix);
+}
+
+static bool chunk_refuse_bare(struct session *s, const struct chunk *c)
+{
+	s->tx->chunks.failed = true;
+	content_refuse_bare(s, "BDAT content");
+	if (c->last)
+		transaction_end(s);
+	return false;
 }
 
 static bool chunk_take(struct session *s, const struct chunk *c)
@@ -228,6 +232,8 @@ static bool chunk_take(struct session *s, const struct chunk *c)
 	}
 	if (!chunk_read(s, c))
 		return false;
+	if (s->tx->chunks.bare && s->bare_newline == BARE_REJECTED)
+		return chunk_refuse_bare(s, c);
 	if (c->last)
 		return message_finish(s);
 	reply(s, "250 2.0.0 Ok: %llu bytes", (unsigned long long)c->size);

@@ -25,7 +25,7 @@ static bool data_finish(struct session *s, const struct content *c)
 		reply(s, "552 5.3.4 Error: message file too big");
 		s->hangup = true;
 	} else if (c->bare && s->bare_newline == BARE_REJECTED) {
-		content_refuse_bare(s);
+		content_refuse_bare(s, "DATA content");
 	} else {
 		return transaction_finish(s, "");
 	}

@@ -62,12 +62,12 @@ bool content_read(struct session *s, struct content *c)
 	return false;
 }
 
-void content_refuse_bare(struct session *s)
+void content_refuse_bare(struct session *s, const char *where)
 {
 	const struct transaction *tx = s->tx;
-	const char *text = pool_printf(session_scratch(s), "%d 5.5.2 %s Error: bare <LF> received",
-		s->cfg->smtpd_forbid_bare_newline_reject_code, s->cfg->myhostname);
 
-	session_log_refusal(s, s->where, tx ? tx->sender : NULL, tx ? tx->recipient : NULL, text);
-	reply(s, "%s", text);
+	session_log_refusal(
+		s, where, tx ? tx->sender : NULL, tx ? tx->recipient : NULL, "bare <LF> received");
+	reply(s, "%d 5.5.2 %s Error: bare <LF> received", s->cfg->smtpd_forbid_bare_newline_reject_code,
+		s->cfg->myhostname);
 }

@@ -22,6 +22,6 @@ uint64_t content_patience(const struct session *s);
 /* Slow clients are cut off while content flows; back to normal with false. */
 void content_deadline(struct session *s, bool content);
 /* The refusal of smtpd_forbid_bare_newline = reject, logged. */
-void content_refuse_bare(struct session *s);
+void content_refuse_bare(struct session *s, const char *where);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "smtpd/content.h"
 #include "smtpd/greeting.h"
 #include "smtpd/reply.h"
 #include "smtpd/transaction.h"
@@ -215,6 +216,9 @@ static void run_line(struct session *s)
 		long_line(s, line);
 	} else if (s->long_line > 0) {
 		long_line_end(s);
+	} else if (end == LINE_LF && s->bare_newline == BARE_REJECTED) {
+		content_refuse_bare(s, s->where);
+		s->hangup = true;
 	} else {
 		s->line_ended_bare = end == LINE_LF;
 		s->data_bytes = 0;
@@ -229,10 +233,15 @@ static void wait_begins(struct session *s)
 	stream_start_request(s->io);
 }
 
-/* Others that wait for a slot get this one at once. */
+/* The last free slot is not for waiting in: new connections, or sessions that were spoken to, may need it. */
 static int patience_ms(const struct session *s)
 {
-	return s->server->slots && slots_load(s->server->slots).queued > 0 ? 0 : PARK_AFTER_MS;
+	struct slots_load load;
+
+	if (!s->server->slots)
+		return PARK_AFTER_MS;
+	load = slots_load(s->server->slots);
+	return load.queued > 0 || load.running >= load.max ? 0 : PARK_AFTER_MS;
 }
 
 /* Waits a moment for a whole line. true: go on; false: park. */
@@ -302,6 +311,7 @@ static void session_finish(struct session *s)
 static void session_task(struct task *task, struct slot *slot, enum task_wake why)
 {
 	struct session *s = container_of(task, struct session, task);
+	struct service *service = s->server->service;
 	struct slots *slots = s->server->slots;
 
 	s->slot = slot_cache(slot);
@@ -321,6 +331,8 @@ static void session_task(struct task *task, struct slot *slot, enum task_wake wh
 		slots_park(slots, &s->task, stream_fd(s->io), s->command_deadline);
 		break;
 	}
+	if (service)
+		service_slot_free(service);
 }
 
 /* Without a waiter the same waits are slept through here. */

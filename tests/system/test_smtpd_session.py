@@ -192,7 +192,17 @@ def test_bare_newlines(mta):
             c.raw("Subject: %s\r\n\r\none\n.\ntwo\rthree\r\n.\r\nNOOP\r\n" % name)
             replies[name] = [c.reply()[:3], c.reply()[:3]]
     assert replies == {"no": ["250", "500"], "normalize": ["250", "250"], "reject": ["521", ""], "excluded": ["250", "500"]}
-    instance.wait_log(r"reject: END-OF-MESSAGE from unknown\[127.0.0.1\]: 521 5.5.2 mail.test.example Error: bare <LF> received; from=<a@b.example>")
+    instance.wait_log(r"reject: DATA content from unknown\[127.0.0.1\]: bare <LF> received; from=<a@b.example>")
+    with instance.client("reject") as c:
+        c.raw("NOOP\n")
+        assert c.reply() == "521 5.5.2 mail.test.example Error: bare <LF> received"
+        assert c.reply() == ""
+    instance.wait_log(r"NOQUEUE: reject: CONNECT from unknown\[127.0.0.1\]: bare <LF> received; proto=SMTP\n")
+    with instance.client("reject") as c:
+        c.expect(250, "HELO c")
+        c.expect(250, "MAIL FROM:<a@b.example>")
+        c.expect(250, "RCPT TO:<user@test.example>")
+        assert c.command("BDAT 5\r\na\nb")[:3] == "521"
 
 
 @exercises("smtpd_reject_footer", "smtpd_reject_footer_maps", "soft_bounce", "smtpd_client_port_logging")
