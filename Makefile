@@ -18,6 +18,7 @@ build:
 	@tools/stage.sh $(BUILD)
 
 run: all
+	@tools/install-packages demo
 	@tools/run.sh $(BUILD)
 
 demo: all

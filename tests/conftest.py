@@ -1,3 +1,4 @@
+import glob
 import os
 import sys
 
@@ -8,6 +9,35 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "sys
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "exercises(*names): parameters and restrictions whose effect the test shows")
+
+
+@pytest.fixture(scope="session")
+def sanitizer_reports(tmp_path_factory):
+    """Where every process of the tests, daemons without standard error too, leaves the reports of its sanitizer; None without sanitizers."""
+    if not os.environ.get("POSTERN_SANITIZER"):
+        return None
+    folder = str(tmp_path_factory.mktemp("sanitizer"))
+    path = folder
+    while os.geteuid() == 0 and len(path) > 1 and path != "/tmp":
+        os.chmod(path, os.stat(path).st_mode | 0o755)
+        path = os.path.dirname(path)
+    os.chmod(folder, 0o1777)
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+        os.environ[name] = "%s:log_path=%s/report" % (os.environ.get(name, ""), folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_sanitizer_report(sanitizer_reports):
+    """A report of any process fails the test that it ran for. Set up first, so that what the test started has ended."""
+    yield
+    if sanitizer_reports:
+        texts = []
+        for path in glob.glob(sanitizer_reports + "/*"):
+            with open(path, errors="replace") as f:
+                texts.append(f.read())
+            os.unlink(path)
+        assert not texts, "\n".join(texts)
 
 
 @pytest.fixture
@@ -27,7 +57,6 @@ def mta(tmp_path, request):
         report = getattr(request.node, "postern_failed", False)
         if report:
             print("---- log of %s\n%s" % (instance.directory, instance.log()))
-        instance.check_sanitizers()
 
 
 @pytest.hookimpl(hookwrapper=True)

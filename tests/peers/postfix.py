@@ -76,6 +76,3 @@ class Instance(postern.Instance):
 
     def control(self, verb, check=True):
         return self.command("postfix", "-c", self.config, verb, check=check)
-
-    def check_sanitizers(self):
-        pass

@@ -119,7 +119,7 @@ class Instance:
                          command_directory=BIN, daemon_directory=LIBEXEC, mail_owner=owner(), setgid_group=group(),
                          mail_spool_directory=self.mail + "/")
         if os.environ.get("POSTERN_SANITIZER"):
-            self.main["import_environment"] = "MAIL_CONFIG TZ LANG=C " + self._sanitizer_options()
+            self.main["import_environment"] = "MAIL_CONFIG TZ LANG=C ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS"
         self.main.update(main or {})
         self.ports = {name: free_port() for name in (services or {"smtpd": {}})}
         self.services, self.basic, self.extra, self.columns = services or {"smtpd": {}}, basic, master, listener_columns
@@ -135,11 +135,6 @@ class Instance:
         while ROOT_USER and len(path) > 1 and path != "/tmp":
             os.chmod(path, os.stat(path).st_mode | 0o755)
             path = os.path.dirname(path)
-
-    def _sanitizer_options(self):
-        """For daemons: what the run asks for, and reports to files of the data directory, which they may write to."""
-        names = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
-        return " ".join("{%s=%s:log_path=%s/sanitizer}" % (n, os.environ.get(n, ""), self.data) for n in names)
 
     def write_config(self):
         lines = ["%s = %s\n" % (k, v) for k, v in self.main.items() if v is not None]
@@ -240,13 +235,6 @@ class Instance:
         """Sends one message; returns the queue id."""
         with self.client(name) as c:
             return c.mail(sender, recipients, body)
-
-    def check_sanitizers(self):
-        """A report of a sanitizer in the log fails the test."""
-        text = self.log()
-        for path in glob.glob(self.logfile + ".*") + glob.glob(os.path.join(self.data, "sanitizer*")):
-            text += open(path, errors="replace").read()
-        assert not re.search(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:", text), text
 
 
 def slot_id(path):
