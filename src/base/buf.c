@@ -16,12 +16,17 @@ void buf_free(struct buf *b)
 	b->over = false;
 }
 
+static void buf_terminate(struct buf *b)
+{
+	if (b->data)
+		b->data[b->len] = '\0';
+}
+
 void buf_clear(struct buf *b)
 {
 	b->len = 0;
 	b->over = false;
-	if (b->data)
-		b->data[0] = '\0';
+	buf_terminate(b);
 }
 
 static size_t next_cap(const struct buf *b, size_t need)
@@ -54,7 +59,8 @@ void buf_added(struct buf *b, size_t n)
 
 bool buf_add(struct buf *b, const void *data, size_t n)
 {
-	char *room = buf_reserve(b, n);
+	/* cap is max + 1 at most, so what fits is allowed */
+	char *room = n < b->cap - b->len ? b->data + b->len : buf_reserve(b, n);
 
 	if (!room)
 		return false;
@@ -79,23 +85,25 @@ bool buf_putc(struct buf *b, char c)
 	return buf_add(b, &c, 1);
 }
 
+/* Most texts fit into what is there already. */
 bool buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
+	size_t free_bytes = b->cap - b->len;
 	va_list again;
 	char *room;
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(free_bytes ? b->data + b->len : NULL, free_bytes, fmt, ap);
+	room = n < 0 ? NULL : buf_reserve(b, (size_t)n);
+	if (room && (size_t)n >= free_bytes)
+		vsnprintf(room, (size_t)n + 1, fmt, again);
 	va_end(again);
-	if (n < 0) {
+	if (!room) {
 		b->over = true;
+		buf_terminate(b);
 		return false;
 	}
-	room = buf_reserve(b, (size_t)n);
-	if (!room)
-		return false;
-	vsnprintf(room, (size_t)n + 1, fmt, ap);
 	buf_added(b, (size_t)n);
 	return true;
 }

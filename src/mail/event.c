@@ -101,35 +101,44 @@ static void event_put_value(struct buf *out, const struct event_field *f)
 	}
 }
 
+/* A {field} of the template at p: its value is added, or *absent set. Returns what follows. */
+static const char *event_put_field(
+	struct buf *out, const char *p, const struct event_field *fields, size_t count, bool *absent)
+{
+	const char *end = strchr(p, '}');
+	const struct event_field *f = event_find(fields, count, (struct str){p + 1, (size_t)(end - p - 1)});
+
+	if (f)
+		event_put_value(out, f);
+	else
+		*absent = true;
+	return end + 1;
+}
+
 /* Renders a template; an optional part is rendered into the same buffer and cut off again when a field of it
  * is absent. */
-static void event_classic(
-	struct buf *out, const char *template, const struct event_field *fields, size_t count)
+static void event_classic(struct buf *out, const char *p, const struct event_field *fields, size_t count)
 {
 	size_t part_start = 0;
 	bool in_part = false, absent = false;
 
-	for (const char *p = template; *p; p++) {
-		if (*p == '[' && strchr(p, ']') && p[1] != '{' && !in_part) {
+	while (*p) {
+		size_t literal = strcspn(p, in_part ? "]{" : "[{");
+
+		buf_add(out, p, literal);
+		p += literal;
+		if (*p == '{') {
+			p = event_put_field(out, p, fields, count, &absent);
+		} else if (*p == '[') {
 			in_part = true;
 			absent = false;
 			part_start = out->len;
-		} else if (*p == ']' && in_part) {
+			p++;
+		} else if (*p == ']') {
 			in_part = false;
 			if (absent)
 				buf_truncate(out, part_start);
-		} else if (*p == '{') {
-			const char *end = strchr(p, '}');
-			struct str name = {p + 1, (size_t)(end - p - 1)};
-			const struct event_field *f = event_find(fields, count, name);
-
-			if (f)
-				event_put_value(out, f);
-			else
-				absent = true;
-			p = end;
-		} else {
-			buf_putc(out, *p);
+			p++;
 		}
 	}
 }
