@@ -1,6 +1,7 @@
 #include "service/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -179,9 +180,17 @@ static int session_limit(int descriptors, int slots)
 	return limit > descriptors / 4 ? limit : descriptors / 4;
 }
 
+/* Programs that deliver for users start other programs: those get none of master's descriptors. */
+static void keep_descriptors_private(const struct service *s)
+{
+	for (int fd = SERVICE_FD_CHANNEL; fd < SERVICE_FD_LISTEN + s->args.listeners; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
 /* All that needs root or the real root directory comes before service_drop. */
 static bool prepare(struct service *s, struct err *err)
 {
+	keep_descriptors_private(s);
 	if (!map_shared(s, err) || !service_load_config(s, err))
 		return false;
 	service_open_log(s);
