@@ -37,9 +37,9 @@ struct delivery_request {
 	int64_t active_us;     /* when it entered the active queue */
 	int64_t request_us;    /* when this request was made (delays' second figure) */
 	bool final_attempt;    /* no more tries after this one */
-	bool busy_destination; /* more mail waits for it: keep the connection
+	bool busy_destination; /* more mail waits for it or is on its way there: keep the connection
 				  (smtp_connection_cache_on_demand) */
-	struct spool_attribute *attributes;
+	(smtp_connection_cache_on_demand) * / struct spool_attribute *attributes;
 	size_t attribute_count;
 	struct delivery_recipient *recipients;
 	size_t recipient_count;

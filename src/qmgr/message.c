@@ -422,7 +422,7 @@ void message_request(
 	r->active_us = m->active_us;
 	r->request_us = now;
 	r->final_attempt = now - m->env->arrival_us >= message_lifetime(m->qmgr, m->env) * US_PER_SEC;
-	r->busy_destination = d->waiting > 0;
+	r->busy_destination = d->waiting > 0 || d->busy > 1;
 	r->attributes = m->env->attributes;
 	r->attribute_count = m->env->attribute_count;
 	request_recipients(m, e, r, scratch);
