@@ -39,7 +39,7 @@ struct delivery_request {
 	bool final_attempt;    /* no more tries after this one */
 	bool busy_destination; /* more mail waits for it or is on its way there: keep the connection
 				  (smtp_connection_cache_on_demand) */
-	(smtp_connection_cache_on_demand) * / struct spool_attribute *attributes;
+	struct spool_attribute *attributes;
 	size_t attribute_count;
 	struct delivery_recipient *recipients;
 	size_t recipient_count;
