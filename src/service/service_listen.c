@@ -122,7 +122,9 @@ void service_close_listeners(struct service *s)
 		slots_unwatch(s->slots, service_listener(s, (size_t)i));
 		close(service_listener(s, (size_t)i));
 	}
+	pthread_mutex_lock(&s->listen_lock);
 	s->args.listeners = 0;
+	pthread_mutex_unlock(&s->listen_lock);
 }
 
 /* Four times a second. */
