@@ -16,7 +16,7 @@ def keywords(reply):
 
 
 def last_counts(instance, since=0):
-    return instance.wait_log(r"disconnect from \S+ (.*)\n", since=since).group(1)
+    return instance.wait_log(r"disconnect from \S+ (.*commands=[1-9].*)\n", since=since).group(1)
 
 
 @exercises("smtpd_discard_ehlo_keywords", "smtpd_discard_ehlo_keyword_address_maps", "disable_vrfy_command", "message_size_limit", "smtputf8_enable",
