@@ -177,7 +177,8 @@ static void show(struct postconf *pc, const struct arguments *a, char *const *op
 	bool master = pc->flags & (PC_MASTER | PC_MASTER_FIELDS | PC_MASTER_PARAMS);
 
 	postconf_load(pc, a->overrides, a->override_count);
-	postconf_check(pc);
+	if (!(pc->flags & PC_DEFAULTS))
+		postconf_check(pc);
 	if (master)
 		postconf_show_master(pc, operands);
 	else

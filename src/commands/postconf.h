@@ -54,6 +54,9 @@ void postconf_load(struct postconf *pc, char *const *overrides, size_t count);
 void postconf_free(struct postconf *pc);
 /* Appends the value in the scope of service (NULL: main.cf). Ends the program on a macro error. */
 void postconf_expand(struct postconf *pc, const struct service *service, const char *text, struct buf *out);
+/* The same with the values that the files set; defaults are taken for empty. */
+void postconf_expand_set(
+	struct postconf *pc, const struct service *service, const char *text, struct buf *out);
 void postconf_warn(void *arg, const char *text);
 
 /* ---- postconf_check.c: names nothing reads, and names that are not there */

@@ -79,7 +79,7 @@ static void read_classes(struct reader *r, const char *value)
 	struct buf list = BUF(EXPAND_MAX);
 	struct str rest, word;
 
-	postconf_expand(r->pc, r->service, value, &list);
+	postconf_expand_set(r->pc, r->service, value, &list);
 	rest = buf_slice(&list);
 	while (str_word(&rest, ", \t\r\n", &word)) {
 		char *name = x_strndup(word.p, word.n);
@@ -154,10 +154,13 @@ static void see_classes(struct reader *r, const char *name, const char *value)
 		read_classes(r, value);
 }
 
-/* Values of user-defined names count where something expands them. */
+/* User-defined and older names, and texts that are expanded when used, count where something expands them. */
 static void see_tables(struct reader *r, const char *name, const char *value)
 {
-	if (is_builtin(r->pc, name))
+	const struct name_value *v = names_find(r->pc->names, name);
+	bool later = v && v->row && (v->row->mark == ROW_LEGACY || v->row->type == ROW_RAW);
+
+	if (is_builtin(r->pc, name) && !later)
 		read_tables(r, value);
 }
 

@@ -288,17 +288,17 @@ static void edit_entry(
 
 static void edit_lines(struct edit *e, const struct requests *all)
 {
-	struct logical_reader reader = logical_of(buf_slice(&e->old));
+	struct str left = buf_slice(&e->old); /* what was not written yet */
+	struct logical_reader reader = logical_of(left);
 	struct buf buf = BUF(LINE_MAX_BYTES);
 	struct logical_line line;
-	const char *begin = reader.rest.p;
 
 	/* the reader skips comments before an entry; what it passed is what belongs to the entry */
 	while (logical_next(&reader, &buf, &line)) {
-		edit_entry(e, all, (struct str){begin, (size_t)(reader.rest.p - begin)}, &line);
-		begin = reader.rest.p;
+		edit_entry(e, all, str_first(left, left.n - reader.rest.n), &line);
+		left = reader.rest;
 	}
-	put_lines(e, (struct str){begin, (size_t)(e->old.data + e->old.len - begin)}, 0, false);
+	put_lines(e, left, 0, false);
 	buf_free(&buf);
 }
 

@@ -54,7 +54,7 @@ static void refuse_read_only_locals(const struct postconf *pc, struct service *s
 	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
 		const char *value = hash_get(s->locals, str_c(read_only[i]));
 
-		if (value)
+		if (value && !(pc->flags & PC_DEFAULTS))
 			warn_read_only(pc->master_path, read_only[i], value);
 		hash_delete(s->locals, str_c(read_only[i]));
 	}
@@ -241,6 +241,7 @@ void postconf_free(struct postconf *pc)
 struct scope {
 	const struct service *service;
 	struct config_names *names;
+	bool set_only; /* defaults do not count */
 };
 
 /* What the service's processes find there. */
@@ -265,16 +266,28 @@ static enum expand_found look_up(void *arg, const char *name, const char **value
 		if (*value)
 			return EXPAND_AGAIN;
 	}
+	if (scope->set_only && !(names_find(scope->names, name) && names_find(scope->names, name)->set))
+		return EXPAND_UNDEFINED;
 	return names_look_up(scope->names, name, value);
 }
 
-void postconf_expand(struct postconf *pc, const struct service *service, const char *text, struct buf *out)
+static void expand_in(struct scope scope, const char *text, struct buf *out)
 {
-	struct scope scope = {service, pc->names};
 	struct err err;
 
 	if (expand(text, look_up, &scope, out, &err))
 		return;
 	postconf_warn(NULL, err.text);
 	die("macro processing error");
+}
+
+void postconf_expand(struct postconf *pc, const struct service *service, const char *text, struct buf *out)
+{
+	expand_in((struct scope){service, pc->names, false}, text, out);
+}
+
+void postconf_expand_set(
+	struct postconf *pc, const struct service *service, const char *text, struct buf *out)
+{
+	expand_in((struct scope){service, pc->names, true}, text, out);
 }

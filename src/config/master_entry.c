@@ -75,18 +75,21 @@ static bool take_fields(struct str *rest, struct master_entry *e, struct str lin
 	return true;
 }
 
-/* An argument, with { } around it removed. */
+static struct str strip_braces(struct str text)
+{
+	if (text.n > 1 && text.p[0] == '{' && text.p[text.n - 1] == '}')
+		return str_trim((struct str){text.p + 1, text.n - 2});
+	return text;
+}
+
+/* An argument, with { } around it removed; blanks inside { } do not end it. */
 static bool take_argument(struct str *rest, struct str *arg, struct err *err)
 {
-	struct str at = str_trim(*rest);
-
-	if (at.n == 0 || at.p[0] != '{')
-		return str_word(rest, BLANKS, arg);
-	str_group(&at, BLANKS, arg);
-	if (arg->p[arg->n - 1] != '}')
-		return err_set(err, "missing '}' in \"" STR_FMT "\"", STR_ARG(at.n ? at : *arg));
-	*rest = at;
-	*arg = str_trim((struct str){arg->p + 1, arg->n - 2});
+	if (!str_group(rest, BLANKS, arg))
+		return false;
+	if (arg->p[0] == '{' && (arg->n < 2 || arg->p[arg->n - 1] != '}'))
+		return err_set(err, "missing '}' in \"" STR_FMT "\"", STR_ARG(*arg));
+	*arg = strip_braces(*arg);
 	return true;
 }
 
@@ -105,7 +108,7 @@ static void add_option(struct master_entry *e, struct str arg, bool *value)
 	master_entry_add(e, STR("-o"));
 	*value = (size_t)o + 1 == arg.n;
 	if (!*value)
-		master_entry_add(e, str_from(arg, (size_t)o + 1));
+		master_entry_add(e, strip_braces(str_from(arg, (size_t)o + 1)));
 }
 
 static bool take_arguments(struct str rest, struct master_entry *e, struct err *err)

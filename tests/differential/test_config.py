@@ -106,21 +106,42 @@ def main_cf(rng):
     return "\n".join(lines) + "\n"
 
 
+def option(rng, service):
+    name = rng.choice(NAMES[:12] + OWN + ["process_name", "syslog_name", service + "_recipient_limit", service + "_time_limit"])
+    text = rng.choice(["x", "$mydomain", "$" + rng.choice(OWN), "$process_name", "ldap:foo", "a,b", "", "$service_name.x", "{}",
+                       "$%s_time_limit" % service])
+    forms = ["-o %s=%s" % (name, text), "-vo %s=%s" % (name, text), "-o { %s = %s y z }" % (name, text), "-o {%s=%s}" % (name, text), "-v", "-D",
+             "-o\n  %s=%s" % (name, text)]
+    if "o" not in name + text:  # Postfix 3.7 takes names with an o apart
+        forms.append("-o%s=%s" % (name, text))
+    return rng.choice(forms)
+
+
 def master_cf(rng):
-    text = MASTER
-    for i in range(rng.randint(0, 3)):
-        options = " ".join("-o %s=%s" % (rng.choice(NAMES[:12] + OWN + ["process_name"]), rng.choice(["$" + rng.choice(OWN), "plain", "$mydomain", "ldap:foo", "$process_name"]))
-                           for _ in range(rng.randint(0, 3)))
-        text += "s%d %s - n n - %s %s %s\n" % (i, rng.choice(["inet", "unix"]), rng.choice(["-", "5"]),
-                                              rng.choice(["smtpd", "smtp", "pipe", "spawn", "lmtp", "other", "discard"]), options)
-    return text.replace("inet - n", "inet n n")
+    lines = [MASTER] if rng.random() < 0.7 else []
+    for i in range(rng.randint(0, 4)):
+        name = rng.choice(["smtp", "relay", "foo", "bar-x", "a.b", "127.0.0.1:25"]) + str(i)
+        fields = [name, rng.choice(["inet", "unix", "unix", "fifo", "pass", "unix-dgram"])] + [rng.choice("-yn") for _ in range(3)]
+        fields += [rng.choice(["-", "60", "1000?", "0"]), rng.choice(["-", "0", "1", "20"])]
+        fields.append(rng.choice(["smtpd", "smtp", "lmtp", "pipe", "spawn", "local", "virtual", "other", "qmgr", "error", "cleanup", "discard"]))
+        words = [" ".join(fields)] + [option(rng, name) for _ in range(rng.randint(0, 4))]
+        if fields[-1] == "pipe":
+            words.append("flags=R user=x argv=/bin/sh -c $nexthop ($recipient)")
+        lines.append(rng.choice([" ", "\n  ", "\t"]).join(words) + rng.choice(["\n", "\n# comment\n", "\n\n"]))
+    return "".join(lines)
 
 
 SHOWING = [["-n"], ["-nx"], ["-nf"], ["-M"], ["-Mf"], ["-Mx"], ["-F"], ["-P"], ["-Px"], ["-C", "user"], ["-C", "service"], ["-nh"], ["-nH"],
-           ["-n", "-o", "relayhost=override", "-o", "foo=1"], ["relayhost", "nosuch", "foo", "maildrop_time_limit"]]
+           ["-n", "-o", "relayhost=override", "-o", "foo=1"], ["relayhost", "nosuch", "foo", "maildrop_time_limit"],
+           ["-Ff"], ["-Pf"], ["-PH"], ["-M", "foo0"], ["-M", "*/unix"], ["-F", "*/*/chroot"], ["-P", "*/*/foo"], ["-C", "builtin,user", "-n"],
+           ["-x", "-o", "stress=yes", "smtpd_timeout", "relayhost"], ["-d", "relayhost", "foo", "foo0_time_limit"],
+           ["-hx", "relayhost", "mynetworks"], ["-f", "mydestination", "smtpd_banner"], ["-dC", "service"], ["-Ph"], ["-Fx"], ["-nfx"]]
 EDITING = [["-e", "relayhost=new value", "own=1"], ["-X", "relayhost", "foo"], ["-#", "myorigin", "foo"], ["-M", "new/unix=new unix - n n - - smtp -o a=b"],
            ["-Me", "local/unix=local unix - n n - 3 local -v"], ["-MX", "relay/unix"], ["-M#", "smtp/inet"], ["-F", "smtp/*/chroot=n", "local/unix/command=local -v"],
-           ["-P", "relay/unix/syslog_name=z", "smtp/inet/x=1"], ["-PX", "relay/unix/syslog_name"]]
+           ["-P", "relay/unix/syslog_name=z", "smtp/inet/x=1"], ["-PX", "relay/unix/syslog_name"],
+           ["-Fe", "*/*/process_limit=9"], ["-F", "foo0/*/wakeup=3"], ["-P", "*/*/foo=bar"], ["-PX", "*/*/foo"], ["-MX", "*/unix"], ["-M#", "*/inet"],
+           ["-F", "*/unix/command=new -o a=b c"], ["-e", "foo =  x y ", "myorigin=$bar"], ["-#", "foo", "bar", "relayhost"], ["-X", "nosuch"],
+           ["-M", "foo0/unix=foo0 unix - n n 9? 3 smtp -vo a=b -o{ c = d e }"]]
 
 
 class Case:
@@ -139,8 +160,8 @@ class Case:
 def cases(directory):
     rng = random.Random(20261120)
     made = [Case(directory, "empty", "", "", SHOWING), Case(directory, "debian", DEBIAN_MAIN, MASTER, SHOWING)]
-    made += [Case(directory, "show%d" % i, main_cf(rng), master_cf(rng), rng.sample(SHOWING, 5)) for i in range(110)]
-    made += [Case(directory, "edit%d" % i, DEBIAN_MAIN if i % 2 else main_cf(rng), master_cf(rng), [EDITING[i % len(EDITING)]]) for i in range(20)]
+    made += [Case(directory, "show%d" % i, main_cf(rng), master_cf(rng), rng.sample(SHOWING, 5)) for i in range(120)]
+    made += [Case(directory, "edit%d" % i, DEBIAN_MAIN if i % 2 else main_cf(rng), master_cf(rng), [EDITING[i % len(EDITING)]]) for i in range(2 * len(EDITING))]
     return made
 
 

@@ -159,6 +159,16 @@ def test_new_master_entry(place):
     assert shown(place, "-M", "zip") == "zip        unix  -       -       -       -       -       new -o {x=y z}\n"
 
 
+def test_empty_master(place):
+    assert "unmatched" in warned(place, "-F", "a/unix/chroot=n")
+    postconf(place, "-M#", "*/inet")
+    postconf(place, "-M", "a/unix=a unix - n n - - x")
+    assert shown(place, "-M") == "a          unix  -       n       n       -       -       x\n"
+    (place / "master.cf").write_text("# only\n\n# comments")
+    postconf(place, "-MX", "*/inet")
+    assert (place / "master.cf").read_text() == "# only\n\n# comments\n"
+
+
 def test_one_entry_results(place):
     master = place / "master.cf"
     master.write_text("a unix - n n - - x\nb unix - n n - - y\nc inet n n n - - z\nd inet n n n - - z\n")

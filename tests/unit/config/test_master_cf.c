@@ -68,15 +68,17 @@ static void test_old_level(void **state)
 static void test_arguments(void **state)
 {
 	const struct config *cfg = config_of("");
-	struct master_cf *m = parsed(cfg,
-		"a inet n - n - - smtpd -v -voaaa=bbb\n  # c\n  -o { relayhost = a b } -o\n  x=y\n"
-		"b unix - n n - - pipe flags=R user=x argv=/bin/sh -o z=1 {a  b} {}\n");
+	struct master_cf *m =
+		parsed(cfg, "a inet n - n - - smtpd -v -voaaa=bbb\n  # c\n  -o { relayhost = a b } -o\n  x=y "
+			    "-o{ z = 1 2 }\n"
+			    "b unix - n n - - pipe flags=R user=x argv=/bin/sh -o z=1 {a  b} {}\n");
 	const struct master_service *s = &m->services[0];
 
 	assert_string_equal(s->argv[1], "-v");
 	assert_string_equal(s->argv[2], "-v");
 	assert_null(s->argv[3]);
-	assert_int_equal(s->override_count, 3);
+	assert_int_equal(s->override_count, 4);
+	assert_string_equal(s->overrides[3].value, "1 2");
 	assert_string_equal(s->overrides[0].name, "aaa");
 	assert_string_equal(s->overrides[1].value, "a b");
 	assert_string_equal(s->overrides[2].value, "y");
