@@ -74,6 +74,7 @@ struct mservice {
 	int slots_each;
 	bool kept;	       /* still in master.cf */
 	int64_t blocked_until; /* no process is started before, clock_mono(); 0: free */
+	bool proved;	       /* a process came to work with the present configuration */
 	int64_t warned_stress;
 	struct list workers; /* struct worker */
 	struct loop_timer restart, wakeup;

@@ -146,6 +146,7 @@ static bool adopt(
 	}
 	set_limits(s);
 	s->kept = true;
+	s->proved = false;
 	s->blocked_until = 0;
 	return true;
 }

@@ -85,8 +85,10 @@ static void take_byte(struct worker *w, char byte)
 {
 	if (byte == CHANNEL_READY && w->state != WORKER_LEAVING) {
 		w->state = WORKER_READY;
-		if (w->generation == w->service->master->generation)
+		if (w->generation == w->service->master->generation) {
+			w->service->proved = true;
 			retire_older(w->service);
+		}
 	} else if (byte == CHANNEL_TAKEN && w->state != WORKER_LEAVING) {
 		w->state = WORKER_TAKEN;
 	} else if (byte == CHANNEL_LEAVING) {
@@ -264,8 +266,8 @@ static void hear_out(struct worker *w)
 		take_byte(w, byte);
 }
 
-/* A process that never came to work would fail again at once; one that did may be missed. One that ends well,
- * but unasked, is as bad. */
+/* When none came to work with this configuration yet, the next would fail too; else one may be missed for a
+ * moment. One that ends well, but unasked, is as bad. */
 static void worker_ended(struct worker *w, int status)
 {
 	struct mservice *s = w->service;
@@ -274,7 +276,7 @@ static void worker_ended(struct worker *w, int status)
 	hear_out(w);
 	failed = s->master->state == MASTER_RUNNING &&
 		 (status != 0 || (!w->told && w->state != WORKER_LEAVING));
-	at_start = w->state == WORKER_STARTING && w->generation == s->master->generation;
+	at_start = w->state == WORKER_STARTING && w->generation == s->master->generation && !s->proved;
 	if (failed)
 		log_end(w, status);
 	worker_free(w);

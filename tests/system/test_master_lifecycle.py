@@ -87,7 +87,7 @@ def test_stop_says_goodbye_to_waiting_clients(mta):
 def test_killed_process_is_replaced(mta, program):
     a = mta().start()
     old = wait_for(lambda: processes(a, program), 5, program)
-    time.sleep(1)  # at work: a death before that throttles
+    time.sleep(1)  # the first at work: a death before that throttles
     os.kill(old[0], signal.SIGKILL)
     a.wait_log(r"warning: process \S+/%s pid %d killed by signal 9" % (program, old[0]))
     assert program != "smtpd" or a.client().greeting.startswith("220"), "another worker serves meanwhile"
@@ -237,7 +237,7 @@ def test_accounts_are_known_inside_the_jail(mta):
     c.expect(550, "RCPT TO:<no-such-user@test.example>")
     for pid in processes(a, "smtpd"):
         os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    time.sleep(0.3)
     c = a.client()  # answered by a new process
     c.expect(250, "EHLO client.example")
     c.expect(250, "MAIL FROM:<s@client.example>")
