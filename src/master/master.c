@@ -195,6 +195,7 @@ static void release(struct master *m)
 	loop_free(&m->loop);
 	for (int i = 0; i < 2; i++)
 		sys_close(&m->lock_fds[i]);
+	free(m->config_dir);
 }
 
 static void __attribute__((noreturn)) usage(void)
@@ -207,6 +208,7 @@ int main(int argc, char **argv)
 {
 	struct master m = {
 		.shared_fd = -1, .log_fd = -1, .lock_fds = {-1, -1}, .starter_fd = -1, .files = {.fd = -1}};
+	const char *config_dir = NULL;
 	struct err err = {""};
 	int c;
 
@@ -214,7 +216,7 @@ int main(int argc, char **argv)
 	list_init(&m.listeners);
 	while ((c = getopt(argc, argv, "c:iv")) != -1) {
 		if (c == 'c')
-			m.config_dir = optarg;
+			config_dir = optarg;
 		else if (c == 'i')
 			m.mode = MODE_FOREGROUND;
 		else if (c == 'v')
@@ -222,10 +224,10 @@ int main(int argc, char **argv)
 		else
 			usage();
 	}
-	if (!m.config_dir || optind != argc)
+	if (!config_dir || optind != argc)
 		usage();
 	/* We are going to work in the queue directory. */
-	m.config_dir = realpath(m.config_dir, NULL);
+	m.config_dir = realpath(config_dir, NULL);
 	if (!m.config_dir)
 		log_fatal("configuration directory: %s", strerror(errno));
 	umask(022);

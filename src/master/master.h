@@ -32,7 +32,7 @@ enum master_state { MASTER_RUNNING, MASTER_STOPPING, MASTER_DONE };
 struct master {
 	enum master_mode mode;
 	enum master_state state;
-	const char *config_dir;
+	char *config_dir; /* absolute; ours */
 	int verbose;
 	struct settings *settings;
 	struct loop *loop;

@@ -57,15 +57,20 @@ static void converse(struct server *v, int fd, const struct script *script)
 	struct stream *s = stream_new(fd);
 	enum line_end end;
 	struct str line;
+	bool greeted = false;
 	size_t n = 0;
 
 	stream_set_timeout(s, 5, false);
 	stream_write(s, script->greeting,
 		script->greeting_size ? script->greeting_size : strlen(script->greeting));
 	stream_flush(s);
-	while (script->answers[n] && stream_line(s, 60000, &line, &end) == STREAM_OK) {
+	/* Closing before the client's greeting was read would take ours away from it. */
+	while ((script->answers[n] || !greeted) && stream_line(s, 60000, &line, &end) == STREAM_OK) {
+		greeted = greeted || str_starts(line, STR("CPID"));
 		if (str_starts(line, STR("VERSION")) || str_starts(line, STR("CPID")))
 			continue;
+		if (!script->answers[n])
+			break;
 		snprintf(v->last, sizeof(v->last), STR_FMT, STR_ARG(line));
 		answer(s, script->answers[n++], line);
 	}

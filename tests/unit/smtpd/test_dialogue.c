@@ -267,7 +267,7 @@ static void test_reject_at_end(void **state)
 static void test_nul_and_long_lines(void **state)
 {
 	struct buf input = BUF(100000);
-	struct result r = run(NULL, friend, (struct str){"NO\0OP\r\nMAIL FROM:<a\0b@c>\r\n", 28});
+	struct result r = run(NULL, friend, STR("NO\0OP\r\nMAIL FROM:<a\0b@c>\r\n"));
 
 	has(&r.replies, "500 5.5.2 Error: bad syntax\r\n500 5.5.2 Error: bad syntax\r\n");
 	forget(&r);
@@ -310,6 +310,71 @@ static void test_xclient(void **state)
 	forget(&r);
 }
 
+/* R054: addresses have one form, and what is not one is refused. */
+static void test_address_forms(void **state)
+{
+	static const char *const bad[] = {
+		"10.1", "1.2.3.4.5", "256.1.1.1", "IPV6:1.2.3.4", "2001:db8::g", "unix:/x", "[1.2.3.4]"};
+	struct buf input = BUF(5000);
+	struct result r;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		buf_printf(&input, "XCLIENT ADDR=%s\r\n", bad[i]);
+	r = run(NULL, friend, buf_slice(&input));
+	has_not(&r.replies, "220 mx.test ESMTP\r\n220");
+	has_not(&r.replies, "\r\n220");
+	forget(&r);
+	r = run((const char *[]){"smtpd_client_restrictions",
+			"check_client_access inline:{{2001:db8::1=REJECT short} {10.0.0.1=REJECT mapped} }",
+			NULL},
+		friend,
+		STR("XCLIENT ADDR=IPV6:2001:DB8:0:0::1\r\nHELO c\r\nMAIL FROM:<>\r\nRCPT "
+		    "TO:<user@test>\r\n"));
+	has(&r.replies, "554 5.7.1 <unknown[2001:db8::1]>: Client host rejected: short");
+	forget(&r);
+	r = run((const char *[]){"smtpd_client_restrictions",
+			"check_client_access inline:{{2001:db8::1=REJECT short} {10.0.0.1=REJECT mapped} }",
+			NULL},
+		friend,
+		STR("XCLIENT ADDR=IPV6:::FFFF:10.0.0.1\r\nHELO c\r\nMAIL FROM:<>\r\nRCPT "
+		    "TO:<user@test>\r\n"));
+	has(&r.replies, "554 5.7.1 <unknown[10.0.0.1]>: Client host rejected: mapped");
+	forget(&r);
+	buf_free(&input);
+}
+
+/* R049: a bounce has one recipient, whichever stage and command ask. */
+static void test_multi_recipient_bounce(void **state)
+{
+	static const char *const stages[] = {
+		"smtpd_recipient_restrictions", "smtpd_data_restrictions", "smtpd_end_of_data_restrictions"};
+
+	for (size_t i = 0; i < 3; i++) {
+		const char *const overrides[] = {stages[i], "reject_multi_recipient_bounce", NULL};
+		struct result r = run(overrides, friend,
+			STR("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<user@test>\r\nBDAT 3 LAST\r\nx\r\n"));
+
+		assert_non_null(r.envelope);
+		forget(&r);
+		r = run(overrides, friend,
+			STR("EHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<user@test>\r\nRCPT "
+			    "TO:<postmaster@test>\r\nDATA\r\nx\r\n.\r\n"));
+		has(&r.replies, "550 5.5.3 <");
+		forget(&r);
+	}
+}
+
+/* R050: no limit is no limit. */
+static void test_no_size_limit(void **state)
+{
+	struct result r = run((const char *[]){"message_size_limit", "0", NULL}, friend,
+		STR("EHLO c\r\nMAIL FROM:<a@b> SIZE=9999999\r\nRCPT TO:<user@test>\r\nBDAT 3 LAST\r\nx\r\n"));
+
+	has(&r.replies, "250-SIZE\r\n");
+	assert_non_null(r.envelope);
+	forget(&r);
+}
+
 static void test_effects(void **state)
 {
 	static const char *const overrides[] = {"smtpd_recipient_restrictions",
@@ -346,6 +411,9 @@ int main(void)
 		cmocka_unit_test(test_too_many_errors),
 		cmocka_unit_test(test_xclient),
 		cmocka_unit_test(test_effects),
+		cmocka_unit_test(test_address_forms),
+		cmocka_unit_test(test_multi_recipient_bounce),
+		cmocka_unit_test(test_no_size_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
