@@ -19,14 +19,18 @@ void text_list_add(struct pool *pool, struct text_list *list, const char *text)
 	list->items[list->count++] = pool_strdup(pool, text);
 }
 
+static void set_text(struct pool *pool, const char **field, const char *text)
+{
+	if (text && (!*field || strcmp(*field, text) != 0))
+		*field = pool_strdup(pool, text);
+}
+
 void effects_merge(struct pool *pool, struct effects *to, const struct effects *from)
 {
 	to->hold |= from->hold;
 	to->discard |= from->discard;
-	if (from->filter)
-		to->filter = pool_strdup(pool, from->filter);
-	if (from->redirect)
-		to->redirect = pool_strdup(pool, from->redirect);
+	set_text(pool, &to->filter, from->filter);
+	set_text(pool, &to->redirect, from->redirect);
 	for (size_t i = 0; i < from->bcc.count; i++)
 		text_list_add(pool, &to->bcc, from->bcc.items[i]);
 	for (size_t i = 0; i < from->prepend.count; i++)

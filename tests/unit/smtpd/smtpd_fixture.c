@@ -30,20 +30,28 @@ static size_t add_pairs(struct config_pair *pairs, size_t n, const char *const *
 	return n;
 }
 
+static void make_file(const char *directory, const char *name)
+{
+	struct err err = {""};
+	char path[100];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		die(name, &err);
+	close(fd);
+}
+
 static const struct config *load(const char *directory, const char *const *overrides)
 {
 	struct config_pair pairs[OVERRIDES_MAX];
 	struct config_source source = {.directory = directory, .overrides = pairs, .program = "smtpd"};
 	struct err err = {""};
-	char path[100];
 	const struct config *cfg;
-	int fd;
 
-	snprintf(path, sizeof(path), "%s/main.cf", directory);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0)
-		die("main.cf", &err);
-	close(fd);
+	make_file(directory, "main.cf");
+	make_file(directory, "master.cf");
 	source.override_count = add_pairs(pairs, 0, basic);
 	source.override_count = add_pairs(pairs, source.override_count, overrides);
 	cfg = config_load(&source, NULL, NULL, &err);
