@@ -32,7 +32,7 @@ struct dns_record {
 	const char *name;	 /* owner, after CNAMEs */
 	const char *text;	 /* MX, NS, PTR, CNAME: host name; TXT: text with control bytes replaced */
 	struct net_addr address; /* A, AAAA */
-	struct str data;	 /* TLSA: raw */
+	struct str data;	 /* TLSA: raw, of any length */
 	int preference;		 /* MX */
 	uint32_t ttl;
 };

@@ -12,7 +12,6 @@
 #define OCTETS_MAX 255 /* of a name on the wire */
 #define CHAIN_MAX 10   /* CNAMEs followed */
 #define RECORDS_SCANNED_MAX 1000
-#define TLSA_BYTES_MIN 4 /* usage, selector, type and some data */
 
 enum { FLAG_AD = 0x20, RCODE_MASK = 0x0f, RCODE_NXDOMAIN = 3, CLASS_IN = 1 };
 
@@ -207,9 +206,8 @@ static int convert_record(const struct message *m, const struct raw_record *r, s
 	case DNS_TXT:
 		return txt_text(m, r, &out->text) ? 1 : -1;
 	case DNS_TLSA:
-		if (r->data_len < TLSA_BYTES_MIN)
-			return 0;
-		out->data.p = memcpy(pool_alloc(m->pool, r->data_len), m->start + r->data_at, r->data_len);
+		out->data.p =
+			memcpy(pool_alloc(m->pool, r->data_len + 1), m->start + r->data_at, r->data_len);
 		out->data.n = r->data_len;
 		return 1;
 	}
@@ -324,7 +322,7 @@ static enum dns_status parse_answers(
 		return DNS_NOT_FOUND;
 	if (out->count > 0)
 		return DNS_OK;
-	out->bad_names = dropped > 0 && type != DNS_TLSA;
+	out->bad_names = dropped > 0;
 	return out->bad_names ? DNS_INVALID : DNS_NO_DATA;
 }
 

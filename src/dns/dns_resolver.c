@@ -287,27 +287,30 @@ static bool literal_address(
 	return true;
 }
 
-/* Two answers as one: addresses of both; without any, the one that leaves most hope decides. */
+/*
+ * Two answers as one: addresses of both; without any, the one that leaves most hope decides. It is secure
+ * when what was found is: a question that got no answer must not take security away.
+ */
 static void merge(struct pool *pool, const struct dns_answer *parts, size_t n, struct dns_answer *out)
 {
-	static const enum dns_status order[] = {DNS_RETRY, DNS_INVALID, DNS_NO_DATA, DNS_NOT_FOUND};
+	static const enum dns_status order[] = {DNS_OK, DNS_RETRY, DNS_INVALID, DNS_NO_DATA, DNS_NOT_FOUND};
+	size_t last = n;
 
-	*out = parts[0];
-	for (size_t i = 1; i < n; i++) {
+	for (size_t o = 0; last == n && o < sizeof(order) / sizeof(order[0]); o++)
+		for (size_t i = 0; i < n; i++)
+			if (parts[i].status == order[o])
+				last = i;
+	*out = parts[last < n ? last : 0];
+	if (out->status != DNS_OK)
+		return;
+	out->records = NULL;
+	out->count = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].status != DNS_OK)
+			continue;
 		dns_answer_append(pool, out, parts[i].records, parts[i].count);
 		out->secure = out->secure && parts[i].secure;
 	}
-	if (out->count > 0) {
-		out->status = DNS_OK;
-		out->reason = "";
-		return;
-	}
-	for (size_t o = 0; o < sizeof(order) / sizeof(order[0]); o++)
-		for (size_t i = n; i-- > 0;)
-			if (parts[i].status == order[o]) {
-				*out = parts[i];
-				return;
-			}
 }
 
 void dns_addresses(struct dns *d, struct pool *pool, const char *name, bool want_v4, bool want_v6,

@@ -178,8 +178,8 @@ static struct smtp_session *connect_host(
 	return s;
 }
 
-/* host NULL: the destination's UNIX socket. */
-static void try_host(
+/* A session from the cache, else a new one, if need be without TLS. */
+static void try_under(
 	struct smtp_delivery *d, const struct smtp_host *host, bool detect_loop, const struct trial *t)
 {
 	const char *key = host ? smtp_address_key(d->pool, host, &t->policy)
@@ -198,6 +198,19 @@ static void try_host(
 		use_new_session(d, s, &plain);
 }
 
+/* host NULL: the destination's UNIX socket. */
+static void try_host(struct smtp_delivery *d, const struct smtp_host *host, const struct smtp_hosts *of,
+	const struct trial *t)
+{
+	struct trial here = *t;
+	struct dsn *why;
+
+	if (smtp_dane(d, host, of && of->secure, &here.policy, &why))
+		try_under(d, host, of && of->detect_loop, &here);
+	else
+		smtp_fail_site(d, why, NULL);
+}
+
 static bool sessions_used_up(const struct smtp_delivery *d)
 {
 	int limit = d->client->cfg->smtp_mx_session_limit;
@@ -210,7 +223,7 @@ static void try_hosts(
 {
 	for (size_t i = 0; i < hosts->count && !smtp_all_decided(d) && !sessions_used_up(d); i++) {
 		d->last_host = last && i + 1 == hosts->count;
-		try_host(d, &hosts->list[i], hosts->detect_loop, t);
+		try_host(d, &hosts->list[i], hosts, t);
 		if (!last)
 			d->last_host = false;
 	}
@@ -259,7 +272,7 @@ static bool try_destination(struct smtp_delivery *d, struct str text, bool last)
 		return true;
 	d->last_host = last;
 	if (t.to.path)
-		try_host(d, NULL, false, &t);
+		try_host(d, NULL, NULL, &t);
 	else if (smtp_hosts_find(d, &t.to, &hosts, &why, &final))
 		try_hosts(d, &hosts, last || final, &t);
 	else

@@ -101,7 +101,11 @@ static void add_addresses(struct search *s, const char *name, int preference, co
 
 		if (known(hosts, &answer->records[i].address))
 			continue;
-		*h = (struct smtp_host){name, answer->records[i].address, preference, 0};
+		*h = (struct smtp_host){.name = name,
+			.address = answer->records[i].address,
+			.preference = preference,
+			.secure = answer->secure,
+			.base = answer->canonical};
 		set_port(&h->address, s->to->port);
 		hosts->count++;
 	}
@@ -211,6 +215,7 @@ static bool find_by_domain(struct search *s)
 	if (mx.null_mx)
 		return fail(s, DSN_FAILED, "5.1.0",
 			pool_printf(s->d->pool, "Domain %s does not accept mail (nullMX)", s->to->host));
+	s->out->secure = mx.secure;
 	if (mx.status == DNS_OK)
 		return find_by_mx(s, &mx);
 	if ((mx.status == DNS_RETRY || mx.status == DNS_INVALID) && !cfg->ignore_mx_lookup_error)
@@ -225,7 +230,7 @@ bool smtp_hosts_find(struct smtp_delivery *d, const struct smtp_destination *to,
 	bool mx = to->lookup_mx && d->client->lookup_mx;
 
 	*final = false;
-	*out = (struct smtp_hosts){.detect_loop = !d->client->lmtp && to->port == SMTP_PORT};
+	*out = (struct smtp_hosts){.detect_loop = !d->client->lmtp && to->port == SMTP_PORT, .secure = !mx};
 	if (!(mx ? find_by_domain(&s) : find_by_host(&s)))
 		return false;
 	smtp_hosts_order(d->client->cfg, out);

@@ -10,12 +10,15 @@ struct smtp_host {
 	struct net_addr address; /* with port */
 	int preference;
 	uint32_t shuffle; /* order within the same preference */
+	bool secure;	  /* its addresses were validated by DNSSEC */
+	const char *base; /* its name after CNAMEs */
 };
 
 struct smtp_hosts {
 	struct smtp_host *list;
 	size_t count;
 	bool detect_loop; /* the port is the one that we might listen on ourselves */
+	bool secure;	  /* the list of names was validated, or there is none */
 };
 
 /* false: none; *why says so for the recipients. *final: we are among the hosts ourselves, so that no other

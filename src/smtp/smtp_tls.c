@@ -76,15 +76,22 @@ static void log_session(const struct smtp_session *s, const struct tls_info *inf
 			info->details[0] ? " " : "", info->details);
 }
 
+/* Whether the certificate matters. */
+static bool checks(const struct smtp_tls_policy *p)
+{
+	return p->level >= SMTP_TLS_FINGERPRINT || p->tlsa_base;
+}
+
 /* 4.7.5 with the words of the manuals; at levels that look at the certificate only. */
 static bool acceptable(
 	const struct tls_info *info, struct pool *pool, const struct smtp_tls_policy *p, struct dsn **why)
 {
-	if (p->level < SMTP_TLS_FINGERPRINT || info->matched)
+	if (!checks(p) || info->matched)
 		return true;
 	*why = dsn_make(pool, DSN_DELAYED, "4.7.5", "%s",
-		p->level >= SMTP_TLS_VERIFY && !info->trusted ? "Server certificate not trusted"
-							      : "Server certificate not verified");
+		(p->level >= SMTP_TLS_VERIFY || p->tlsa_base) && !info->trusted
+			? "Server certificate not trusted"
+			: "Server certificate not verified");
 	return false;
 }
 
@@ -96,16 +103,21 @@ enum smtp_tls_end smtp_tls_begin(
 	struct tls_rules rules = {
 		.protocols = p->protocols,
 		.cipher_list = cipher_list(cfg, p->grade),
-		.exclude_ciphers = p->level >= SMTP_TLS_FINGERPRINT
-					   ? pool_printf(pool, "%s aNULL", p->exclude)
-					   : p->exclude,
+		.exclude_ciphers = checks(p) ? pool_printf(pool, "%s aNULL", p->exclude) : p->exclude,
 		.servername = servername(s, p),
+		.tlsa_base = p->tlsa_base,
+		.tlsa = p->tlsa,
+		.tlsa_count = p->tlsa_count,
 	};
 	struct err err = {""};
 	const struct tls_info *info;
 
-	if (p->level >= SMTP_TLS_VERIFY)
+	if (p->tlsa_base) {
+		add(&names, s->host);
+		add(&names, p->nexthop);
+	} else if (p->level >= SMTP_TLS_VERIFY) {
 		list_names(s, pool, p, &names);
+	}
 	if (p->level == SMTP_TLS_FINGERPRINT)
 		list_fingerprints(pool, p, &prints);
 	rules.names = names.items;

@@ -11,6 +11,8 @@ enum smtp_tls_level {
 	SMTP_TLS_NONE,
 	SMTP_TLS_MAY,
 	SMTP_TLS_ENCRYPT,
+	SMTP_TLS_DANE,
+	SMTP_TLS_DANE_ONLY,
 	SMTP_TLS_FINGERPRINT,
 	SMTP_TLS_VERIFY,
 	SMTP_TLS_SECURE
@@ -24,6 +26,9 @@ struct smtp_tls_policy {
 			      fingerprints) */
 	const char *servername; /* "", "hostname", "nexthop" or a name */
 	const char *nexthop;	/* name for certificates */
+	const char *tlsa_base;	/* DANE decides, by these records; NULL: it does not */
+	const struct tls_tlsa *tlsa;
+	size_t tlsa_count;
 };
 
 /* Reads the configuration: context and default level of the client; before privileges drop. */
@@ -32,6 +37,15 @@ bool smtp_tls_open(struct smtp_client *c, struct err *err);
  * was demanded. */
 bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp_destination *to,
 	struct smtp_tls_policy *out, struct dsn **why);
+/* Sets the level, with main.cf's settings for it. */
+void smtp_tls_set_level(
+	const struct config *cfg, struct pool *pool, struct smtp_tls_policy *p, enum smtp_tls_level level);
+struct smtp_host;
+/* What levels dane and dane-only mean for this host, by its TLSA records; other levels stay. mx_secure: its
+ * name came from a validated answer. host NULL: a UNIX socket. false: the host cannot be used now, *why says
+ * it. */
+bool smtp_dane(struct smtp_delivery *d, const struct smtp_host *host, bool mx_secure,
+	struct smtp_tls_policy *p, struct dsn **why);
 /* Everything that tells apart connections to `host` (NULL: any) under this policy, in pool. */
 const char *smtp_tls_key(struct pool *pool, const struct smtp_tls_policy *p, const char *host);
 /* The handshake, and whether the certificate will do. */

@@ -7,6 +7,8 @@ static const char *const level_names[] = {
 	[SMTP_TLS_NONE] = "none",
 	[SMTP_TLS_MAY] = "may",
 	[SMTP_TLS_ENCRYPT] = "encrypt",
+	[SMTP_TLS_DANE] = "dane",
+	[SMTP_TLS_DANE_ONLY] = "dane-only",
 	[SMTP_TLS_FINGERPRINT] = "fingerprint",
 	[SMTP_TLS_VERIFY] = "verify",
 	[SMTP_TLS_SECURE] = "secure",
@@ -58,17 +60,21 @@ bool smtp_tls_open(struct smtp_client *c, struct err *err)
 	if (cfg->smtp_tls_wrappermode && level < SMTP_TLS_ENCRYPT)
 		level = SMTP_TLS_ENCRYPT;
 	c->tls_level = level;
+	if (level == SMTP_TLS_DANE && strcmp(cfg->smtp_dns_support_level, "dnssec") != 0)
+		log_warning("smtp_tls_security_level = dane without smtp_dns_support_level = dnssec is the "
+			    "same as may");
 	if (level == SMTP_TLS_NONE && maps_empty(c->tls_policies))
 		return true;
 	c->tls = tls_client_context(&o, err);
 	return c->tls;
 }
 
-/* main.cf's settings for the level. */
-static void fill(const struct config *cfg, struct pool *pool, struct smtp_tls_policy *p)
+void smtp_tls_set_level(
+	const struct config *cfg, struct pool *pool, struct smtp_tls_policy *p, enum smtp_tls_level level)
 {
-	bool mandatory = p->level >= SMTP_TLS_ENCRYPT;
+	bool mandatory = level >= SMTP_TLS_ENCRYPT;
 
+	p->level = level;
 	p->protocols = mandatory ? cfg->smtp_tls_mandatory_protocols : cfg->smtp_tls_protocols;
 	p->grade = mandatory ? cfg->smtp_tls_mandatory_ciphers : cfg->smtp_tls_ciphers;
 	p->exclude = mandatory ? pool_printf(pool, "%s %s", cfg->smtp_tls_exclude_ciphers,
@@ -114,7 +120,7 @@ static bool parse_entry(
 
 	if (!str_word(&entry, SEPARATORS, &word) || !find_level(word, &p->level))
 		return false;
-	fill(cfg, pool, p);
+	smtp_tls_set_level(cfg, pool, p, p->level);
 	if (p->level == SMTP_TLS_FINGERPRINT)
 		p->match = "";
 	while (str_word(&entry, SEPARATORS, &word))
@@ -179,11 +185,13 @@ bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp
 
 	*out = (struct smtp_tls_policy){.level = (enum smtp_tls_level)d->client->tls_level};
 	out->nexthop = to->path ? cfg->myhostname : to->host;
-	fill(cfg, d->pool, out);
+	smtp_tls_set_level(cfg, d->pool, out, out->level);
 	if (!maps_empty(d->client->tls_policies) && !from_table(d, without_type(text), to, out, why))
 		return false;
+	if (out->level == SMTP_TLS_DANE && strcmp(cfg->smtp_dns_support_level, "dnssec") != 0)
+		smtp_tls_set_level(cfg, d->pool, out, SMTP_TLS_MAY);
 	if (cfg->smtp_tls_wrappermode && out->level < SMTP_TLS_ENCRYPT)
-		out->level = SMTP_TLS_ENCRYPT;
+		smtp_tls_set_level(cfg, d->pool, out, SMTP_TLS_ENCRYPT);
 	return true;
 }
 
@@ -192,6 +200,9 @@ const char *smtp_tls_key(struct pool *pool, const struct smtp_tls_policy *p, con
 	if (p->level == SMTP_TLS_NONE)
 		return "";
 	return pool_printf(pool, " %s %s %s %s %s %s %s %s", level_names[p->level], p->protocols, p->grade,
-		p->exclude, p->servername, p->level >= SMTP_TLS_FINGERPRINT ? p->match : "", p->nexthop,
-		host ? host : "");
+		p->exclude, p->servername,
+		p->level >= SMTP_TLS_FINGERPRINT ? p->match
+		: p->tlsa_base			 ? p->tlsa_base
+						 : "",
+		p->nexthop, host ? host : "");
 }

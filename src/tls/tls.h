@@ -56,6 +56,12 @@ struct tls_client_options {
 	const char *fingerprint_digest; /* NULL: sha256 */
 };
 
+/* A TLSA record (RFC 6698): usage, selector, matching type, data. */
+struct tls_tlsa {
+	uint8_t usage, selector, type;
+	struct str data;
+};
+
 /* What is demanded of one server. Whether its certificate will do is for the caller to see in tls_info. */
 struct tls_rules {
 	const char *protocols;
@@ -66,7 +72,16 @@ struct tls_rules {
 	const char *const
 		*fingerprints; /* of certificate or public key; hexadecimal, colons and case do not count */
 	size_t fingerprint_count;
+	/* DANE (RFC 7672): with usable records they alone decide, and the server's name is tlsa_base or one
+	 * of names. */
+	const char *tlsa_base; /* sent as server name too; NULL: no DANE */
+	const struct tls_tlsa *tlsa;
+	size_t tlsa_count;
 };
+
+/* Records that RFC 7672 can use: DANE-TA and DANE-EE with a known selector and matching type and data that
+ * fits. */
+bool tls_tlsa_usable(const struct tls_tlsa *record);
 
 struct tls_context *tls_client_context(
 	const struct tls_client_options *o, struct err *err); /* reads keys: before privileges drop */

@@ -17,6 +17,8 @@ static bool set_up_client(struct tls_context *c, const struct tls_client_options
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, NULL);
 	if (o->verify_depth > 0)
 		SSL_CTX_set_verify_depth(c->ssl, o->verify_depth);
+	if (SSL_CTX_dane_enable(c->ssl) <= 0)
+		return tls_error(err, "DANE");
 	return tls_load_keys(c->ssl, o->chain_files, pairs, err) &&
 	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err);
 }
@@ -35,11 +37,44 @@ struct tls_context *tls_client_context(const struct tls_client_options *o, struc
 	return NULL;
 }
 
+bool tls_tlsa_usable(const struct tls_tlsa *r)
+{
+	static const size_t sizes[] = {0, 32, 64}; /* by matching type; 0: any */
+
+	if ((r->usage != 2 && r->usage != 3) || r->selector > 1 || r->type > 2)
+		return false;
+	return sizes[r->type] == 0 ? r->data.n > 0 : r->data.n == sizes[r->type];
+}
+
+/* RFC 7672 section 3.1: DANE-EE alone binds key and name, so neither names nor dates are checked there. */
+static bool apply_dane(SSL *ssl, const struct tls_rules *rules, struct err *err)
+{
+	size_t usable = 0;
+
+	if (SSL_dane_enable(ssl, rules->tlsa_base) <= 0)
+		return tls_error(err, "DANE for %s", rules->tlsa_base);
+	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	for (size_t i = 0; i < rules->name_count; i++)
+		if (!SSL_add1_host(ssl, rules->names[i]))
+			return tls_error(err, "DANE name %s", rules->names[i]);
+	for (size_t i = 0; i < rules->tlsa_count; i++) {
+		const struct tls_tlsa *r = &rules->tlsa[i];
+
+		if (tls_tlsa_usable(r) && SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->type,
+						  (const unsigned char *)r->data.p, r->data.n) > 0)
+			usable++;
+	}
+	ERR_clear_error();
+	return usable > 0 || err_set(err, "no usable TLSA record");
+}
+
 bool tls_apply_rules(SSL *ssl, const struct tls_rules *rules, struct err *err)
 {
 	if (!tls_set_session_protocols(ssl, rules->protocols, err) ||
 		!tls_set_session_ciphers(ssl, rules->cipher_list, rules->exclude_ciphers, err))
 		return false;
+	if (rules->tlsa_base)
+		return apply_dane(ssl, rules, err);
 	if (rules->servername && rules->servername[0] && !SSL_set_tlsext_host_name(ssl, rules->servername))
 		return tls_error(err, "server name %s", rules->servername);
 	return true;
@@ -103,6 +138,8 @@ bool tls_peer_matches(const struct tls_session *t, const EVP_MD *digest, const s
 
 	if (!cert)
 		return false;
+	if (rules->tlsa_base)
+		return t->info.trusted && SSL_get0_dane_authority(t->ssl, NULL, NULL) >= 0;
 	if (rules->fingerprint_count > 0)
 		return has_fingerprint(cert, digest, rules);
 	for (size_t i = 0; t->info.trusted && i < rules->name_count; i++)

@@ -16,7 +16,7 @@ static void check_record(const struct dns_record *r, enum dns_type type)
 	if ((type == DNS_MX || type == DNS_NS || type == DNS_PTR || type == DNS_CNAME || type == DNS_TXT) &&
 		(!r->text || strlen(r->text) > 70000))
 		__builtin_trap();
-	if (type == DNS_TLSA && r->data.n < 4)
+	if (type == DNS_TLSA && memchr(r->data.p, 0, r->data.n) == r->data.p + r->data.n)
 		__builtin_trap();
 }
 

@@ -123,7 +123,7 @@ def test_each(mta, dns):
     for name, case in CASES.items():
         instance.send(recipients=["%s@%s.example" % (case[2], name)], sender="" if name in ("final5xx", "nodns") else "s@client.example")
     for name, (options, script, local, expected, lines) in CASES.items():
-        found = outcome(instance, "%s@%s.example" % (local.strip('"'), name))
+        found = outcome(instance, "%s@%s.example" % (local, name))
         assert re.match(expected, " ".join(found[:3])), (name, found)
         if lines:
             assert re.search(lines, "|".join(servers[name].lines)), (name, servers[name].lines)

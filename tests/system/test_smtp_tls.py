@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from postern import exercises
+from postern import Dns, exercises
 from test_smtp_client import CLIENT, dns, outcome  # noqa: F401
 
 
@@ -146,7 +146,7 @@ SAID = "host mx.example[127.0.0.3]"
 
 
 def run(mta, keys, **main):
-    return mta(dict(CLIENT, smtp_tls_CAfile=str(keys / "ca.pem"), smtp_tls_loglevel="1", **main)).start()
+    return mta(dict(dict(CLIENT, smtp_tls_CAfile=str(keys / "ca.pem"), smtp_tls_loglevel="1"), **main)).start()
 
 
 def fingerprint(keys, name, public=False):
@@ -306,3 +306,96 @@ def test_reuse_respects_policy(mta, dns, keys, server):
         assert found[:3] == (UNTRUSTED if domain == "strict.example" else TAKEN)
         assert ("conn_use=2" in found[3]) == (i == 1)
     assert sink.connections == 2 and sink.mails == [True, True]
+
+
+class SecureDns(Dns):
+    """A validating resolver: {"SECURE": True} in a name's records sets the AD bit; TLSA records are hexadecimal; NOTLSA fails questions for them."""
+    TYPES = dict(Dns.TYPES, TLSA=52)
+
+    def data(self, kind, value):
+        return bytes.fromhex(value) if kind == "TLSA" else super().data(kind, value)
+
+    def answer(self, packet):
+        reply = bytearray(super().answer(packet))
+        name = self.queries[-1][0]
+        if self.zone.get(name, {}).get("SECURE"):
+            reply[3] |= 0x20
+        return bytes(reply)
+
+
+def tlsa(keys, name, usage=3, selector=1, kind=1):
+    fingerprints = {(0, 1): fingerprint(keys, name), (1, 1): fingerprint(keys, name, True)}
+    return "%02x%02x%02x%s" % (usage, selector, kind, fingerprints[selector, kind].replace(":", ""))
+
+
+def lookup_error(name="mx.example"):
+    return "4.7.5", "deferred", "TLSA lookup error for %s:25" % name
+
+
+@exercises("smtp_tls_security_level", "smtp_dns_support_level", "smtp_tls_dane_insecure_mx_policy")
+@pytest.mark.parametrize("records, certificate, expected, verified", [
+    ("3-1-1", "self", TAKEN, "Verified"),
+    ("3-0-1", "self", TAKEN, "Verified"),
+    ("2-0-1 ca", "mx", TAKEN, "Verified"),
+    ("2-0-1 ca", "other", UNTRUSTED, "Untrusted"),
+    ("3-1-1 wrong", "self", UNTRUSTED, "Untrusted"),
+    ("unusable", "self", TAKEN, "Untrusted"),
+    ("short", "self", TAKEN, "Untrusted"),
+    ("short and good", "self", TAKEN, "Verified"),
+    ("none", "self", TAKEN, "Untrusted"),
+    ("fails", "self", lookup_error(), None),
+    ("insecure", "self", TAKEN, "Untrusted"),
+    ("wrong, insecure host", "self", TAKEN, "Untrusted"),
+    ("wrong, insecure mx", "self", UNTRUSTED, "Untrusted"),
+    ("wrong, insecure mx, may", "self", TAKEN, "Untrusted"),
+    ("wrong, insecure mx, encrypt", "self", TAKEN, "Untrusted"),
+    ("only, none", "self", ("4.7.5", "deferred", "no TLSA records found for mx.example:25"), None),
+    ("only, unusable", "self", ("4.7.5", "deferred", "no usable TLSA records for mx.example:25"), None),
+    ("only, 3-1-1", "self", TAKEN, "Verified"),
+    ("wrong, not asked", "self", TAKEN, "Untrusted"),
+    ("alias", "self", TAKEN, "Verified"),
+])
+def test_dane(mta, keys, server, records, certificate, expected, verified):
+    wrong = "030101" + "00" * 32
+    base = "_25._tcp.mx.example"
+    zone = {"dest.example": {"MX": [(10, "mx.example")], "SECURE": True}, "mx.example": {"A": ["127.0.0.3"], "SECURE": True},
+            base: {"TLSA": [], "SECURE": True}}
+    if "3-1-1" in records and "wrong" not in records:
+        zone[base]["TLSA"] = [tlsa(keys, "self")]
+    elif "3-0-1" in records:
+        zone[base]["TLSA"] = [tlsa(keys, "self", selector=0)]
+    elif "2-0-1" in records:
+        zone[base]["TLSA"] = [tlsa(keys, "ca", usage=2, selector=0)]
+    elif "wrong" in records:
+        zone[base]["TLSA"] = [wrong]
+    elif "unusable" in records:
+        zone[base]["TLSA"] = ["010101" + "11" * 32, "030101" + "11" * 31, "030109" + "11" * 32, "030501" + "11" * 32]
+    elif "short" in records:
+        zone[base]["TLSA"] = ["", "03", "0301", "030101"] + ([tlsa(keys, "self")] if "good" in records else [])
+    elif records == "none":
+        del zone[base]
+    elif records == "fails":
+        zone[base] = {"SERVFAIL": True}
+    elif records == "insecure":
+        zone[base] = {"TLSA": [wrong]}
+    elif records == "alias":
+        zone["mx.example"] = {"CNAME": ["real.example"], "SECURE": True}
+        zone.update({"real.example": {"A": ["127.0.0.3"], "SECURE": True}, "_25._tcp.real.example": {"TLSA": [tlsa(keys, "self")], "SECURE": True}})
+    if "insecure host" in records:
+        del zone["mx.example"]["SECURE"]
+    if "insecure mx" in records:
+        del zone["dest.example"]["SECURE"]
+    main = {"smtp_dns_support_level": "" if "not asked" in records else "dnssec", "smtp_tls_security_level": "dane-only" if "only" in records else "dane"}
+    if records.endswith((", may", ", encrypt")):
+        main["smtp_tls_dane_insecure_mx_policy"] = records.split()[-1]
+    resolver = SecureDns(zone)
+    try:
+        sink = server("wild" if certificate == "other" else certificate)
+        instance = run(mta, keys, **dict(main, smtp_tls_CAfile=""))
+        instance.send(recipients=["u@dest.example"])
+        assert outcome(instance, "u@dest.example")[:3] == expected
+        found = re.search(r"(\w+) TLS connection established to mx.example", instance.log())
+        assert (found and found.group(1)) == verified
+        assert sink.mails == ([True] if expected == TAKEN else [])
+    finally:
+        resolver.close()
