@@ -114,18 +114,18 @@ static const char *take_parameter(
 
 static bool take_parameters(struct session *s, struct str rest, struct mail_options *o)
 {
-	struct str keyword, value, before = str_trim(rest);
-	int more;
+	struct str keyword, value, word;
 
-	while ((more = smtp_next_parameter(&rest, &keyword, &value)) != 0) {
-		const char *problem = more > 0 ? take_parameter(s, keyword, value, o) : "";
-		struct str word;
+	while (str_word(&rest, " \t", &word)) {
+		struct str one = word;
+		const char *problem = "";
 
+		if (smtp_next_parameter(&one, &keyword, &value) > 0)
+			problem = take_parameter(s, keyword, value, o);
 		if (problem && *problem) {
 			reply(s, "%s", problem);
 			return false;
 		}
-		str_word(&before, " \t", &word);
 		if (problem) {
 			reply(s, "555 5.5.4 Unsupported option: " STR_FMT, STR_ARG(str_first(word, 200)));
 			return false;

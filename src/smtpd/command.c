@@ -151,7 +151,7 @@ void command_run(struct session *s, struct str line)
 		line = str_from(line, 1);
 	while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
 		line.n--;
-	if (line.n == 0 || str_has_nul(line)) {
+	if (line.n == 0 || str_has_nul(line) || str_find(line, '\r') >= 0) {
 		s->where = command_name(CMD_UNKNOWN);
 		client_error(s);
 		reply(s, "500 5.5.2 Error: bad syntax");

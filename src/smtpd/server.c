@@ -1,4 +1,5 @@
 #include "smtpd/server.h"
+#include "smtpd/access.h"
 
 #include "base/log.h"
 #include "smtpd/ehlo.h"
@@ -83,6 +84,15 @@ static void warn_rules(const struct rule_list *list)
 			log_warning("%s: %s", list->parameter, list->rules[i].error);
 }
 
+/* In local_header_rewrite_clients a table has addresses, and what it says about them does not matter. */
+static void bare_tables_match_addresses(struct rule_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->rules[i].row == access_table_check(STAGE_CLIENT))
+			list->rules[i].row = access_find(STR("check_address_map"));
+	}
+}
+
 static void parse_rules(struct server *v)
 {
 	const struct config *cfg = v->cfg;
@@ -111,6 +121,7 @@ static void parse_rules(struct server *v)
 	warn_rules(&v->relay_restrictions);
 	rules_parse(&v->rules, v->pool, "local_header_rewrite_clients", cfg->local_header_rewrite_clients,
 		STAGE_CLIENT, &v->local_rewrite_clients);
+	bare_tables_match_addresses(&v->local_rewrite_clients);
 	warn_rules(&v->local_rewrite_clients);
 	v->rules.sealed = true;
 }

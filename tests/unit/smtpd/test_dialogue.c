@@ -264,6 +264,16 @@ static void test_reject_at_end(void **state)
 
 /* ---- commands */
 
+/* A parameter of CRs only (found by fuzzing), and a CR anywhere in a command. */
+static void test_stray_cr(void **state)
+{
+	struct result r = say(friend, "EHLO c\r\nMAIL FROM:<a@b> \r\r\r\nNO\rOP\r\nMAIL FROM:<a@b> \v\r\n");
+
+	has(&r.replies, "500 5.5.2 Error: bad syntax\r\n500 5.5.2 Error: bad syntax\r\n555 5.5.4 Unsupported "
+			"option:");
+	forget(&r);
+}
+
 static void test_nul_and_long_lines(void **state)
 {
 	struct buf input = BUF(100000);
@@ -407,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_bad_bdat),
 		cmocka_unit_test(test_smuggling),
 		cmocka_unit_test(test_reject_at_end),
+		cmocka_unit_test(test_stray_cr),
 		cmocka_unit_test(test_nul_and_long_lines),
 		cmocka_unit_test(test_too_many_errors),
 		cmocka_unit_test(test_xclient),
