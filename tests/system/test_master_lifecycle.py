@@ -309,6 +309,26 @@ def test_foreground_logs_to_standard_output_and_stops_on_interrupt(mta):
     assert not processes(a)
 
 
+@pytest.mark.skipif(not ROOT_USER, reason="needs a process namespace")
+def test_as_process_1_of_a_container(mta):
+    a = mta()
+    script = "sh -c 'sleep 1 & sleep 2 &'; exec %s/postern -c %s start-fg" % (BIN, a.config)
+    run = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script], stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: connects(a.port), 10, "listener")
+        first = int(open("/proc/%d/task/%d/children" % (run.pid, run.pid)).read().split()[0])
+        time.sleep(2.5)
+        children = open("/proc/%d/task/%d/children" % (first, first)).read().split()
+        names = [open("/proc/%s/comm" % c).read().strip() for c in children]
+        assert "sleep" not in names and "smtpd" in names, "orphans are reaped: %s" % names
+        for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+            os.kill(first, number)
+        assert run.wait(15) == 0
+    finally:
+        run.kill()
+    assert "panic" not in a.log() and "terminating on signal 15" in a.log()
+
+
 def test_killed_master_leaves_nothing_behind(mta):
     a = mta().start()
     os.kill(a.pid(), signal.SIGKILL)
