@@ -134,12 +134,13 @@ const char *sasl_mechanisms(const struct sasl_server *s)
 	return buf_cstr(&s->mechanisms);
 }
 
-/* RFC 4648 section 4, with padding and nothing else around it. */
+/* The alphabet of RFC 4648 section 4. Whether it is padded as it should be is for the back end, which can say
+ * so. */
 static bool valid_base64(struct str s)
 {
 	size_t pad = 0;
 
-	if (s.n % 4 != 0 || s.n > SASL_MESSAGE_MAX)
+	if (s.n > SASL_MESSAGE_MAX)
 		return false;
 	while (pad < 2 && pad < s.n && s.p[s.n - 1 - pad] == '=')
 		pad++;
