@@ -119,7 +119,7 @@ static bool finish_content(struct cleanup *c)
 /* content_filter of the service, unless an access table or header check named another. */
 static void note_filter(struct cleanup *c)
 {
-	const char *filter = c->env->cfg->content_filter;
+	const char *filter = c->env->service_cfg->content_filter;
 
 	if (!c->options.internal && *filter && !envelope_attribute(&c->envelope, "content_filter"))
 		cleanup_note(c, "content_filter", filter);

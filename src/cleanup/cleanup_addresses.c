@@ -46,30 +46,51 @@ static void internal_form(
 		buf_printf(out, "@%s", origin);
 }
 
+/* As it stands there, without blanks and comments. */
+static void standing_form(
+	const struct splice *s, const struct address_token *tokens, size_t count, struct buf *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t start = token_start(s, &tokens[i]);
+
+		buf_str(out, str_first(str_from(s->value, start), token_end(s, &tokens[i]) - start));
+	}
+}
+
+static void replace_text(struct splice *s, size_t start, size_t end, struct str text, bool comma)
+{
+	buf_str(&s->out, str_first(str_from(s->value, s->copied), start - s->copied));
+	buf_str(&s->out, text);
+	if (comma)
+		buf_putc(&s->out, ',');
+	if (comma && end < s->value.n && !strchr(" \t\r\n", s->value.p[end]))
+		buf_putc(&s->out, ' ');
+	s->copied = end;
+	s->changed = true;
+}
+
 /* The tokens are one address; comma: another one stands beside it without a comma. */
 static bool rewrite_one(struct splice *s, const struct address_token *tokens, size_t count, bool comma)
 {
-	size_t start = token_start(s, &tokens[0]), end = token_end(s, &tokens[count - 1]);
-	struct buf before = BUF(4 * ADDRESS_MAX), after = BUF(4 * ADDRESS_MAX);
-	struct buf wanted = BUF(4 * ADDRESS_MAX);
+	struct buf given = BUF(8 * ADDRESS_MAX), internal = BUF(4 * ADDRESS_MAX);
+	struct buf mapped = BUF(4 * ADDRESS_MAX), external = BUF(8 * ADDRESS_MAX);
 	bool ok;
 
-	for (size_t i = 0; i < count; i++)
-		address_token_text(&tokens[i], &before);
-	internal_form(s, tokens, count, &wanted);
-	rewrite_address(s->c->env->resolver, s->local, buf_slice(&wanted), &after);
-	buf_free(&wanted);
-	ok = cleanup_map_address(s->c, s->class, &after);
-	if (ok && !before.over && !after.over && (comma || !str_eq(buf_slice(&before), buf_slice(&after)))) {
-		buf_str(&s->out, str_first(str_from(s->value, s->copied), start - s->copied));
-		address_quote(buf_slice(&after), &s->out);
-		if (comma)
-			buf_putc(&s->out, ',');
-		s->copied = end;
-		s->changed = true;
-	}
-	buf_free(&before);
-	buf_free(&after);
+	standing_form(s, tokens, count, &given);
+	internal_form(s, tokens, count, &internal);
+	rewrite_address(s->c->env->resolver, s->local, buf_slice(&internal), &mapped);
+	ok = cleanup_map_address(s->c, s->class, &mapped);
+	if (mapped.len && mapped.data[0] == '@')
+		buf_puts(&external, "\"\"");
+	address_quote(buf_slice(&mapped), &external);
+	if (ok && !given.over && !internal.over && !external.over &&
+		(comma || !str_eq(buf_slice(&given), buf_slice(&external))))
+		replace_text(s, token_start(s, &tokens[0]), token_end(s, &tokens[count - 1]),
+			buf_slice(&external), comma);
+	buf_free(&given);
+	buf_free(&internal);
+	buf_free(&mapped);
+	buf_free(&external);
 	return ok;
 }
 

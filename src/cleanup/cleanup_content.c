@@ -168,6 +168,25 @@ static bool reject_bytes(struct cleanup *c, struct str line)
 	return cleanup_fail(c, CLEANUP_REJECTED, NULL, "disallowed character");
 }
 
+/* Lines that mailbox files put before messages ("From user date") go on as a header, so that they do not end
+ * the header. */
+static struct str mailbox_line(struct cleanup *c, struct str line)
+{
+	struct buf header = BUF(c->scratch.max);
+	size_t quotes = 0;
+
+	while (quotes < line.n && line.p[quotes] == '>')
+		quotes++;
+	c->started = !str_starts(str_from(line, quotes), STR("From "));
+	if (c->started)
+		return line;
+	buf_puts(&header, "X-Mailbox-Line: ");
+	buf_str(&header, line);
+	buf_free(&c->scratch); /* the line may lie there */
+	c->scratch = header;
+	return buf_slice(&c->scratch);
+}
+
 bool cleanup_line(struct cleanup *c, struct str line, bool partial)
 {
 	const struct cleanup_env *env = c->env;
@@ -181,6 +200,8 @@ bool cleanup_line(struct cleanup *c, struct str line, bool partial)
 		return reject_bytes(c, line);
 	if (env->cfg->cleanup_replace_stray_cr_lf)
 		line = without_stray_ends(c, line);
+	if (!c->started && !c->mid_line)
+		line = mailbox_line(c, line);
 	return content_line(c, line, partial);
 }
 

@@ -133,8 +133,8 @@ static void set_options(struct cleanup_env *env)
 	const struct config *cfg = env->cfg;
 
 	env->drop_headers = parse_names(cfg->message_drop_headers);
-	env->map_addresses = !names_word(cfg->receive_override_options, "no_address_mappings");
-	env->check_content = !names_word(cfg->receive_override_options, "no_header_body_checks");
+	env->map_addresses = !names_word(env->service_cfg->receive_override_options, "no_address_mappings");
+	env->check_content = !names_word(env->service_cfg->receive_override_options, "no_header_body_checks");
 	env->propagate_canonical = names_word(cfg->propagate_unmatched_extensions, "canonical");
 	env->propagate_virtual = names_word(cfg->propagate_unmatched_extensions, "virtual");
 	env->canonical_classes = parse_classes(cfg->canonical_classes);
@@ -143,15 +143,31 @@ static void set_options(struct cleanup_env *env)
 	env->masquerade_classes = parse_classes(cfg->masquerade_classes);
 }
 
+/* Settings of the cleanup service, where it has some. */
+static bool take_service(struct cleanup_env *env, struct err *err)
+{
+	if (!cleanup_service_config(env->service_cfg, &env->own_cfg, err))
+		return false;
+	if (!env->own_cfg)
+		return true;
+	env->cfg = env->own_cfg;
+	env->resolver = env->own_resolver = resolver_new(env->own_cfg, err);
+	return env->resolver != NULL;
+}
+
 struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spool, struct resolver *resolver,
 	struct queue_notifier *notifier, struct err *err)
 {
 	struct cleanup_env *env = x_alloc(sizeof(*env));
 
-	env->cfg = cfg;
+	env->service_cfg = env->cfg = cfg;
 	env->spool = spool;
 	env->resolver = resolver;
 	env->notifier = notifier;
+	if (!take_service(env, err)) {
+		cleanup_env_free(&env);
+		return NULL;
+	}
 	set_options(env);
 	if (!open_bytes(env, err) || !open_tables(env, err))
 		cleanup_env_free(&env);
@@ -169,11 +185,16 @@ void cleanup_env_free(struct cleanup_env **envp)
 	maps_close(&env->sender_bcc);
 	maps_close(&env->recipient_bcc);
 	matchlist_close(&env->masquerade_exceptions);
+	resolver_free(&env->own_resolver);
+	if (env->own_cfg)
+		config_free(&env->own_cfg);
 	x_free(envp);
 }
 
 void cleanup_env_warnings(const struct cleanup_env *env, table_warn_fn warn, void *arg)
 {
+	if (env->own_resolver)
+		resolver_warnings(env->own_resolver, warn, arg);
 	maps_warnings(env->sender_canonical, warn, arg);
 	maps_warnings(env->sender_bcc, warn, arg);
 	maps_warnings(env->recipient_bcc, warn, arg);

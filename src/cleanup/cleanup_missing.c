@@ -125,7 +125,8 @@ bool cleanup_missing_headers(struct cleanup *c)
 	const char *prefix = resent ? "Resent-" : "";
 	int seen = resent ? c->seen >> SEEN_RESENT : c->seen;
 
-	if (!c->options.local_rewrite && !cfg->always_add_missing_headers)
+	if (!c->options.local_rewrite && !cfg->remote_header_rewrite_domain[0] &&
+		!cfg->always_add_missing_headers)
 		return true;
 	if (!(seen & SEEN_MESSAGE_ID) && !add_message_id(c, prefix))
 		return false;

@@ -19,7 +19,11 @@ struct byte_set {
 };
 
 struct cleanup_env {
-	const struct config *cfg;
+	const struct config *service_cfg; /* of the program that brings the mail: receive_override_options,
+					     content_filter */
+	const struct config *cfg;	  /* of the cleanup service: everything else */
+	const struct config *own_cfg;	  /* when it is ours to free, with a resolver of its own; else NULL */
+	struct resolver *own_resolver;
 	struct spool *spool;
 	struct resolver *resolver;
 	struct queue_notifier *notifier;
@@ -59,6 +63,7 @@ struct cleanup {
 	struct hash *known;   /* recipients, for the duplicate filter */
 	const char *redirect; /* the only recipient there will be, or NULL */
 
+	bool started; /* something of the message itself was seen; what is prepended does not count */
 	bool in_body;
 	bool mid_line;	    /* the last piece was partial */
 	size_t line_length; /* bytes of the present line so far */
@@ -115,6 +120,9 @@ void cleanup_log_id(struct cleanup *c, struct str value, bool resent);
 
 /* Parses "\0\r\033": false with err on an unknown escape. */
 bool byte_set_parse(struct byte_set *set, const char *text, struct err *err);
+/* The configuration of the service that cleanup_service_name names; *out NULL: it has no settings of its own.
+ * false: it cannot be used. */
+bool cleanup_service_config(const struct config *cfg, const struct config **out, struct err *err);
 bool byte_set_hits(const struct byte_set *set, struct str s);
 
 #endif

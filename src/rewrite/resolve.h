@@ -32,6 +32,9 @@ void resolver_warnings(
  * never returned. */
 enum table_status resolve_address(struct resolver *r, const char *sender, const char *address,
 	struct pool *pool, struct resolved *out, struct err *err);
+/* Whether the address has a form that mail can be delivered to, without asking where: false, resolve_address
+ * would say `error`. */
+bool resolve_is_deliverable(struct resolver *r, const char *address);
 /* Canonical form: append_at_myorigin, append_dot_mydomain, ... local: local rewriting context, else
  * remote_header_rewrite_domain's. Internal forms. */
 void rewrite_address(struct resolver *r, bool local, struct str address, struct buf *out);

@@ -145,20 +145,26 @@ static enum table_status classify(struct resolution *s, struct resolved *out)
 	return TABLE_FOUND;
 }
 
-static enum table_status finish(struct resolution *s, const char *sender, struct resolved *out)
+/* The recipient in full; false: nothing can be delivered to it. */
+static bool settle(struct resolution *s, struct resolved *out)
 {
-	enum table_status status;
-
 	complete(s);
+	out->class = s->local ? CLASS_LOCAL : CLASS_DEFAULT;
 	out->recipient =
 		pool_printf(s->pool, STR_FMT "@" STR_FMT, STR_ARG(s->parts.local), STR_ARG(s->parts.domain));
 	out->routed = names_other_host(s->parts.local);
 	if (out->recipient[0] == '-' && !s->r->cfg->allow_min_user)
-		s->bad = true;
+		return false;
 	if (strlen(out->recipient) > ADDRESS_MAX || s->text.over)
-		s->bad = true;
-	if (s->bad || !valid_domain(s)) {
-		out->class = s->local ? CLASS_LOCAL : CLASS_DEFAULT;
+		return false;
+	return !s->bad && valid_domain(s);
+}
+
+static enum table_status finish(struct resolution *s, const char *sender, struct resolved *out)
+{
+	enum table_status status;
+
+	if (!settle(s, out)) {
 		out->error = true;
 		out->transport = "error";
 		out->nexthop = BAD_ADDRESS;
@@ -170,17 +176,33 @@ static enum table_status finish(struct resolution *s, const char *sender, struct
 	return route_choose(s->r, sender, s->parts.domain, s->pool, out, s->err);
 }
 
+static enum table_status begin(struct resolution *s, const char *address)
+{
+	s->text = BUF(2 * ADDRESS_MAX);
+	buf_puts(&s->text, address[0] ? address : s->r->cfg->empty_address_recipient);
+	return strip_own_domains(s);
+}
+
 enum table_status resolve_address(struct resolver *r, const char *sender, const char *address,
 	struct pool *pool, struct resolved *out, struct err *err)
 {
-	struct resolution s = {.r = r, .pool = pool, .text = BUF(2 * ADDRESS_MAX), .err = err};
-	enum table_status status;
+	struct resolution s = {.r = r, .pool = pool, .err = err};
+	enum table_status status = begin(&s, address);
 
 	*out = (struct resolved){.class = CLASS_DEFAULT};
-	buf_puts(&s.text, address[0] ? address : r->cfg->empty_address_recipient);
-	status = strip_own_domains(&s);
 	if (status == TABLE_FOUND)
 		status = finish(&s, sender, out);
 	buf_free(&s.text);
 	return status;
+}
+
+bool resolve_is_deliverable(struct resolver *r, const char *address)
+{
+	struct resolution s = {.r = r, .pool = pool_new(512)};
+	struct resolved out = {0};
+	bool deliverable = begin(&s, address) != TABLE_FOUND || settle(&s, &out);
+
+	buf_free(&s.text);
+	pool_free(&s.pool);
+	return deliverable;
 }

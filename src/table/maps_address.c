@@ -14,16 +14,29 @@ struct query {
 	struct err *err;
 };
 
+/* Quoting looks at the whole address, so a local part alone gets a domain for the moment. */
+static void quote(struct str local, struct str domain, struct buf *quoted)
+{
+	struct buf plain = BUF(4 * ADDRESS_MAX);
+
+	buf_str(&plain, local);
+	buf_str(&plain, domain.n ? domain : STR("@x"));
+	address_quote(buf_slice(&plain), quoted);
+	if (domain.n == 0 && quoted->len >= 2)
+		buf_truncate(quoted, quoted->len - 2);
+	buf_free(&plain);
+}
+
 static enum table_status ask(struct query *q, struct str local, struct str domain, bool part)
 {
-	struct buf plain = BUF(2 * ADDRESS_MAX), quoted = BUF(4 * ADDRESS_MAX);
+	struct buf plain = BUF(2 * ADDRESS_MAX), quoted = BUF(8 * ADDRESS_MAX);
 	enum table_status status = TABLE_NOT_FOUND;
 	enum table_status (*lookup)(struct maps *, struct str, struct buf *, struct err *) =
 		part ? maps_lookup_part : maps_lookup;
 
 	buf_str(&plain, local);
 	buf_str(&plain, domain);
-	address_quote(buf_slice(&plain), &quoted);
+	quote(local, domain, &quoted);
 	if (!plain.over && !quoted.over) {
 		status = lookup(q->maps, buf_slice(&quoted), q->value, q->err);
 		if (status == TABLE_NOT_FOUND && !str_eq(buf_slice(&plain), buf_slice(&quoted)))

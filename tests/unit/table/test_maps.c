@@ -98,6 +98,8 @@ static const struct address_case address_cases[] = {
 	{"inline:{{\"a b\"@x.org=quoted}}", "a b+e@x.org", "+", true, "quoted", "+e"},
 	{"regexp:{{/^u@x.org$/ re}}", "u+e@x.org", "+", true, NULL, ""},
 	{"regexp:{{/^u\\+e@x.org$/ re}}", "u+e@x.org", "+", true, "re", ""},
+	{"inline:{{\"a@b\"=bare}}", "a@b@x.org", "+", true, "bare", ""},
+	{"inline:{{\"a.b.\"=bare}}", "a.b.@x.org", "+", true, "bare", ""},
 	{"inline:{user=1}", "user", "+", true, "1", ""},
 	{"inline:{user=1}", "user+e", "+", true, "1", "+e"},
 	{"", "u@x.org", "+", true, NULL, ""},
