@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
+#include "mail/encoded_word.h"
 
 static bool is_octal(char c)
 {
@@ -193,6 +194,10 @@ void cleanup_env_free(struct cleanup_env **envp)
 
 void cleanup_env_warnings(const struct cleanup_env *env, table_warn_fn warn, void *arg)
 {
+	if (!encoded_word_charset(str_c(env->cfg->full_name_encoding_charset)))
+		warn(arg, "full_name_encoding_charset is not the name of a character set: From headers are "
+			  "made without full names "
+			  "that need it");
 	if (env->own_resolver)
 		resolver_warnings(env->own_resolver, warn, arg);
 	maps_warnings(env->sender_canonical, warn, arg);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
 #include "mail/address.h"
+#include "mail/encoded_word.h"
 #include "mail/received.h"
 
 #define FULL_NAME_MAX 200 /* bytes; a longer one is cut */
@@ -74,9 +75,24 @@ static void add_quoted(struct buf *out, struct str name, const char *specials)
 	}
 }
 
-static void from_standard(struct buf *out, struct str name, struct str address)
+/* Empty when the configuration has no charset for it. */
+static struct str encoded_name(struct cleanup *c, struct str name)
 {
-	if (is_phrase(name)) {
+	struct str charset = str_c(c->env->cfg->full_name_encoding_charset);
+	struct buf out = BUF(HEADER_TEXT_MAX);
+	const char *kept;
+
+	if (!encoded_word_charset(charset))
+		return STR("");
+	encoded_word_add(name, charset, &out);
+	kept = pool_strdup(c->pool, buf_cstr(&out));
+	buf_free(&out);
+	return str_c(kept);
+}
+
+static void from_standard(struct buf *out, struct str name, bool encoded, struct str address)
+{
+	if (encoded || is_phrase(name)) {
 		buf_str(out, name);
 	} else {
 		buf_putc(out, '"');
@@ -86,11 +102,11 @@ static void from_standard(struct buf *out, struct str name, struct str address)
 	buf_printf(out, " <" STR_FMT ">", STR_ARG(address));
 }
 
-static void from_obsolete(struct buf *out, struct str name, struct str address)
+static void from_obsolete(struct buf *out, struct str name, bool encoded, struct str address)
 {
 	buf_str(out, address);
 	buf_puts(out, " (");
-	add_quoted(out, name, "()\\");
+	add_quoted(out, name, encoded ? "" : "()\\");
 	buf_putc(out, ')');
 }
 
@@ -98,7 +114,7 @@ static bool add_from(struct cleanup *c, const char *prefix)
 {
 	struct buf address = BUF(4 * ADDRESS_MAX), value = BUF(8 * ADDRESS_MAX);
 	struct str name = full_name(c);
-	bool ok;
+	bool encoded = address_has_8bit(name), ok;
 
 	if (c->envelope.sender[0]) {
 		address_quote(str_c(c->envelope.sender), &address);
@@ -106,12 +122,14 @@ static bool add_from(struct cleanup *c, const char *prefix)
 		buf_puts(&address, "MAILER-DAEMON");
 		name = STR("");
 	}
+	if (encoded)
+		name = encoded_name(c, name);
 	if (name.n == 0)
 		buf_str(&value, buf_slice(&address));
 	else if (strcmp(c->env->cfg->header_from_format, "obsolete") == 0)
-		from_obsolete(&value, name, buf_slice(&address));
+		from_obsolete(&value, name, encoded, buf_slice(&address));
 	else
-		from_standard(&value, name, buf_slice(&address));
+		from_standard(&value, name, encoded, buf_slice(&address));
 	ok = write_header(c, prefix, "From", buf_slice(&value));
 	buf_free(&address);
 	buf_free(&value);

@@ -221,6 +221,8 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 		resolver_warnings(v->resolver, warn, NULL);
 		v->cleanup = cleanup_env_new(cfg, spool, v->resolver, v->notifier, err);
 	}
+	if (v->cleanup)
+		cleanup_env_warnings(v->cleanup, warn, NULL);
 	if (!v->cleanup || !open_all_maps(v, err) || !server_tls_open(v, err) || !refuses_relaying(v, err))
 		server_free(&v);
 	return v;

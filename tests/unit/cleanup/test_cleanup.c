@@ -325,6 +325,8 @@ static const struct name_case name_cases[] = {
 	{"Joe User", "joe@x.org", "standard", "From: Joe User <joe@x.org>\r\n"},
 	{"Joe Q. \"User\"", "joe@x.org", "standard", "From: \"Joe Q. \\\"User\\\"\" <joe@x.org>\r\n"},
 	{"Joe (User)", "joe@x.org", "obsolete", "From: joe@x.org (Joe \\(User\\))\r\n"},
+	{"J\303\244 (x)", "joe@x.org", "standard", "From: =?utf-8?Q?J=C3=A4_=28x=29?= <joe@x.org>\r\n"},
+	{"J\303\244 (x)", "joe@x.org", "obsolete", "From: joe@x.org (=?utf-8?Q?J=C3=A4_=28x=29?=)\r\n"},
 	{"   ", "joe@x.org", "standard", "From: joe@x.org\r\n"},
 	{"", "joe@x.org", "standard", "From: joe@x.org\r\n"},
 	{"Joe\nBcc: x\r\n", "joe@x.org", "standard", "From: \"Joe Bcc: x\" <joe@x.org>\r\n"},

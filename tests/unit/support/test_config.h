@@ -39,6 +39,7 @@ static inline struct config test_config(void)
 	c.queue_file_attribute_count_limit = 100;
 	c.message_drop_headers = "bcc, content-length, resent-bcc, return-path";
 	c.header_from_format = "standard";
+	c.full_name_encoding_charset = "utf-8";
 	c.header_address_token_limit = 10240;
 	c.virtual_alias_expansion_limit = c.virtual_alias_recursion_limit = 1000;
 	c.virtual_alias_address_length_limit = 1000;
