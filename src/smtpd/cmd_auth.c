@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "sasl/sasl_server.h"
+#include "smtpd/client_limits.h"
 #include "smtpd/ehlo.h"
 #include "smtpd/reply.h"
 #include "smtpd/sasl.h"
@@ -120,7 +121,7 @@ bool cmd_auth(struct session *s, struct str rest)
 	struct str word, initial = {NULL, 0}, more;
 	char mechanism[64];
 
-	if (!auth_in_order(s))
+	if (!auth_in_order(s) || !client_limits_allow(s, LIMIT_AUTHENTICATIONS))
 		return false;
 	if (!str_word(&rest, " \t", &word) ||
 		(str_word(&rest, " \t", &initial) && str_word(&rest, " \t", &more))) {

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "mail/smtp_text.h"
+#include "smtpd/client_limits.h"
 #include "smtpd/dsn_parameters.h"
 #include "smtpd/ehlo.h"
 #include "smtpd/path.h"
@@ -174,7 +175,7 @@ static bool mail_begin(struct session *s, const char *sender, const struct mail_
 	struct refusal refusal;
 	struct err err = {0};
 
-	if (!size_allowed(s, sender, options->size))
+	if (!client_limits_allow(s, LIMIT_MESSAGES) || !size_allowed(s, sender, options->size))
 		return false;
 	transaction_begin(s, sender, options);
 	if (!access_mail(s, sender, &refusal)) {

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "mail/smtp_text.h"
+#include "smtpd/client_limits.h"
 #include "smtpd/dsn_parameters.h"
 #include "smtpd/ehlo.h"
 #include "smtpd/path.h"
@@ -109,6 +110,8 @@ static bool rcpt_decide(struct session *s, const char *recipient, const struct r
 
 	if (s->cfg->smtpd_recipient_limit > 0 && s->tx->recipients >= (size_t)s->cfg->smtpd_recipient_limit)
 		return refuse_too_many(s);
+	if (!client_limits_allow(s, LIMIT_RECIPIENTS))
+		return false;
 	if (!access_rcpt(s, "RCPT", recipient, &refusal)) {
 		reply_refusal(s, &refusal);
 		return false;

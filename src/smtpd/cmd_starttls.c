@@ -1,5 +1,6 @@
 /* STARTTLS (RFC 3207), and the handshake of implicit TLS. */
 #include "base/log.h"
+#include "smtpd/client_limits.h"
 #include "smtpd/ehlo.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -31,6 +32,8 @@ bool tls_start(struct session *s)
 	stream_set_timeout(s->io, s->cfg->smtpd_timeout, s->cfg->smtpd_per_request_deadline);
 	s->tls = true;
 	info = tls_session_info(s->io);
+	if (!info->reused)
+		client_limits_new_tls(s);
 	if (s->cfg->smtpd_tls_loglevel > 0)
 		log_info("%s TLS connection established from %s: %s%s%s", trust(info), s->client.text,
 			info->summary, *info->details ? " " : "", info->details);
@@ -56,6 +59,8 @@ bool cmd_starttls(struct session *s, struct str rest)
 		s->hangup = true;
 		return false;
 	}
+	if (!client_limits_allow_tls(s))
+		return false;
 	transaction_end(s);
 	reply(s, "220 2.0.0 Ready to start TLS");
 	if (!stream_flush(s->io) || !tls_start(s)) {

@@ -1,6 +1,7 @@
 #include "smtpd/greeting.h"
 
 #include "base/log.h"
+#include "smtpd/client_limits.h"
 #include "smtpd/haproxy.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -90,6 +91,8 @@ static bool open_steps(struct session *s)
 	if (!proxied)
 		return refuse_open(s, pool_printf(session_scratch(s), "421 4.3.0 %s Server local error",
 					      s->cfg->myhostname));
+	if (!client_limits_connect(s))
+		return false;
 	if (s->cfg->smtpd_tls_wrappermode && (!s->server->tls || !tls_start(s))) {
 		s->protocol_end = "lost connection";
 		s->hangup = true;

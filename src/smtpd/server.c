@@ -43,6 +43,8 @@ static void open_lists(struct server *v)
 	open_list(
 		v, &v->forbidden_commands, "smtpd_forbidden_commands", cfg->smtpd_forbidden_commands, false);
 	open_list(v, &v->noop_commands, "smtpd_noop_commands", cfg->smtpd_noop_commands, false);
+	open_list(v, &v->limit_exceptions, "smtpd_client_event_limit_exceptions",
+		cfg->smtpd_client_event_limit_exceptions, true);
 	open_list(v, &v->fast_flush_domains, "fast_flush_domains", cfg->fast_flush_domains, true);
 	open_list(
 		v, &v->mx_backup_networks, "permit_mx_backup_networks", cfg->permit_mx_backup_networks, true);
@@ -52,7 +54,7 @@ static void close_lists(struct server *v)
 {
 	struct named_list *lists[] = {&v->mynetworks, &v->xclient_hosts, &v->xforward_hosts,
 		&v->sasl_exceptions, &v->bare_exclusions, &v->forbidden_commands, &v->noop_commands,
-		&v->fast_flush_domains, &v->mx_backup_networks};
+		&v->fast_flush_domains, &v->mx_backup_networks, &v->limit_exceptions};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		matchlist_close(&lists[i]->list);

@@ -11,6 +11,7 @@
 #include "dns/dns.h"
 #include "rewrite/resolve.h"
 #include "service/service.h"
+#include "smtpd/limits.h"
 #include "smtpd/rules.h"
 #include "tls/tls.h"
 
@@ -66,7 +67,9 @@ struct server {
 	struct maps *ehlo_discard_maps;
 	struct maps *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts, *sender_canonical;
 	struct named_list mynetworks, xclient_hosts, xforward_hosts, sasl_exceptions, bare_exclusions;
-	struct named_list forbidden_commands, noop_commands, fast_flush_domains, mx_backup_networks;
+	struct named_list forbidden_commands, noop_commands, fast_flush_domains, mx_backup_networks,
+		limit_exceptions;
+	struct limits limits; /* table NULL: nothing is counted */
 	struct rules_env rules;
 	struct rule_list restrictions[STAGE_COUNT];
 	struct rule_list relay_restrictions;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "smtpd/client_limits.h"
 #include "smtpd/content.h"
 #include "smtpd/greeting.h"
 #include "smtpd/reply.h"
@@ -44,6 +45,7 @@ static void session_free(struct session *s)
 	struct service *service = s->server->service;
 
 	transaction_end(s);
+	client_limits_disconnect(s);
 	forwarded_free(&s->forwarded);
 	stream_free(&s->io);
 	client_free(&s->client);

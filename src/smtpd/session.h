@@ -37,6 +37,7 @@ struct session {
 	struct transaction *tx;
 	/* authentication */
 	char *sasl_method, *sasl_username;
+	uint64_t limit_key; /* smtpd_client_*_limit; 0: none apply */
 	bool xclient_login; /* sasl_username came by XCLIENT */
 	bool may_xforward;  /* decided when the connection opens, about the host that is connected */
 	bool tls;

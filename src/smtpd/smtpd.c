@@ -19,8 +19,12 @@ static bool smtpd_before_jail(struct service *s, struct err *err)
 static bool smtpd_start(struct service *s, struct err *err)
 {
 	struct server *server = service_data(s);
+	void *counters;
+	size_t size;
 
 	server->slots = service_slots(s);
+	counters = service_shared_clients(s, &size);
+	limits_init(&server->limits, counters, size, service_config(s)->anvil_rate_time_unit);
 	return true;
 }
 

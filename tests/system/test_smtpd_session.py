@@ -309,3 +309,42 @@ def test_when_the_queue_file_is_made(mta):
             c.expect(250, "MAIL FROM:<a@b.example>")
         instance.wait_log("disconnect", since=mark)
         assert len(re.findall(": client=", instance.log(mark))) == lines
+
+
+@exercises("smtpd_client_connection_count_limit", "smtpd_client_connection_rate_limit", "smtpd_client_message_rate_limit",
+           "smtpd_client_recipient_rate_limit", "smtpd_client_event_limit_exceptions", "anvil_rate_time_unit", "smtpd_client_ipv4_prefix_length")
+def test_client_limits(mta):
+    services = {"count": {"smtpd_client_connection_count_limit": "3"}, "rate": {"smtpd_client_connection_rate_limit": "4"},
+                "events": {"smtpd_client_message_rate_limit": "2", "smtpd_client_recipient_rate_limit": "3"},
+                "except": {"smtpd_client_connection_count_limit": "1", "smtpd_client_event_limit_exceptions": "127.0.0.0/8"},
+                "proxied": {"smtpd_client_connection_count_limit": "2", "smtpd_upstream_proxy_protocol": "haproxy", "smtpd_client_ipv4_prefix_length": "24"}}
+    instance = mta({"smtpd_client_event_limit_exceptions": "", "anvil_rate_time_unit": "600s"}, services=services).start()
+    instance.wait_log("disconnect from", count=4)
+    refused = "421 4.7.0 mail.test.example Error: too many connections from "
+    clients = [instance.client("count") for _ in range(3)]
+    assert all(c.greeting.startswith("220") for c in clients)
+    for _ in range(3):  # whichever process takes it
+        assert instance.client("count").greeting == refused + "127.0.0.1"
+    clients.pop().close()
+    wait_for(lambda: instance.client("count").greeting.startswith("220"))
+    instance.wait_log(r"warning: Connection concurrency limit exceeded: 4 from unknown\[127.0.0.1\] for service 127.0.0.1:\d+\n")
+    # The probe of the test's own start was one.
+    assert [instance.client("rate").greeting[:3] for _ in range(5)] == ["220"] * 3 + ["421"] * 2
+    with instance.client("events") as c:
+        c.expect(250, "EHLO c")
+        for i in range(2):
+            c.expect(250, "MAIL FROM:<a@b.example>")
+            c.expect(250, "RCPT TO:<user@test.example>")
+            if i:
+                c.expect(250, "RCPT TO:<user@test.example>")
+                assert c.command("RCPT TO:<user@test.example>") == "450 4.7.1 Error: too many recipients from 127.0.0.1"
+            c.expect(250, "RSET")
+        assert c.command("MAIL FROM:<a@b.example>") == "450 4.7.1 Error: too much mail from 127.0.0.1"
+    excepted = [instance.client("except") for _ in range(5)]
+    assert all(c.greeting.startswith("220") for c in excepted)
+    replies = []
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.3.1"):
+        clients.append(Client(instance.ports["proxied"], greeting=False))
+        clients[-1].raw("PROXY TCP4 %s 192.0.2.1 1 25\r\n" % address)
+        replies.append(clients[-1].reply())
+    assert [r[:3] for r in replies] == ["220", "220", "421", "220"] and replies[2] == refused + "192.0.2.3"
