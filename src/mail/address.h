@@ -16,7 +16,9 @@ enum {
 	PATH_NULL_OK = 2, /* <> allowed (MAIL FROM) */
 	PATH_UTF8 = 4,	  /* SMTPUTF8 in force: bytes >= 0x80 must be valid UTF-8; without it they are refused
 			     when strict */
-	PATH_POSTMASTER = 8 /* <Postmaster> without domain is allowed even where a domain is required */
+	PATH_POSTMASTER = 8,   /* <Postmaster> without domain is allowed even where a domain is required */
+	PATH_NULL_DOMAIN = 16, /* "user@" is allowed: resolve_null_domain */
+	PATH_NUMERIC = 32      /* "user@192.0.2.1" is allowed: resolve_numeric_domain */
 };
 
 /*

@@ -1,5 +1,6 @@
 /* Paths of MAIL FROM and RCPT TO (RFC 5321 section 4.1.2), strict or as liberal as operators are used to. */
 #include "base/mem.h"
+#include "base/net.h"
 #include "mail/address.h"
 #include "mail/address_token.h"
 #include <idn2.h>
@@ -134,10 +135,24 @@ static bool valid_utf8_domain(struct str domain)
 	return ok;
 }
 
+static bool path_check_domain(struct str domain, int flags, struct err *err)
+{
+	struct net_addr addr;
+
+	/* The root's dot is no part of the name (RFC 1034 section 3.1). */
+	if (domain.n > 1 && domain.p[domain.n - 1] == '.')
+		domain.n--;
+	if ((flags & PATH_NULL_DOMAIN) && domain.n == 0)
+		return true;
+	if ((flags & PATH_NUMERIC) && str_find(domain, ':') < 0 && net_parse_ip(domain, 0, &addr))
+		return true;
+	if ((flags & PATH_UTF8) && address_has_8bit(domain))
+		return valid_utf8_domain(domain) || err_set(err, "invalid domain name");
+	return address_valid_domain(domain) || err_set(err, "invalid domain name");
+}
+
 static bool path_check(struct str internal, int flags, struct err *err)
 {
-	struct str domain = address_domain(internal);
-
 	if (internal.n == 0)
 		return (flags & PATH_NULL_OK) || err_set(err, "empty address");
 	if (internal.n > ADDRESS_MAX)
@@ -148,14 +163,7 @@ static bool path_check(struct str internal, int flags, struct err *err)
 		return err_set(err, "address is not valid UTF-8");
 	if (!(flags & PATH_UTF8) && (flags & PATH_STRICT) && address_has_8bit(internal))
 		return err_set(err, "8-bit address without SMTPUTF8");
-	if (address_at(internal) < 0)
-		return true;
-	/* The root's dot is no part of the name (RFC 1034 section 3.1). */
-	if (domain.n > 1 && domain.p[domain.n - 1] == '.')
-		domain.n--;
-	if ((flags & PATH_UTF8) && address_has_8bit(domain))
-		return valid_utf8_domain(domain) || err_set(err, "invalid domain name");
-	return address_valid_domain(domain) || err_set(err, "invalid domain name");
+	return address_at(internal) < 0 || path_check_domain(address_domain(internal), flags, err);
 }
 
 bool address_parse_path(struct str *rest, int flags, struct buf *internal, struct err *err)

@@ -172,3 +172,34 @@ def test_content_rules(relay):
             c.expect(354, "DATA")
             c.raw(body + "\r\n.\r\n")
             assert c.reply() == reply
+
+
+@exercises("cleanup_service_name")
+def test_cleanup_service_with_settings_of_its_own(mta):
+    sink = MailSink()
+    master = "other unix n - n - 0 cleanup\n  -o always_bcc=copy@b.example -o message_strip_characters=\\007\n"
+    instance = mta(main=dict(default_transport="smtp:[127.0.0.1]:%d" % sink.port, smtpd_reject_unlisted_recipient="no",
+                             smtpd_relay_restrictions="permit_mynetworks, reject"),
+                   services={"plain": {}, "special": {"cleanup_service_name": "other"}}, master=master).start()
+    instance.send(recipients=["u@x.example"], body="Subject: a\007b\r\n\r\nx\r\n", name="plain")
+    mail = sink.wait(1)[0]
+    assert mail.recipients == ["u@x.example"] and "Subject: a\007b\r\n" in mail.content
+    instance.send(recipients=["u@x.example"], body="Subject: a\007b\r\n\r\nx\r\n", name="special")
+    mail = sink.wait(2)[1]
+    assert sorted(mail.recipients) == ["copy@b.example", "u@x.example"] and "Subject: ab\r\n" in mail.content
+    sink.close()
+
+
+@exercises("resolve_numeric_domain", "resolve_null_domain", "resolve_dequoted_address", "allow_min_user")
+def test_addresses_that_lead_nowhere(relay):
+    strange = ["u@192.0.2.1", "u@", "-u@x.example", '"u@x..example"@test.example', "u@-x", "u@[192.0.2.300]"]
+    for main, refused in (({}, strange), (dict(resolve_numeric_domain="yes", resolve_null_domain="yes", allow_min_user="yes",
+                                               resolve_dequoted_address="no"), strange[4:])):
+        instance, sink = relay(**main)
+        with instance.client() as c:
+            c.expect(250, "EHLO client.example")
+            for address in strange[:4] if refused is strange else []:
+                assert c.command("MAIL FROM:<%s>" % address).startswith("501 5.1.7 Bad sender address syntax"), address
+            c.expect(250, "MAIL FROM:<>")
+            replies = {address: c.command("RCPT TO:<%s>" % address) for address in strange}
+        assert [a for a, reply in replies.items() if reply == "501 5.1.3 Bad recipient address syntax"] == refused, replies
