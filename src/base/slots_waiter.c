@@ -115,6 +115,11 @@ bool slots_unpark(struct slots *s, struct task *task)
 	was = task->parked;
 	if (was)
 		slots_forget_parked(s, task);
+	/* Its owner uses the descriptor now: what arrives must not wake the waiter. */
+	if (was && task->fd >= 0) {
+		epoll_ctl(s->epoll, EPOLL_CTL_DEL, task->fd, NULL);
+		task->fd = -1;
+	}
 	pthread_mutex_unlock(&s->lock);
 	return was;
 }
