@@ -10,7 +10,7 @@ static void maps_add(struct maps *m, struct str word, int flags)
 	struct table *t = table_open(spec, flags, &err);
 
 	if (!t)
-		t = table_broken(spec, err.text);
+		t = table_broken(spec, spec, flags, err.text);
 	m->tables = x_realloc(m->tables, (m->count + 1) * sizeof(*m->tables));
 	m->tables[m->count++] = t;
 	x_free(&spec);

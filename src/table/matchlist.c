@@ -22,11 +22,11 @@ struct matchlist {
 
 static bool add_words(struct matchlist *m, struct str list, bool negated, int depth, struct err *err);
 
-static void add_broken(struct matchlist *m, struct member *member, const char *reason)
+static void add_broken(struct matchlist *m, struct member *member, const char *spec, const char *reason)
 {
 	char *text = x_asprintf("%s: %s", m->parameter, member->text);
 
-	member->table = table_broken(text, reason);
+	member->table = table_broken(text, spec, TABLE_FOLD, reason);
 	x_free(&text);
 }
 
@@ -46,12 +46,12 @@ static void add_member(struct matchlist *m, struct str word, bool negated)
 	if (word.p[0] != '[' && str_find(word, ':') >= 0) {
 		member->table = table_open(member->text, TABLE_FOLD, &err);
 		if (!member->table)
-			add_broken(m, member, err.text);
+			add_broken(m, member, member->text, err.text);
 		return;
 	}
 	member->has_net = net_parse_cidr(word, &member->net, &err);
 	if (!member->has_net && looks_like_net(word) && !(m->flags & MATCH_EXACT))
-		add_broken(m, member, err.text);
+		add_broken(m, member, NULL, err.text);
 }
 
 static bool add_file(struct matchlist *m, struct str path, bool negated, int depth, struct err *err)

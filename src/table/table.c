@@ -22,7 +22,7 @@ void table_each_type(void (*name)(void *arg, const char *type), void *arg)
 		name(arg, types[i]->name);
 }
 
-static struct table *table_new(const struct table_type *type, const char *spec, int flags)
+struct table *table_new(const struct table_type *type, const char *spec, int flags)
 {
 	struct table *t = x_alloc(sizeof(*t));
 
@@ -52,29 +52,6 @@ struct table *table_open(const char *spec, int flags, struct err *err)
 	t = table_new(type, spec, flags);
 	if (!type->open(t, spec + colon + 1, err))
 		table_close(&t);
-	return t;
-}
-
-static enum table_status broken_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
-{
-	err_set(err, "%s is unavailable. %s", t->spec, (const char *)t->state);
-	return TABLE_MISCONFIGURED;
-}
-
-static void broken_close(struct table *t)
-{
-	x_free(&t->state);
-}
-
-static const struct table_type type_broken = {
-	.name = "broken", .lookup = broken_lookup, .close = broken_close};
-
-struct table *table_broken(const char *spec, const char *reason)
-{
-	struct table *t = table_new(&type_broken, spec, 0);
-
-	t->state = x_strdup(reason);
-	table_warn(t, "%s is unavailable. %s", spec, reason);
 	return t;
 }
 

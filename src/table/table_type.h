@@ -58,8 +58,10 @@ struct table {
 const struct table_type *table_type_find(struct str name); /* NULL: none */
 /* A line for table_warnings. */
 void table_warn(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A table that answers every lookup with TABLE_MISCONFIGURED and this reason. */
-struct table *table_broken(const char *spec, const char *reason);
+struct table *table_new(const struct table_type *type, const char *spec, int flags);
+/* A table that answers lookups with TABLE_MISCONFIGURED and this reason, until spec can be opened. label: for
+ * messages; spec NULL: never. */
+struct table *table_broken(const char *label, const char *spec, int flags, const char *reason);
 /* The value to keep for the right-hand side of a rule: itself, or with TABLE_FILES the named files' content,
  * joined by newlines. */
 bool table_value(const struct table *t, struct str text, struct buf *value, struct err *err);

@@ -1,6 +1,7 @@
 /* Lists of tables, the order of address lookups, and match lists. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -62,6 +63,29 @@ static void test_broken_member(void **state)
 	assert_int_equal(maps_lookup(m, STR("a"), &value, &err), TABLE_MISCONFIGURED);
 	maps_close(&m);
 	buf_free(&value);
+}
+
+/* What is made later is found later. */
+static void test_broken_member_heals(void **state)
+{
+	char *path = x_strdup(test_file("late", ""));
+	char *spec = x_asprintf("texthash:%s", path);
+	struct buf value = BUF(100);
+	struct err err = {""};
+	struct maps *m;
+
+	unlink(path);
+	m = open_maps(spec);
+	assert_int_equal(maps_lookup(m, STR("k"), &value, &err), TABLE_MISCONFIGURED);
+	test_file("late", "k v\n");
+	assert_int_equal(maps_lookup(m, STR("k"), &value, &err), TABLE_MISCONFIGURED);
+	usleep(2100000);
+	assert_int_equal(maps_lookup(m, STR("K"), &value, &err), TABLE_FOUND);
+	assert_string_equal(buf_cstr(&value), "v");
+	maps_close(&m);
+	buf_free(&value);
+	x_free(&spec);
+	x_free(&path);
 }
 
 static void test_parts_skip_patterns(void **state)
@@ -251,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_answer),
 		cmocka_unit_test(test_broken_member),
+		cmocka_unit_test(test_broken_member_heals),
 		cmocka_unit_test(test_parts_skip_patterns),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_address_trouble),

@@ -1,0 +1,93 @@
+/* A table that could not be opened: its lookups fail with the reason, and from time to time it is tried
+ * again. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "table/table_type.h"
+#include <pthread.h>
+
+#define RETRY_INTERVAL (2 * NS_PER_SEC)
+
+struct broken {
+	char *spec;	      /* what to open; NULL: nothing that a retry could help */
+	pthread_mutex_t lock; /* guards what follows */
+	char *reason;
+	struct table *opened; /* once set it stays */
+	int64_t next_try;     /* clock_mono() */
+};
+
+static struct table *try_again(struct table *t)
+{
+	struct broken *b = t->state;
+	struct err err = {""};
+	struct table *opened;
+
+	pthread_mutex_lock(&b->lock);
+	if (!b->opened && b->spec && clock_mono() >= b->next_try) {
+		b->next_try = clock_mono() + RETRY_INTERVAL;
+		b->opened = table_open(b->spec, t->flags, &err);
+		if (!b->opened) {
+			x_free(&b->reason);
+			b->reason = x_strdup(err.text);
+		}
+	}
+	opened = b->opened;
+	pthread_mutex_unlock(&b->lock);
+	return opened;
+}
+
+static enum table_status broken_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	struct broken *b = t->state;
+	struct table *opened = try_again(t);
+
+	if (opened)
+		return table_lookup(opened, key, value, err);
+	pthread_mutex_lock(&b->lock);
+	err_set(err, "%s is unavailable. %s", t->spec, b->reason);
+	pthread_mutex_unlock(&b->lock);
+	return TABLE_MISCONFIGURED;
+}
+
+static void broken_close(struct table *t)
+{
+	struct broken *b = t->state;
+
+	table_close(&b->opened);
+	pthread_mutex_destroy(&b->lock);
+	x_free(&b->spec);
+	x_free(&b->reason);
+	x_free(&t->state);
+}
+
+static const struct table_type type_broken = {
+	.name = "broken", .lookup = broken_lookup, .close = broken_close};
+
+/* Whether keys are patterns must be known before the table is. */
+static bool spec_is_pattern(const char *spec)
+{
+	const struct table_type *type;
+	ptrdiff_t colon;
+
+	if (strncmp(spec, "proxy:", 6) == 0)
+		spec += 6;
+	colon = str_find(str_c(spec), ':');
+	type = colon > 0 ? table_type_find(str_first(str_c(spec), (size_t)colon)) : NULL;
+	return type && type->pattern;
+}
+
+struct table *table_broken(const char *label, const char *spec, int flags, const char *reason)
+{
+	struct table *t = table_new(&type_broken, label, flags);
+	struct broken *b = x_alloc(sizeof(*b));
+
+	pthread_mutex_init(&b->lock, NULL);
+	b->reason = x_strdup(reason);
+	b->next_try = clock_mono() + RETRY_INTERVAL;
+	if (spec) {
+		b->spec = x_strdup(spec);
+		t->pattern = spec_is_pattern(spec);
+	}
+	t->state = b;
+	table_warn(t, "%s is unavailable. %s", label, reason);
+	return t;
+}
