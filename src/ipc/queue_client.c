@@ -5,6 +5,7 @@
 #include "base/sys.h"
 #include "ipc/queue.h"
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -124,6 +125,8 @@ bool queue_ask(const char *socket_path, const struct queue_request *r, int secon
 	return ok;
 }
 
+#define PATIENCE_NS (200 * NS_PER_MS)
+
 /* ---- the notifier */
 struct queue_notifier {
 	pthread_mutex_t lock; /* guards fd */
@@ -164,12 +167,18 @@ static bool reconnect(struct queue_notifier *n)
 	return false;
 }
 
-/* A frame is sent whole or its connection is given up, so that the reader never sees half of one. */
+/*
+ * A frame is sent whole or its connection is given up, so that the reader never sees half of one. A queue
+ * manager that does not keep up slows those who bring mail down a little; a notification that is lost would
+ * leave its message waiting for the next scan.
+ */
 static bool send_whole(struct queue_notifier *n, const struct buf *frame)
 {
 	ssize_t sent = send(n->fd, frame->data, frame->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	if (sent == (ssize_t)frame->len || (sent < 0 && (errno == EAGAIN || errno == EINTR)))
+	if (sent < 0 && errno == EAGAIN && net_wait(n->fd, POLLOUT, clock_mono() + PATIENCE_NS) == 1)
+		sent = send(n->fd, frame->data, frame->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent == (ssize_t)frame->len)
 		return true;
 	sys_close(&n->fd);
 	return false;

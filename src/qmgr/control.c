@@ -10,6 +10,7 @@
 #include "qmgr/qmgr.h"
 
 #define READ_SIZE 16384
+#define READS_AT_ONCE 16
 #define REQUEST_MAX 65536 /* bytes of one request */
 #define ACCEPTS_AT_ONCE 64
 
@@ -153,23 +154,29 @@ static bool take_frames(struct control *c)
 	return got == 0;
 }
 
+/* 1: more may be there; 0: nothing now; -1: the end. */
+static int read_some(struct control *c)
+{
+	char *room = buf_reserve(&c->in, READ_SIZE);
+	ssize_t n = room ? recv(c->watch.fd, room, READ_SIZE, MSG_DONTWAIT) : 0;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	if (n == 0)
+		return -1;
+	buf_added(&c->in, (size_t)n);
+	return take_frames(c) ? 1 : -1;
+}
+
 static void control_ready(struct watch *watch, uint32_t events)
 {
 	struct control *c = (struct control *)watch;
-	char *room;
-	ssize_t n;
+	int more = watch->fd >= 0;
 
-	if (watch->fd < 0)
-		return;
-	room = buf_reserve(&c->in, READ_SIZE);
-	n = room ? recv(watch->fd, room, READ_SIZE, MSG_DONTWAIT) : 0;
-	if (n > 0) {
-		buf_added(&c->in, (size_t)n);
-		if (!take_frames(c))
-			control_end(c);
-	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+	for (int i = 0; i < READS_AT_ONCE && more == 1; i++)
+		more = read_some(c);
+	if (more < 0)
 		control_end(c);
-	}
 }
 
 static void control_new(struct qmgr *q, int fd)

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -7,6 +8,9 @@
 #include "qmgr/qmgr.h"
 
 #define EVENTS_AT_ONCE 128
+#define PAUSE_NS (500 * 1000)
+#define WINDOW_NS (20 * NS_PER_MS)
+#define BUSY_EVENTS 20 /* in a window: a thousand a second */
 #define TICK_NS NS_PER_SEC
 #define REST_SECONDS 10	   /* retiring: for the workers */
 #define LEAVE_SECONDS 7200 /* retiring: for the agents, while the successor is at work */
@@ -111,6 +115,26 @@ static void watchdog(struct qmgr *q)
 	q->next_alarm = now + NS_PER_SEC;
 }
 
+/*
+ * Under load waking up costs more than the work: each message wakes the loop three times and a worker twice.
+ * When events come fast, a pause lets them pile up, so that a turn, and each hand-over, serves several. A
+ * quiet queue manager never pauses.
+ */
+static void pace(struct qmgr *q, int events)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+	int64_t now = clock_mono();
+
+	q->window_events += events;
+	if (now - q->window_start >= WINDOW_NS) {
+		q->pacing = q->window_events >= BUSY_EVENTS;
+		q->window_start = now;
+		q->window_events = 0;
+	}
+	if (q->pacing && !q->resting)
+		nanosleep(&pause, NULL);
+}
+
 /* One turn: what came in is worked on, what became possible is given out, what was collected is sent. */
 static void turn(struct qmgr *q)
 {
@@ -134,6 +158,7 @@ static void turn(struct qmgr *q)
 	workers_flush(q->workers);
 	link_reap(q);
 	control_reap(q);
+	pace(q, n);
 }
 
 /* Retiring: until done() or for so many seconds. */

@@ -51,7 +51,10 @@ struct qmgr {
 	struct list dead_controls;
 	int64_t next_tick; /* nanoseconds */
 	int64_t next_scan;
-	bool resting;	    /* retiring: nothing new is begun */
+	bool resting;	      /* retiring: nothing new is begun */
+	int64_t window_start; /* pacing: see loop.c */
+	int window_events;
+	bool pacing;
 	int64_t next_alarm; /* when the watchdog is set again */
 	int64_t next_clog_warning;
 	size_t scans;	     /* scan jobs under way */
