@@ -68,7 +68,7 @@ def test_killed_queue_manager_loses_nothing(mta):
 
 def test_killed_agent_loses_nothing(mta):
     sink = Sink(rules={"DOT": slow})
-    a = mta(main=dict(through(sink), minimal_backoff_time="1s", maximal_backoff_time="1s", queue_run_delay="1s")).start()
+    a = mta(main=dict(through(sink), minimal_backoff_time="1s", maximal_backoff_time="1s", queue_run_delay="1s", transport_retry_time="1s")).start()
     send(a, 10)
     wait_for(lambda: processes(a, "smtp"), 10, "agent")
     for pid in processes(a, "smtp"):
