@@ -172,8 +172,6 @@ void command_run(struct session *s, struct str line)
 
 static void add_count(struct buf *b, const char *name, unsigned good, unsigned total)
 {
-	if (total == 0)
-		return;
 	if (b->len > 0)
 		buf_putc(b, ' ');
 	buf_puts(b, name);
@@ -190,6 +188,8 @@ const char *command_counts_text(const struct command_counts *c, char *out, size_
 	char name[16];
 
 	for (int id = 0; id < CMD_COUNT; id++) {
+		if (c->total[id] == 0)
+			continue;
 		snprintf(name, sizeof(name), "%s", command_name((enum command_id)id));
 		ascii_lower(name);
 		add_count(&b, name, c->good[id], c->total[id]);
