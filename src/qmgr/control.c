@@ -13,6 +13,7 @@
 #define READS_AT_ONCE 16
 #define REQUEST_MAX 65536 /* bytes of one request */
 #define ACCEPTS_AT_ONCE 64
+#define CONTROLS_MAX 2000 /* connections at once: far more than processes that bring mail */
 
 struct control {
 	struct watch watch; /* first */
@@ -26,10 +27,22 @@ static struct control *control_of(struct list *node)
 	return container_of(node, struct control, node);
 }
 
+/* While there are as many connections as we take, others wait in the backlog: a listener that cannot be
+ * served must not keep the loop awake. */
+static void count_controls(struct qmgr *q, int change)
+{
+	bool full = q->control_count >= CONTROLS_MAX;
+
+	q->control_count += change;
+	if (full != (q->control_count >= CONTROLS_MAX) && q->listen_watch.fd >= 0)
+		loop_rewatch(q, &q->listen_watch, full ? EPOLLIN : 0);
+}
+
 static void control_end(struct control *c)
 {
 	if (c->watch.fd >= 0)
 		loop_unwatch(c->qmgr, &c->watch);
+	count_controls(c->qmgr, -1);
 	list_remove(&c->node);
 	list_append(&c->qmgr->dead_controls, &c->node);
 }
@@ -188,6 +201,7 @@ static void control_new(struct qmgr *q, int fd)
 	buf_init(&c->in, REQUEST_MAX + READ_SIZE);
 	list_init(&c->node);
 	list_append(&q->controls, &c->node);
+	count_controls(q, 1);
 	if (!loop_watch(q, &c->watch, EPOLLIN))
 		control_end(c);
 }
@@ -198,6 +212,8 @@ void control_accept(struct watch *watch, uint32_t events)
 	struct net_addr peer;
 	int fd;
 
-	for (int i = 0; i < ACCEPTS_AT_ONCE && (fd = net_accept(watch->fd, &peer)) >= 0; i++)
+	for (int i = 0; i < ACCEPTS_AT_ONCE && q->control_count < CONTROLS_MAX &&
+			(fd = net_accept(watch->fd, &peer)) >= 0;
+		i++)
 		control_new(q, fd);
 }

@@ -49,6 +49,7 @@ struct qmgr {
 	struct list dead_links; /* to be freed at the end of the turn */
 	struct list controls;	/* connections to public/qmgr */
 	struct list dead_controls;
+	int control_count;
 	int64_t next_tick; /* nanoseconds */
 	int64_t next_scan;
 	bool resting;	      /* retiring: nothing new is begun */
