@@ -80,6 +80,16 @@ run_postqueue(const struct sendmail *s, const char *option, const char *value)
 	sendmail_fail("execute %s: %m", path);
 }
 
+/* The SMTP server on standard input and output. */
+static void __attribute__((noreturn)) run_smtpd(const struct sendmail *s)
+{
+	char *path = x_asprintf("%s/smtpd", s->cfg->daemon_directory);
+	const char *argv[] = {path, "-S", "-c", config_directory(s->cfg), NULL};
+
+	execv(path, (char **)(uintptr_t)argv);
+	sendmail_fail("execute %s: %m", path);
+}
+
 /* postalias makes all tables of alias_database, or the one that -oA names. */
 static void __attribute__((noreturn)) run_postalias(const struct sendmail *s)
 {
@@ -228,6 +238,8 @@ int main(int argc, char **argv)
 		run_postqueue(&s, "-s", s.argument);
 	case MODE_ALIASES:
 		run_postalias(&s);
+	case MODE_SMTP:
+		run_smtpd(&s);
 	case MODE_SUBMIT:
 		break;
 	}

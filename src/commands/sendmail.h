@@ -6,7 +6,15 @@
 #include "ipc/submission.h"
 #include "mail/address_list.h"
 
-enum sendmail_mode { MODE_SUBMIT, MODE_LIST, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE, MODE_ALIASES };
+enum sendmail_mode {
+	MODE_SUBMIT,
+	MODE_LIST,
+	MODE_FLUSH,
+	MODE_FLUSH_ID,
+	MODE_FLUSH_SITE,
+	MODE_ALIASES,
+	MODE_SMTP
+};
 
 struct sendmail {
 	enum sendmail_mode mode;

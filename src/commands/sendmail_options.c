@@ -37,6 +37,9 @@ static void parse_mode(struct sendmail *s, const char *value)
 	case 'p':
 		s->mode = MODE_LIST;
 		break;
+	case 's':
+		s->mode = MODE_SMTP;
+		break;
 	default:
 		sendmail_fail("unsupported: -b%s", value);
 	}

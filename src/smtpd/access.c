@@ -214,7 +214,7 @@ bool access_client(struct session *s, const char *where, struct refusal *refusal
 {
 	struct access a;
 
-	if (s->cfg->smtpd_delay_reject)
+	if (s->cfg->smtpd_delay_reject || s->server->standalone)
 		return true;
 	access_begin(&a, s, STAGE_CLIENT, where);
 	if (access_stage_list(&a, STAGE_CLIENT, client_subject(s)) == VERDICT_REFUSE)
@@ -228,7 +228,7 @@ bool access_helo(struct session *s, const char *verb, const char *name, struct r
 {
 	struct access a;
 
-	if (s->cfg->smtpd_delay_reject)
+	if (s->cfg->smtpd_delay_reject || s->server->standalone)
 		return true;
 	access_begin(&a, s, STAGE_HELO, verb);
 	if (access_stage_list(&a, STAGE_HELO, name) == VERDICT_REFUSE)
@@ -258,7 +258,7 @@ bool access_mail(struct session *s, const char *sender, struct refusal *refusal)
 {
 	struct access a;
 
-	if (s->cfg->smtpd_delay_reject)
+	if (s->cfg->smtpd_delay_reject || s->server->standalone)
 		return true;
 	access_begin(&a, s, STAGE_MAIL, "MAIL");
 	a.sender = sender;
@@ -331,7 +331,7 @@ bool access_rcpt(struct session *s, const char *where, const char *recipient, st
 	const struct deferral *deferral;
 	struct access a;
 
-	if (s->tx && s->tx->effects.discard)
+	if (s->server->standalone || (s->tx && s->tx->effects.discard))
 		return true;
 	/* RFC 5321 section 4.5.1: nothing may refuse mail for <postmaster>. */
 	if (ascii_casecmp(recipient, "postmaster") == 0)
@@ -355,7 +355,7 @@ static bool access_message(struct session *s, enum access_stage stage, const cha
 {
 	struct access a;
 
-	if (s->tx->effects.discard)
+	if (s->server->standalone || s->tx->effects.discard)
 		return true;
 	access_begin(&a, s, stage, where);
 	if (s->tx->recipients == 1)
@@ -382,6 +382,8 @@ bool access_etrn(struct session *s, const char *domain, struct refusal *refusal)
 {
 	struct access a;
 
+	if (s->server->standalone)
+		return true;
 	access_begin(&a, s, STAGE_ETRN, "ETRN");
 	a.etrn_domain = domain;
 	a.sender = NULL;

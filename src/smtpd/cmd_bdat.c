@@ -113,7 +113,7 @@ static void line_out(struct transaction *tx, struct str line, bool partial)
 {
 	tx->chunks.stored += line.n + (partial ? 0 : 2);
 	if (!tx->chunks.lost)
-		tx->chunks.lost = !cleanup_line(tx->message, line, partial);
+		tx->chunks.lost = !message_line(tx->message, line, partial);
 }
 
 /* Adds bytes without line end to the line in progress. */

@@ -97,7 +97,7 @@ static bool rcpt_accept(struct session *s, const char *recipient, const struct r
 		reply(s, "451 4.3.0 Error: queue file write error");
 		return false;
 	}
-	cleanup_recipient(tx->message, recipient, NULL, o->orcpt, o->notify);
+	message_recipient(tx->message, recipient, o->orcpt, o->notify);
 	tx->recipients++;
 	tx->recipient = tx->recipients == 1 ? pool_strdup(tx->pool, recipient) : NULL;
 	reply(s, "250 2.1.5 Ok");

@@ -53,7 +53,7 @@ bool content_read(struct session *s, struct content *c)
 		c->bare |= end == LINE_LF;
 		before = end;
 		if (wanted)
-			wanted = cleanup_line(s->tx->message, line, end == LINE_PARTIAL);
+			wanted = message_line(s->tx->message, line, end == LINE_PARTIAL);
 		if (c->bytes > patience) {
 			c->too_long = true;
 			return true;

@@ -83,9 +83,10 @@ static bool refuse_open(struct session *s, const char *text)
 
 static bool open_steps(struct session *s)
 {
-	bool proxied = read_proxy_header(s);
+	bool proxied = s->server->standalone || read_proxy_header(s);
 
-	look_up_names(s);
+	if (!s->server->standalone)
+		look_up_names(s);
 	decide_about_client(s);
 	session_log_connect(s);
 	if (!proxied)
@@ -93,7 +94,7 @@ static bool open_steps(struct session *s)
 					      s->cfg->myhostname));
 	if (!client_limits_connect(s))
 		return false;
-	if (s->cfg->smtpd_tls_wrappermode && (!s->server->tls || !tls_start(s))) {
+	if (s->cfg->smtpd_tls_wrappermode && !s->server->standalone && (!s->server->tls || !tls_start(s))) {
 		s->protocol_end = "lost connection";
 		s->hangup = true;
 		return false;

@@ -29,7 +29,7 @@ const char *path_parse(struct session *s, const char *verb, struct str *rest, in
 	if (s->cfg->resolve_numeric_domain)
 		flags |= PATH_NUMERIC;
 	if (address_parse_path(rest, flags, &internal, &err) && !internal.over &&
-		resolve_is_deliverable(s->server->resolver, buf_cstr(&internal)))
+		(s->server->standalone || resolve_is_deliverable(s->server->resolver, buf_cstr(&internal))))
 		address = pool_strndup(session_scratch(s), buf_cstr(&internal), internal.len);
 	else
 		log_warning("Illegal address syntax from %s in %s command: " STR_FMT, s->client.text, verb,

@@ -230,6 +230,25 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	return v;
 }
 
+struct server *server_standalone(const struct config *cfg)
+{
+	struct pool *pool = pool_new(4096);
+	struct server *v = pool_alloc(pool, sizeof(*v));
+
+	v->pool = pool;
+	v->cfg = cfg;
+	v->standalone = true;
+	v->bare_newline = BARE_ALLOWED;
+	v->ehlo_discard = ehlo_parse_keywords(cfg->smtpd_discard_ehlo_keywords, unknown_keyword) |
+			  EHLO_SILENT_DISCARD | EHLO_XCLIENT | EHLO_XFORWARD;
+	expand_banner(v);
+	open_list(
+		v, &v->forbidden_commands, "smtpd_forbidden_commands", cfg->smtpd_forbidden_commands, false);
+	open_list(v, &v->noop_commands, "smtpd_noop_commands", cfg->smtpd_noop_commands, false);
+	open_list(v, &v->fast_flush_domains, "fast_flush_domains", cfg->fast_flush_domains, true);
+	return v;
+}
+
 void server_free(struct server **server)
 {
 	struct server *v = *server;

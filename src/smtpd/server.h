@@ -61,7 +61,8 @@ struct server {
 	const char *banner;	 /* smtpd_banner, expanded */
 	struct tls_context *tls; /* NULL: no TLS */
 	enum tls_level tls_level;
-	bool sasl; /* smtpd_sasl_auth_enable */
+	bool standalone; /* sendmail -bs: no access control, mail goes to postdrop */
+	bool sasl;	 /* smtpd_sasl_auth_enable */
 	enum bare_newline bare_newline;
 	unsigned ehlo_discard; /* EHLO_ bits for clients without an entry of their own */
 	struct maps *ehlo_discard_maps;
@@ -84,6 +85,8 @@ struct smtpd_slot {
 };
 
 struct server *server_new(const struct config *cfg, struct spool *spool, struct err *err);
+/* For stand-alone mode: only what a session itself needs. */
+struct server *server_standalone(const struct config *cfg);
 void server_free(struct server **server);
 /* FOUND, NOT_FOUND, or trouble with err. */
 enum table_status named_list_host(

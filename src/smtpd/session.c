@@ -116,7 +116,7 @@ void session_set_local_port(struct session *s, uint16_t port)
 
 const char *session_queue_id(const struct session *s)
 {
-	return s->tx && s->tx->message ? cleanup_id(s->tx->message)->text : "NOQUEUE";
+	return s->tx && s->tx->message ? message_id(s->tx->message)->text : "NOQUEUE";
 }
 
 void session_forget_helo(struct session *s)

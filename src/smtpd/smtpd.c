@@ -4,6 +4,7 @@
 #include "service/service.h"
 #include "smtpd/server.h"
 #include "smtpd/session.h"
+#include "smtpd/standalone.h"
 
 static bool smtpd_before_jail(struct service *s, struct err *err)
 {
@@ -68,5 +69,8 @@ int main(int argc, char **argv)
 		.slot_start = smtpd_slot_start,
 		.slot_end = smtpd_slot_end};
 
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "-S") == 0)
+			return standalone_main(argc, argv);
 	return service_main(argc, argv, &ops);
 }

@@ -30,55 +30,21 @@ void transaction_end(struct session *s)
 	if (!tx)
 		return;
 	s->tx = NULL;
-	cleanup_abort(&tx->message);
+	message_abort(&tx->message);
 	buf_free(&tx->chunks.line);
 	pool = tx->pool;
 	pool_free(&pool);
 	forwarded_free(&s->forwarded);
 }
 
-static const char *or_real(const char *forwarded, const char *real)
-{
-	return forwarded ? forwarded : real;
-}
-
-/* What later stages may want to know of where the message came from. */
-static void add_attributes(struct session *s, struct cleanup *c)
-{
-	const struct forwarded none = {0}, *f = s->forwarded ? s->forwarded : &none;
-	const struct mail_options *o = &s->tx->options;
-	char port[8];
-
-	snprintf(port, sizeof(port), "%d", s->client.port);
-	cleanup_attribute(c, "client_name", or_real(f->name, s->client.name));
-	cleanup_attribute(c, "client_address", or_real(f->address, s->client.address));
-	cleanup_attribute(c, "client_port", or_real(f->port, s->client.port ? port : NULL));
-	cleanup_attribute(c, "reverse_client_name", s->client.reverse_name);
-	cleanup_attribute(c, "helo_name", or_real(f->helo, s->helo));
-	cleanup_attribute(c, "protocol_name", or_real(f->protocol, s->protocol));
-	cleanup_attribute(c, "log_ident", f->ident);
-	cleanup_attribute(c, "sasl_method", s->sasl_method);
-	cleanup_attribute(c, "sasl_username", s->sasl_username);
-	cleanup_attribute(c, "sasl_sender", o->sasl_sender);
-	cleanup_attribute(c, "body", o->body);
-}
-
 bool transaction_open(struct session *s, struct err *err)
 {
-	struct transaction *tx = s->tx;
-	struct cleanup_options options = {.client = s->client.text, .queue = QUEUE_INCOMING};
-
-	if (tx->message)
+	if (s->tx->message)
 		return true;
-	options.local_rewrite = s->forwarded ? s->forwarded->local : access_local_rewrite(s);
-	tx->message = cleanup_begin(s->server->cleanup, &options, err);
-	if (!tx->message)
-		return false;
-	add_attributes(s, tx->message);
-	cleanup_sender(tx->message, tx->sender, tx->options.envid, tx->options.ret,
-		tx->options.smtputf8 ? ENVELOPE_SMTPUTF8 : 0);
-	session_log_client(s);
-	return true;
+	s->tx->message = message_begin(s, err);
+	if (s->tx->message)
+		session_log_client(s);
+	return s->tx->message != NULL;
 }
 
 static const char *received_protocol(const struct session *s)
@@ -123,13 +89,13 @@ static void add_received(struct session *s)
 		.my_name = s->cfg->myhostname,
 		.mail_name = s->cfg->mail_name,
 		.protocol = received_protocol(s),
-		.queue_id = cleanup_id(tx->message)->text,
+		.queue_id = message_id(tx->message)->text,
 		.for_recipient = tx->recipients == 1 ? tx->recipient : NULL,
 		.uid = -1,
-		.when_us = cleanup_time(tx->message)};
+		.when_us = message_time(tx->message)};
 
 	received_format(&r, &out);
-	cleanup_prepend(tx->message, buf_slice(&out));
+	message_prepend(tx->message, buf_slice(&out));
 	buf_free(&out);
 }
 
@@ -143,23 +109,9 @@ void transaction_prepend(struct session *s)
 	for (size_t i = 0; i < tx->effects.prepend.count; i++) {
 		const char *line = pool_printf(session_scratch(s), "%s\r\n", tx->effects.prepend.items[i]);
 
-		cleanup_prepend(tx->message, str_c(line));
+		message_prepend(tx->message, str_c(line));
 	}
 	add_received(s);
-}
-
-/* What access(5) results asked for. */
-static void apply_effects(struct transaction *tx)
-{
-	const struct effects *e = &tx->effects;
-
-	cleanup_attribute(tx->message, "content_filter", e->filter);
-	if (e->redirect)
-		cleanup_redirect(tx->message, e->redirect);
-	if (e->hold)
-		cleanup_hold(tx->message);
-	for (size_t i = 0; i < e->bcc.count; i++)
-		cleanup_recipient(tx->message, e->bcc.items[i], NULL, NULL, NOTIFY_NEVER);
 }
 
 static int status_code(enum cleanup_status status)
@@ -184,15 +136,11 @@ static int status_code(enum cleanup_status status)
 
 static bool commit(struct session *s, const char *queued_prefix)
 {
-	struct queue_id id = *cleanup_id(s->tx->message);
 	struct cleanup_result result = {0};
+	struct queue_id id;
 	char text[512] = "";
 
-	apply_effects(s->tx);
-	if (s->tx->effects.discard)
-		cleanup_abort(&s->tx->message);
-	else
-		cleanup_end(&s->tx->message, &result, text, sizeof(text));
+	message_end(&s->tx->message, &result, &id, text, sizeof(text));
 	if (result.status == CLEANUP_OK) {
 		reply(s, "250 2.0.0 Ok: %squeued as %s", queued_prefix, id.text);
 		s->errors = s->junk = 0;

@@ -3,9 +3,9 @@
 #define SMTPD_TRANSACTION_H
 
 #include "base/buf.h"
-#include "cleanup/cleanup.h"
 #include "mail/dsn.h"
 #include "smtpd/access.h"
+#include "smtpd/message.h"
 
 struct session;
 
@@ -36,7 +36,7 @@ struct transaction {
 	struct pool *pool;
 	const char *sender; /* internal form, "" is the null sender */
 	struct mail_options options;
-	struct cleanup *message; /* NULL until the first accepted recipient */
+	struct message *message; /* NULL until the first accepted recipient */
 	size_t recipients;	 /* accepted */
 	size_t over_limit;	 /* refused beyond smtpd_recipient_limit */
 	const char *recipient;	 /* the only accepted one so far; NULL: none or several */

@@ -263,3 +263,16 @@ def test_other_users_configuration_only_when_named(mta, tmp_path):
     done = subprocess.run(["setpriv", "--reuid=1", "--regid=1", "--clear-groups", helper, "-r", "-c", instance.config], input=GOOD, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, env={"ASAN_OPTIONS": "detect_leaks=0"})
     assert done.returncode == 75 and b"no" in done.stdout.lower()
+
+
+def test_smtp_on_standard_input(mta):
+    """sendmail -bs: a dialogue without access control, whose mail goes through the maildrop."""
+    instance = mta({"smtpd_recipient_restrictions": "reject", "alias_maps": ""}).start()
+    said = "EHLO c\nMAIL FROM:<s@client.example>\nRCPT TO:<nobody-here@test.example>\nDATA\nSubject: bs\n\n..dot\n.\nMAIL FROM:<a@b> SIZE=99999999\nQUIT\n"
+    done = instance.command("sendmail", "-bs", input=said)
+    replies = done.stdout.split("\n")
+    assert replies[0].startswith("220 mail.test.example") and "250-XCLIENT" not in done.stdout
+    queued = re.search(r"250 2.0.0 Ok: queued as (\w+)\n552 5.3.4 Message size exceeds fixed limit\n221 2.0.0 Bye", done.stdout)
+    assert queued, done.stdout
+    instance.wait_log(r"pickup\[\d+\]: \w+: uid=\d+ from=<s@client.example>")
+    instance.wait_log(r"to=<nobody-here@test.example>, relay=local")
