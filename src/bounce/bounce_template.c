@@ -197,22 +197,37 @@ static bool parse(struct parser *p)
 	return true;
 }
 
-static bool read_templates(struct bounce_templates *t, const char *path, struct err *err)
+static bool parse_text(struct bounce_templates *t, struct str text, const char *path, struct err *err)
 {
-	struct buf file = BUF(FILE_LIMIT);
-	struct parser p = {.templates = t, .path = path, .err = err};
-	bool ok = sys_read_file(path, &file, err);
+	struct parser p = {.templates = t, .path = path, .rest = text, .err = err};
 
-	if (ok && str_has_nul(buf_slice(&file)))
-		ok = err_set(err, "%s: contains NUL bytes", path);
+	if (str_has_nul(text))
+		return err_set(err, "%s: contains NUL bytes", path);
 	memcpy(p.found, t->of, sizeof(p.found));
-	p.rest = buf_slice(&file);
-	ok = ok && parse(&p);
-	for (int i = 0; ok && i < TEMPLATE_COUNT; i++)
+	if (!parse(&p))
+		return false;
+	for (int i = 0; i < TEMPLATE_COUNT; i++)
 		if (p.given[i])
 			t->of[i] = p.found[i];
-	buf_free(&file);
-	return ok;
+	return true;
+}
+
+static struct bounce_templates *templates_new(void)
+{
+	struct bounce_templates *t = x_alloc(sizeof(*t));
+
+	t->pool = pool_new(4096);
+	memcpy(t->of, built_in, sizeof(t->of));
+	return t;
+}
+
+static void tell(config_warn_fn warn, void *arg, const struct err *err)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s -- using built-in templates", err->text);
+	if (warn != NULL)
+		warn(arg, text);
 }
 
 const char *bounce_template_from(const struct config *cfg, const struct bounce_template *t)
@@ -223,19 +238,32 @@ const char *bounce_template_from(const struct config *cfg, const struct bounce_t
 								: "Mail Delivery System <MAILER-DAEMON>";
 }
 
+struct bounce_templates *bounce_templates_parse(
+	struct str text, const char *path, config_warn_fn warn, void *arg)
+{
+	struct bounce_templates *t = templates_new();
+	struct err err = {""};
+
+	if (!parse_text(t, text, path, &err))
+		tell(warn, arg, &err);
+	return t;
+}
+
 struct bounce_templates *bounce_templates_load(const char *path, config_warn_fn warn, void *arg)
 {
-	struct bounce_templates *t = x_alloc(sizeof(*t));
+	struct buf file = BUF(FILE_LIMIT);
+	struct bounce_templates *t;
 	struct err err = {""};
-	char text[512];
 
-	t->pool = pool_new(4096);
-	memcpy(t->of, built_in, sizeof(t->of));
-	if (path == NULL || *path == '\0' || read_templates(t, path, &err))
-		return t;
-	snprintf(text, sizeof(text), "%s -- using built-in templates", err.text);
-	if (warn != NULL)
-		warn(arg, text);
+	if (path == NULL || *path == '\0')
+		return templates_new();
+	if (sys_read_file(path, &file, &err)) {
+		t = bounce_templates_parse(buf_slice(&file), path, warn, arg);
+	} else {
+		t = templates_new();
+		tell(warn, arg, &err);
+	}
+	buf_free(&file);
 	return t;
 }
 

@@ -32,6 +32,9 @@ struct bounce_templates;
  * warn (which may be NULL) with file and line, and the built-in templates stand. Never fails.
  */
 struct bounce_templates *bounce_templates_load(const char *path, config_warn_fn warn, void *arg);
+/* The same from memory; path: for messages. */
+struct bounce_templates *bounce_templates_parse(
+	struct str text, const char *path, config_warn_fn warn, void *arg);
 void bounce_templates_free(struct bounce_templates **t);
 /* t NULL: built in. */
 const struct bounce_template *bounce_template_get(
