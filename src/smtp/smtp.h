@@ -31,6 +31,8 @@ struct smtp_client {
 	struct tls_context *tls; /* NULL: TLS is not used */
 	int tls_level;		 /* enum smtp_tls_level by main.cf */
 	struct maps *tls_policies;
+	struct maps *passwords;		    /* NULL: no logins */
+	struct matchlist *mechanism_filter; /* NULL: any */
 	struct smtp_cache *cache;
 };
 
@@ -60,6 +62,7 @@ struct smtp_session {
 	const char *nexthop_key; /* likewise, for the next hop it was made for; NULL: not to be found by it */
 	int features;
 	uint64_t size_limit;	/* 0: none announced */
+	const char *mechanisms; /* of AUTH, separated by blanks; "" none */
 	int64_t made;		/* clock_mono() */
 	int uses;		/* transactions begun */
 	bool detect_loop;	/* the server must not be ourselves */

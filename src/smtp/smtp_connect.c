@@ -43,6 +43,7 @@ static struct smtp_session *session_new(struct smtp_client *c, int fd)
 	s->client = c;
 	s->pool = pool;
 	s->made = clock_mono();
+	s->mechanisms = "";
 	s->stream = stream_new(fd);
 	if (c->cfg->smtp_per_request_deadline)
 		stream_set_min_rate(s->stream, (size_t)c->cfg->smtp_min_data_rate);
@@ -61,18 +62,19 @@ void smtp_session_free(struct smtp_session **s)
 	*s = NULL;
 }
 
-const char *smtp_address_key(
-	struct pool *pool, const struct smtp_host *host, const struct smtp_tls_policy *policy)
+const char *smtp_address_key(struct pool *pool, const struct smtp_host *host,
+	const struct smtp_tls_policy *policy, const char *login)
 {
 	char text[NET_TEXT_MAX];
 
-	return pool_printf(pool, "%s %s%s", net_text(&host->address, text), host->name,
-		smtp_tls_key(pool, policy, host->name));
+	return pool_printf(pool, "%s %s%s%s", net_text(&host->address, text), host->name,
+		smtp_tls_key(pool, policy, host->name), login);
 }
 
-const char *smtp_path_key(struct pool *pool, const char *path, const struct smtp_tls_policy *policy)
+const char *smtp_path_key(
+	struct pool *pool, const char *path, const struct smtp_tls_policy *policy, const char *login)
 {
-	return pool_printf(pool, "unix:%s%s", path, smtp_tls_key(pool, policy, NULL));
+	return pool_printf(pool, "unix:%s%s%s", path, smtp_tls_key(pool, policy, NULL), login);
 }
 
 struct smtp_session *smtp_connect_host(struct smtp_client *c, struct pool *pool, const struct smtp_host *host,

@@ -6,6 +6,7 @@
 #include "smtp/smtp_cache.h"
 #include "smtp/smtp_hosts.h"
 #include "smtp/smtp_outcome.h"
+#include "smtp/smtp_sasl.h"
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_tls.h"
 #include "smtp/smtp_transaction.h"
@@ -48,7 +49,9 @@ static struct route route_of(const struct smtp_delivery *d)
 struct trial {
 	struct smtp_destination to;
 	struct smtp_tls_policy policy;
+	const char *text; /* as written */
 	const char *key;
+	const char *login; /* of the host under trial, for its key */
 };
 
 static bool listed_for_reuse(const struct smtp_delivery *d)
@@ -143,6 +146,8 @@ static bool use_new_session(struct smtp_delivery *d, struct smtp_session *s, con
 	struct dsn *why;
 
 	end = smtp_greet(s, d->pool, &t->policy, &why);
+	if (end == SMTP_GREETED && !smtp_sasl_login(d, s, t->text, &why))
+		end = SMTP_NOT_GREETED;
 	if (end == SMTP_GREETED) {
 		d->sessions++;
 		if (limit > 0 && d->sessions >= limit)
@@ -171,8 +176,8 @@ static struct smtp_session *connect_host(
 	s = host ? smtp_connect_host(d->client, d->pool, host, detect_loop, &why)
 		 : smtp_connect_path(d->client, d->pool, t->to.path, &why);
 	if (s)
-		s->address_key = host ? smtp_address_key(s->pool, host, &t->policy)
-				      : smtp_path_key(s->pool, t->to.path, &t->policy);
+		s->address_key = host ? smtp_address_key(s->pool, host, &t->policy, t->login)
+				      : smtp_path_key(s->pool, t->to.path, &t->policy, t->login);
 	else
 		smtp_fail_site(d, why, NULL);
 	return s;
@@ -182,8 +187,8 @@ static struct smtp_session *connect_host(
 static void try_under(
 	struct smtp_delivery *d, const struct smtp_host *host, bool detect_loop, const struct trial *t)
 {
-	const char *key = host ? smtp_address_key(d->pool, host, &t->policy)
-			       : smtp_path_key(d->pool, t->to.path, &t->policy);
+	const char *key = host ? smtp_address_key(d->pool, host, &t->policy, t->login)
+			       : smtp_path_key(d->pool, t->to.path, &t->policy, t->login);
 	struct smtp_session *s;
 	struct trial plain = *t;
 
@@ -205,7 +210,8 @@ static void try_host(struct smtp_delivery *d, const struct smtp_host *host, cons
 	struct trial here = *t;
 	struct dsn *why;
 
-	if (smtp_dane(d, host, of && of->secure, &here.policy, &why))
+	if (smtp_dane(d, host, of && of->secure, &here.policy, &why) &&
+		smtp_sasl_key(d, host ? host->name : d->client->cfg->myhostname, t->text, &here.login, &why))
 		try_under(d, host, of && of->detect_loop, &here);
 	else
 		smtp_fail_site(d, why, NULL);
@@ -240,18 +246,21 @@ static void not_tried(struct smtp_delivery *d, const struct dsn *why)
 static bool begin_trial(struct smtp_delivery *d, struct str text, struct trial *t)
 {
 	struct err err = {""};
+	const char *login;
 	struct dsn *why;
 
+	t->text = pool_strndup(d->pool, text.p, text.n);
 	if (!smtp_destination_parse(d->pool, text, d->client->lmtp, d->client->port, &t->to, &err)) {
 		log_warning("%s: %s", d->request->qid.text, err.text);
 		not_tried(d, dsn_make(d->pool, DSN_DELAYED, "4.3.5", "%s", err.text));
 		return false;
 	}
-	if (!smtp_tls_policy(d, text, &t->to, &t->policy, &why)) {
+	if (!smtp_tls_policy(d, text, &t->to, &t->policy, &why) ||
+		!smtp_sasl_key(d, NULL, t->text, &login, &why)) {
 		not_tried(d, why);
 		return false;
 	}
-	t->key = pool_printf(d->pool, STR_FMT "%s", STR_ARG(text), smtp_tls_key(d->pool, &t->policy, NULL));
+	t->key = pool_printf(d->pool, "%s%s%s", t->text, smtp_tls_key(d->pool, &t->policy, NULL), login);
 	return true;
 }
 

@@ -61,6 +61,16 @@ static int discarded(struct smtp_session *s)
 	return bits;
 }
 
+/* "AUTH PLAIN LOGIN", and the old form "AUTH=LOGIN PLAIN", of which there may be both. */
+static void add_mechanisms(struct smtp_session *s, struct str line)
+{
+	struct str word;
+
+	while (str_word(&line, " \t=", &word))
+		s->mechanisms = pool_printf(
+			s->pool, "%s%s" STR_FMT, s->mechanisms, s->mechanisms[0] ? " " : "", STR_ARG(word));
+}
+
 void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
 {
 	struct str rest = str_c(reply->text), line, word;
@@ -69,6 +79,7 @@ void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
 
 	s->features = FEATURE_ESMTP;
 	s->size_limit = 0;
+	s->mechanisms = "";
 	while (str_word(&rest, "\n", &line)) {
 		int bit = 0;
 
@@ -77,6 +88,8 @@ void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
 			bit = keyword_bit(word) & ~discard;
 		first = false;
 		s->features |= bit;
+		if (bit == FEATURE_AUTH)
+			add_mechanisms(s, line);
 		if (bit == FEATURE_SIZE && str_word(&line, " \t", &word) &&
 			!str_to_u64(word, INT64_MAX, &s->size_limit))
 			s->size_limit = 0;

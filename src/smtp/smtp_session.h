@@ -13,9 +13,10 @@ struct smtp_session *smtp_connect_host(struct smtp_client *c, struct pool *pool,
 struct smtp_session *smtp_connect_path(
 	struct smtp_client *c, struct pool *pool, const char *path, struct dsn **why);
 /* What finds a connection to the host, or the socket, in the cache, in pool. */
-const char *smtp_address_key(
-	struct pool *pool, const struct smtp_host *host, const struct smtp_tls_policy *policy);
-const char *smtp_path_key(struct pool *pool, const char *path, const struct smtp_tls_policy *policy);
+const char *smtp_address_key(struct pool *pool, const struct smtp_host *host,
+	const struct smtp_tls_policy *policy, const char *login);
+const char *smtp_path_key(
+	struct pool *pool, const char *path, const struct smtp_tls_policy *policy, const char *login);
 
 /* Greeting, EHLO, HELO or LHLO, and TLS as the policy wants it. Anything but OK: *why says it. */
 enum smtp_greeted {
