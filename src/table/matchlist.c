@@ -35,14 +35,21 @@ static bool looks_like_net(struct str word)
 	return word.p[0] == '[' || str_find(word, '/') >= 0;
 }
 
-static void add_member(struct matchlist *m, struct str word, bool negated)
+static struct member *new_member(struct matchlist *m, struct str word, bool negated)
 {
 	struct member *member;
-	struct err err = {""};
 
 	m->members = x_realloc(m->members, (m->count + 1) * sizeof(*m->members));
 	member = &m->members[m->count++];
 	*member = (struct member){.negated = negated, .text = x_strndup(word.p, word.n)};
+	return member;
+}
+
+static void add_member(struct matchlist *m, struct str word, bool negated)
+{
+	struct member *member = new_member(m, word, negated);
+	struct err err = {""};
+
 	if (word.p[0] != '[' && str_find(word, ':') >= 0) {
 		member->table = table_open(member->text, TABLE_FOLD, &err);
 		if (!member->table)
@@ -52,6 +59,15 @@ static void add_member(struct matchlist *m, struct str word, bool negated)
 	member->has_net = net_parse_cidr(word, &member->net, &err);
 	if (!member->has_net && looks_like_net(word) && !(m->flags & MATCH_EXACT))
 		add_broken(m, member, NULL, err.text);
+}
+
+/* A file that cannot be read is a member that cannot be asked: what stands before it in the list still
+ * counts. */
+static void add_unreadable(struct matchlist *m, struct str path, bool negated, const char *reason)
+{
+	struct member *member = new_member(m, path, negated);
+
+	add_broken(m, member, NULL, reason);
 }
 
 static bool add_file(struct matchlist *m, struct str path, bool negated, int depth, struct err *err)
@@ -64,7 +80,7 @@ static bool add_file(struct matchlist *m, struct str path, bool negated, int dep
 	if (depth >= FILE_DEPTH_MAX) {
 		ok = err_set(err, "%s: files are nested too deeply at %s", m->parameter, name);
 	} else if (!source_open(&source, name, err)) {
-		ok = err_prefix(err, "%s", m->parameter);
+		add_unreadable(m, path, negated, err->text);
 	} else {
 		while (ok && source_next(&source, &line))
 			ok = add_words(m, line, negated, depth + 1, err);

@@ -245,8 +245,12 @@ static void test_match_files(void **state)
 	assert_int_equal(matchlist_name(m, STR("a.org"), &err), TABLE_NOT_FOUND);
 	assert_int_equal(matchlist_name(m, STR("e.org"), &err), TABLE_FOUND);
 	matchlist_close(&m);
-	assert_null(matchlist_open("test_list", "/nonexistent/list", 0, &err));
-	assert_string_equal(err.text, "test_list: open /nonexistent/list: No such file or directory");
+	m = matchlist_open("test_list", "a.org, /nonexistent/list, b.org", 0, &err);
+	assert_int_equal(matchlist_name(m, STR("a.org"), &err), TABLE_FOUND);
+	assert_int_equal(matchlist_name(m, STR("b.org"), &err), TABLE_MISCONFIGURED);
+	assert_non_null(strstr(err.text,
+		"test_list: /nonexistent/list is unavailable. open /nonexistent/list: No such file"));
+	matchlist_close(&m);
 	assert_null(matchlist_open("test_list", "a.org, !", 0, &err));
 	test_file("outer", outer);
 	assert_null(matchlist_open("test_list", outer, 0, &err));
