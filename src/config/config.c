@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "config/names.h"
 #include "config/values.h"
+#include <pthread.h>
 #include <unistd.h>
 
 struct loader {
@@ -180,6 +181,40 @@ static bool load(struct loader *l)
 	return true;
 }
 
+/* For config_latest_text; set when a configuration is loaded, cleared when it is freed. */
+static struct {
+	pthread_mutex_t lock;
+	const struct config *cfg;
+} latest = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void set_latest(const struct config *cfg)
+{
+	pthread_mutex_lock(&latest.lock);
+	latest.cfg = cfg;
+	pthread_mutex_unlock(&latest.lock);
+}
+
+static void forget_latest(const struct config *cfg)
+{
+	pthread_mutex_lock(&latest.lock);
+	if (latest.cfg == cfg)
+		latest.cfg = NULL;
+	pthread_mutex_unlock(&latest.lock);
+}
+
+char *config_latest_text(const char *name)
+{
+	const char *text;
+	char *copy = NULL;
+
+	pthread_mutex_lock(&latest.lock);
+	text = latest.cfg ? config_text(latest.cfg, name) : NULL;
+	if (text)
+		copy = x_strdup(text);
+	pthread_mutex_unlock(&latest.lock);
+	return copy;
+}
+
 const struct config *config_load(
 	const struct config_source *source, config_warn_fn warn, void *arg, struct err *err)
 {
@@ -201,6 +236,7 @@ const struct config *config_load(
 		config_free(&failed);
 		return NULL;
 	}
+	set_latest(cfg);
 	return cfg;
 }
 
@@ -210,6 +246,7 @@ void config_free(const struct config **cfg)
 
 	if (!*cfg)
 		return;
+	forget_latest(*cfg);
 	n = (*cfg)->names;
 	names_free(&n);
 	x_free(cfg);

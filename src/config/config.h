@@ -57,6 +57,9 @@ const struct config *config_load(
 void config_free(const struct config **cfg);
 /* The expanded value of any name, user-defined ones included; NULL: not defined. Lives as long as cfg. */
 const char *config_text(const struct config *cfg, const char *name);
+/* The same of the configuration that was loaded last and is not freed, for tables whose settings are
+ * parameters (mysql_table(5)); the caller frees it. */
+char *config_latest_text(const char *name);
 /* Per-transport settings: <transport><suffix>, e.g. suffix "_destination_concurrency_limit"; falls back to
  * default<suffix>. */
 int config_transport_int(const struct config *cfg, const char *transport, const char *suffix);

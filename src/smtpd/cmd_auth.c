@@ -9,8 +9,7 @@
 #include "smtpd/session.h"
 #include <ctype.h>
 
-#define RESPONSE_MAX 12288 /* RFC 4954 section 4.5 */
-#define REASON_MAX 400
+#define CHALLENGE_MAX 12288 /* RFC 4954 section 4.5 */
 
 static bool auth_in_order(struct session *s)
 {
@@ -57,7 +56,7 @@ static bool auth_response(struct session *s, struct str *line)
 {
 	enum line_end end;
 
-	if (stream_line(s->io, RESPONSE_MAX, line, &end) != STREAM_OK)
+	if (stream_line(s->io, (size_t)s->cfg->smtpd_sasl_response_limit, line, &end) != STREAM_OK)
 		return false;
 	if (end == LINE_PARTIAL) {
 		reply(s, "500 5.5.6 Authentication exchange line is too long");
@@ -100,7 +99,7 @@ static bool auth_exchange(struct session *s, struct sasl_server *server, const c
 
 static bool auth_run(struct session *s, const char *mechanism, struct str initial)
 {
-	struct buf text = BUF(RESPONSE_MAX);
+	struct buf text = BUF(CHALLENGE_MAX);
 	struct err err = {0};
 	struct sasl_server *server = sasl_for_session(s, &err);
 	bool good;

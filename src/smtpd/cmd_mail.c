@@ -92,6 +92,22 @@ static const char *take_auth(struct session *s, struct str value, struct mail_op
 	return NULL;
 }
 
+/* XVERP, XVERP=+= : each recipient gets a sender address of its own. */
+static const char *take_verp(struct session *s, struct str value, struct mail_options *o)
+{
+	const char *delimiters = s->cfg->default_verp_delimiters;
+
+	if ((ehlo_hidden(s) & EHLO_XVERP) || !session_client_in(s, &s->server->verp_clients))
+		return "";
+	if (value.p)
+		delimiters = pool_strndup(session_scratch(s), value.p, value.n);
+	if (strlen(delimiters) != 2 || strspn(delimiters, s->cfg->verp_delimiter_filter) != 2)
+		return pool_printf(session_scratch(s), "501 5.5.4 Error: XVERP needs two characters from %s",
+			s->cfg->verp_delimiter_filter);
+	o->verp = delimiters;
+	return NULL;
+}
+
 static const struct {
 	const char *keyword;
 	parameter_fn *take;
@@ -102,6 +118,7 @@ static const struct {
 	{"RET", take_ret},
 	{"ENVID", take_envid},
 	{"AUTH", take_auth},
+	{"XVERP", take_verp},
 };
 
 static const char *take_parameter(
@@ -211,5 +228,9 @@ bool cmd_mail(struct session *s, struct str rest)
 	}
 	if (!take_parameters(s, rest, &options))
 		return false;
+	if (options.verp && !*sender) {
+		reply(s, "503 5.5.4 Error: XVERP requires non-null sender");
+		return false;
+	}
 	return mail_begin(s, sender, &options);
 }

@@ -142,6 +142,21 @@ static void run_command(struct session *s, enum command_id id, struct str rest)
 		count_junk(s);
 }
 
+/* smtpd_command_filter: the line that takes the place of what the client said. */
+static struct str filtered(struct session *s, struct str line)
+{
+	struct buf value = BUF(TABLE_VALUE_MAX);
+	struct err err = {0};
+	enum table_status status = maps_lookup(s->server->command_filter, line, &value, &err);
+
+	if (status == TABLE_FOUND)
+		line = str_c(pool_strdup(session_scratch(s), buf_cstr(&value)));
+	else if (status != TABLE_NOT_FOUND)
+		log_warning("smtpd_command_filter: %s", err.text);
+	buf_free(&value);
+	return line;
+}
+
 void command_run(struct session *s, struct str line)
 {
 	struct str verb, rest;
@@ -157,6 +172,8 @@ void command_run(struct session *s, struct str line)
 		reply(s, "500 5.5.2 Error: bad syntax");
 		return;
 	}
+	if (s->server->command_filter)
+		line = filtered(s, line);
 	smtp_split_command(line, &verb, &rest);
 	if (*s->cfg->smtpd_noop_commands && in_list(&s->server->noop_commands, verb)) {
 		count_junk(s);

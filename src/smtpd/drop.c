@@ -89,6 +89,7 @@ struct drop *drop_begin(
 	d->envelope = (struct submission){.sender = pool_strdup(d->pool, sender),
 		.envid = pool_strdup(d->pool, options->envid),
 		.body = options->body,
+		.verp = pool_strdup(d->pool, options->verp),
 		.ret = options->ret};
 	if (!open_pipes(d, cfg, err))
 		drop_free(&d);

@@ -153,6 +153,8 @@ static void offer_all(struct session *s, unsigned shown, struct buf *out)
 	if ((shown & EHLO_STARTTLS) && tls_can_start(s))
 		offer(out, "STARTTLS");
 	offer_auth(s, out);
+	if ((shown & EHLO_XVERP) && session_client_in(s, &s->server->verp_clients))
+		offer(out, "XVERP");
 	if ((shown & EHLO_XCLIENT) && session_client_in(s, &s->server->xclient_hosts))
 		offer(out, "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT");
 	if ((shown & EHLO_XFORWARD) && s->may_xforward)

@@ -36,6 +36,8 @@ static void open_lists(struct server *v)
 		true);
 	open_list(v, &v->xforward_hosts, "smtpd_authorized_xforward_hosts",
 		cfg->smtpd_authorized_xforward_hosts, true);
+	open_list(v, &v->verp_clients, "smtpd_authorized_verp_clients", cfg->smtpd_authorized_verp_clients,
+		true);
 	open_list(v, &v->sasl_exceptions, "smtpd_sasl_exceptions_networks",
 		cfg->smtpd_sasl_exceptions_networks, true);
 	open_list(v, &v->bare_exclusions, "smtpd_forbid_bare_newline_exclusions",
@@ -54,7 +56,7 @@ static void close_lists(struct server *v)
 {
 	struct named_list *lists[] = {&v->mynetworks, &v->xclient_hosts, &v->xforward_hosts,
 		&v->sasl_exceptions, &v->bare_exclusions, &v->forbidden_commands, &v->noop_commands,
-		&v->fast_flush_domains, &v->mx_backup_networks, &v->limit_exceptions};
+		&v->fast_flush_domains, &v->mx_backup_networks, &v->limit_exceptions, &v->verp_clients};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		matchlist_close(&lists[i]->list);
@@ -171,6 +173,7 @@ static bool open_all_maps(struct server *v, struct err *err)
 	} all[] = {
 		{&v->ehlo_discard_maps, "smtpd_discard_ehlo_keyword_address_maps",
 			cfg->smtpd_discard_ehlo_keyword_address_maps},
+		{&v->command_filter, "smtpd_command_filter", cfg->smtpd_command_filter},
 		{&v->reject_footers, "smtpd_reject_footer_maps", cfg->smtpd_reject_footer_maps},
 		{&v->rbl_replies, "rbl_reply_maps", cfg->rbl_reply_maps},
 		{&v->sender_logins, "smtpd_sender_login_maps", cfg->smtpd_sender_login_maps},
@@ -262,6 +265,7 @@ void server_free(struct server **server)
 	resolver_free(&v->resolver);
 	tls_context_free(&v->tls);
 	maps_close(&v->ehlo_discard_maps);
+	maps_close(&v->command_filter);
 	maps_close(&v->reject_footers);
 	maps_close(&v->rbl_replies);
 	maps_close(&v->sender_logins);

@@ -66,10 +66,11 @@ struct server {
 	enum bare_newline bare_newline;
 	unsigned ehlo_discard; /* EHLO_ bits for clients without an entry of their own */
 	struct maps *ehlo_discard_maps;
+	struct maps *command_filter;
 	struct maps *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts, *sender_canonical;
 	struct named_list mynetworks, xclient_hosts, xforward_hosts, sasl_exceptions, bare_exclusions;
 	struct named_list forbidden_commands, noop_commands, fast_flush_domains, mx_backup_networks,
-		limit_exceptions;
+		verp_clients, limit_exceptions;
 	struct limits limits; /* table NULL: nothing is counted */
 	struct rules_env rules;
 	struct rule_list restrictions[STAGE_COUNT];

@@ -17,6 +17,7 @@ struct transaction *transaction_begin(
 	tx->options = *options;
 	tx->options.envid = pool_strdup(pool, options->envid);
 	tx->options.sasl_sender = pool_strdup(pool, options->sasl_sender);
+	tx->options.verp = pool_strdup(pool, options->verp);
 	effects_merge(pool, &tx->effects, &s->effects);
 	s->tx = tx;
 	return tx;

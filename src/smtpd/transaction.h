@@ -13,6 +13,7 @@ struct mail_options {
 	const char *envid; /* decoded, or NULL */
 	enum dsn_ret ret;
 	const char *sasl_sender; /* AUTH= as said, or NULL */
+	const char *verp;	 /* two delimiters, or NULL */
 	const char *body;	 /* "7BIT", "8BITMIME" or NULL */
 	uint64_t size;		 /* SIZE=; 0: not said */
 	bool smtputf8;

@@ -348,3 +348,24 @@ def test_client_limits(mta):
         clients[-1].raw("PROXY TCP4 %s 192.0.2.1 1 25\r\n" % address)
         replies.append(clients[-1].reply())
     assert [r[:3] for r in replies] == ["220", "220", "421", "220"] and replies[2] == refused + "192.0.2.3"
+
+
+@exercises("smtpd_command_filter", "smtpd_authorized_verp_clients", "default_verp_delimiters", "verp_delimiter_filter")
+def test_command_filter_and_verp(mta):
+    services = {"filter": {"smtpd_command_filter": "pcre:{ {/^RCPT TO:<alias>(.*)/ RCPT TO:<user@test.example>$$1} {/^X-/ NOOP} }"},
+                "verp": {"smtpd_authorized_verp_clients": "127.0.0.1"}}
+    instance = mta({"local_recipient_maps": "inline:{ {user=x} }", "append_at_myorigin": "yes"}, services=services).start()
+    with instance.client("filter") as c:
+        c.expect(250, "HELO c")
+        c.expect(250, "MAIL FROM:<a@b.example>")
+        assert c.command("RCPT TO:<gone>").startswith("550 5.1.1")
+        assert c.command("RCPT TO:<alias> NOTIFY=NEVER") == "250 2.1.5 Ok"
+        assert c.command("X-whatever") == "250 2.0.0 Ok"
+    with instance.client("verp") as c:
+        assert "XVERP" in keywords(c.expect(250, "EHLO c"))
+        for line, reply in [("MAIL FROM:<> XVERP", "503 5.5.4 Error: XVERP requires non-null sender"),
+                            ("MAIL FROM:<a@b.example> XVERP=**", "501 5.5.4 Error: XVERP needs two characters from -=+"), ("MAIL FROM:<a@b.example> XVERP=-=", "250 2.1.0 Ok")]:
+            assert c.command(line) == reply
+    with instance.client("filter") as c:
+        c.expect(250, "EHLO c")
+        assert c.command("MAIL FROM:<a@b.example> XVERP") == "555 5.5.4 Unsupported option: XVERP"
