@@ -49,16 +49,18 @@ static void print_head(const struct queue_list *list)
 
 static void print_reason(FILE *out, const char *reason)
 {
-	int width = (int)strlen(reason) + 2;
+	int width = (int)strlen(reason);
 
 	fprintf(out, "%*s(", width < REASON_WIDTH ? REASON_WIDTH - width : 0, "");
 	print_clean(out, reason);
 	fputs(")\n", out);
 }
 
-static void print_recipient(const struct queue_list *list, const struct queue_listed_recipient *r)
+/* A reason stands once above those that share it. */
+static void print_recipient(
+	const struct queue_list *list, const struct queue_listed_recipient *r, const char *above)
 {
-	if (r->reason != NULL && *r->reason != '\0')
+	if (r->reason != NULL && *r->reason != '\0' && (above == NULL || strcmp(r->reason, above) != 0))
 		print_reason(list->out, r->reason);
 	fprintf(list->out, "%*s", list->long_ids ? 47 : 41, "");
 	print_clean(list->out, r->address);
@@ -77,7 +79,7 @@ static void print_classic(const struct queue_list *list, const struct queue_list
 	print_clean(list->out, sender_name(l));
 	putc('\n', list->out);
 	for (size_t i = 0; i < l->recipient_count; i++)
-		print_recipient(list, &l->recipients[i]);
+		print_recipient(list, &l->recipients[i], i > 0 ? l->recipients[i - 1].reason : NULL);
 	putc('\n', list->out);
 }
 

@@ -1,5 +1,6 @@
 #include "commands/postsuper_act.h"
 
+#include "base/log.h"
 #include "commands/command_log.h"
 #include "commands/command_spool.h"
 
@@ -49,7 +50,8 @@ static void done(
 	struct postsuper *s, enum postsuper_counter counter, const struct queue_id *id, const char *what)
 {
 	s->counts[counter]++;
-	command_say(LOGL_INFO, "%s: %s", id->text, what);
+	if (log_is_open())
+		log_info("%s: %s", id->text, what);
 }
 
 /* ---- acts: false with err */

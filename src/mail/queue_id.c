@@ -9,7 +9,7 @@ static const char id_digits[] = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrst
 #define ID_BASE 52u
 #define SECOND_DIGITS 6
 #define MICRO_DIGITS 4
-#define SHORT_DIGITS 12
+#define SHORT_DIGITS 11
 #define SHORT_EPOCH UINT64_C(1577836800000000) /* 2020: what short ids count from */
 
 static void id_print(uint64_t value, int digits, char *out)
@@ -39,7 +39,7 @@ struct queue_id queue_id_make(uint64_t number, bool long_form)
 
 	if (!long_form) {
 		snprintf(id.text, sizeof(id.text), "%0*" PRIX64, SHORT_DIGITS,
-			((number - SHORT_EPOCH) / QUEUE_ID_STEP) & UINT64_C(0xffffffffffff));
+			((number - SHORT_EPOCH) / QUEUE_ID_STEP) & UINT64_C(0xfffffffffff));
 		return id;
 	}
 	id_print(number / US_PER_SEC, SECOND_DIGITS, id.text);

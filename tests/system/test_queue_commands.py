@@ -201,12 +201,12 @@ def test_repair(queue):
     queue.stop()
     hashed = queue.queued("deferred")
     queue.set(hash_queue_depth="2")
-    with open(os.path.join(queue.queue, "hold", "642000000001"), "wb") as f:
+    with open(os.path.join(queue.queue, "hold", "64200000001"), "wb") as f:
         os.fchmod(f.fileno(), 0o600)
-    with open(os.path.join(queue.queue, "hold", "642000000002"), "wb") as f:
+    with open(os.path.join(queue.queue, "hold", "64200000002"), "wb") as f:
         f.write(b"n" * 500)
     import pwd
-    for name in ("642000000001", "642000000002"):
+    for name in ("64200000001", "64200000002"):
         os.chown(os.path.join(queue.queue, "hold", name), pwd.getpwnam(owner()).pw_uid, -1)
     done = postsuper(queue, "-s", "-p")
     assert "Moved to the right place: 3 messages" in done.stdout

@@ -246,7 +246,7 @@ def test_message_that_may_not_enter_comes_back(system):
 
 def test_garbage_in_maildrop_is_removed(system):
     mta = system()
-    path = os.path.join(mta.queue, "maildrop", "ABCDEF012345")
+    path = os.path.join(mta.queue, "maildrop", "ABCDEF01234")
     with open(path, "wb") as f:
         f.write(os.urandom(3000))
     accepted(mta, HERE)

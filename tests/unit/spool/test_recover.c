@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct queue_id made_up = {"642000000001"};
+static const struct queue_id made_up = {"64200000001"};
 
 static int make_file(struct fixture *f, const char *queue, const char *bytes, size_t n)
 {
@@ -234,7 +234,7 @@ static void test_scan_while_files_go(void **state)
 	for (int i = 0; i < 3000; i++) {
 		char path[200];
 
-		snprintf(path, sizeof(path), "%s/hold/6420%08X", f->directory, (unsigned)i);
+		snprintf(path, sizeof(path), "%s/hold/642%08X", f->directory, (unsigned)i);
 		close(open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600));
 	}
 	assert_true(spool_scan(f->spool, QUEUE_HOLD, remove_seen, &r, NULL));
