@@ -10,6 +10,7 @@
 #include "commands/command_log.h"
 #include "commands/postqueue_list.h"
 #include "mail/address.h"
+#include "table/table.h"
 
 #define SOCKET_PATH "public/qmgr"
 #define ASK_SECONDS 60
@@ -174,12 +175,31 @@ static void flush_id(const char *id)
 	ask(&request);
 }
 
-static void flush_site(const char *site)
+/* fast_flush_domains: whom anybody may hurry. */
+static bool site_served(const struct config *cfg, const char *site)
+{
+	int parent = matchlist_parent_flag(cfg->parent_domain_matches_subdomains, "fast_flush_domains");
+	struct err err = {""};
+	struct matchlist *list = matchlist_open("fast_flush_domains", cfg->fast_flush_domains, parent, &err);
+	enum table_status found;
+
+	if (list == NULL)
+		fail("%s", err.text);
+	found = matchlist_name(list, str_c(site), &err);
+	matchlist_close(&list);
+	if (found == TABLE_RETRY || found == TABLE_MISCONFIGURED)
+		fail("%s", err.text);
+	return found == TABLE_FOUND;
+}
+
+static void flush_site(const struct config *cfg, const char *site)
 {
 	const struct queue_request request = {.type = FRAME_FLUSH_SITE, .text = site};
 
 	if (!address_valid_hostname(str_c(site)) && !address_valid_literal(str_c(site)))
 		fail("Cannot flush mail queue - invalid destination: \"%s\"", site);
+	if (!site_served(cfg, site))
+		fail("Flush service is not configured for destination \"%s\"", site);
 	ask(&request);
 }
 
@@ -192,7 +212,7 @@ static void run(const struct config *cfg, const struct options *o)
 	else if (o->mode == MODE_FLUSH_ID)
 		flush_id(o->argument);
 	else if (o->mode == MODE_FLUSH_SITE)
-		flush_site(o->argument);
+		flush_site(cfg, o->argument);
 	else
 		list(cfg, o->mode == MODE_JSON);
 }

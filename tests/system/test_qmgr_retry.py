@@ -186,10 +186,11 @@ def test_deferred_transport_waits_for_a_flush(mta, sink):
     m.wait_log(r"%s: removed" % qid)
 
 
+@exercises("fast_flush_domains")
 def test_flush_of_one_message_and_of_a_site(mta, sink):
     rule, _ = counted(3, "450 4.2.0 not now")
     far = sink(rules={"RCPT": rule})
-    m = mta(main=dict(OPEN, transport_maps=routes(far=far, other=far), minimal_backoff_time="300s", maximal_backoff_time="300s")).start()
+    m = mta(main=dict(OPEN, transport_maps=routes(far=far, other=far), fast_flush_domains="other.example", minimal_backoff_time="300s", maximal_backoff_time="300s")).start()
     ids = [m.send(recipients=["%s@%s.example" % (user, site)]) for user, site in (("a", "far"), ("b", "far"), ("c", "other"))]
     for qid in ids:
         m.wait_log(r"%s: to=.* status=deferred" % qid)
@@ -198,6 +199,8 @@ def test_flush_of_one_message_and_of_a_site(mta, sink):
     m.command("postqueue", "-s", "other.example")
     m.wait_log(r"%s: removed" % ids[2])
     assert "%s: removed" % ids[0] not in m.log()
+    refused = m.command("postqueue", "-s", "far.example", check=False)
+    assert refused.returncode == 69 and 'Flush service is not configured for destination "far.example"' in refused.stdout
     assert m.command("postqueue", "-s", "bad domain", check=False).returncode == 69
     assert m.command("postqueue", "-i", "../../etc", check=False).returncode == 69
 
