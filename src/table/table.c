@@ -18,8 +18,10 @@ const struct table_type *table_type_find(struct str name)
 
 void table_each_type(void (*name)(void *arg, const char *type), void *arg)
 {
-	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
-		name(arg, types[i]->name);
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		if (!types[i]->present || types[i]->present(types[i]))
+			name(arg, types[i]->name);
+	}
 }
 
 struct table *table_new(const struct table_type *type, const char *spec, int flags)

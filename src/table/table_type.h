@@ -16,6 +16,7 @@ struct table;
 struct table_type {
 	const char *name;
 	bool pattern;
+	bool (*present)(const struct table_type *type); /* NULL: always; else whether its module is there */
 	/* name: what follows "type:"; t->flags is set, t->spec too. Fills t->state. */
 	bool (*open)(struct table *t, const char *name, struct err *err);
 	void (*close)(struct table *t); /* frees t->state; also after a failed open; NULL: nothing to free */

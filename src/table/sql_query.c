@@ -1,0 +1,39 @@
+#include "table/sql_query.h"
+
+#include "base/mem.h"
+#include "table/template.h"
+
+static char *from_parts(struct settings *s, struct err *err)
+{
+	const char *select = settings_text(s, "select_field", NULL);
+	const char *table = settings_text(s, "table", NULL);
+	const char *where = settings_text(s, "where_field", NULL);
+
+	if (!select || !table || !where) {
+		err_set(err, "query is not set");
+		return NULL;
+	}
+	return x_asprintf("SELECT %s FROM %s WHERE %s = '%%s' %s", select, table, where,
+		settings_text(s, "additional_conditions", ""));
+}
+
+static char *query_text(struct settings *s, bool with_function, struct err *err)
+{
+	const char *query = settings_text(s, "query", NULL);
+	const char *function = with_function ? settings_text(s, "select_function", NULL) : NULL;
+
+	if (query)
+		return x_strdup(query);
+	if (function)
+		return x_asprintf("SELECT %s('%%s')", function);
+	return from_parts(s, err);
+}
+
+char *sql_query(struct settings *s, bool with_function, struct err *err)
+{
+	char *query = query_text(s, with_function, err);
+
+	if (query && !template_check("query", query, err))
+		x_free(&query);
+	return query;
+}
