@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../system"))
 import postern  # noqa: E402
@@ -11,7 +13,9 @@ TREE = os.path.join(os.path.abspath(postern.BUILD), "peers/postfix")
 
 
 def fetch():
-    subprocess.run([os.path.join(HERE, "fetch-postfix"), TREE], check=True)
+    """tools/run-tests fetches before it enters the namespaces, which have no network."""
+    if subprocess.run([os.path.join(HERE, "fetch-postfix"), TREE]).returncode:
+        pytest.skip("Debian's postfix packages are not there", allow_module_level=True)
     return TREE
 
 
