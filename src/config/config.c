@@ -226,6 +226,7 @@ const struct config *config_load(
 	if (!directory || !*directory)
 		directory = DEFAULT_CONFIG_DIRECTORY;
 	cfg->names = names_new(directory);
+	cfg->names->master_text = pool_strdup(cfg->names->pool, source->master_text);
 	path = x_asprintf("%s/main.cf", directory);
 	ok = load(&(struct loader){
 		.cfg = cfg, .source = source, .warn = warn, .arg = arg, .err = err, .path = path});

@@ -37,12 +37,13 @@ struct config_source {
 	const char *directory;		     /* of main.cf; NULL: MAIL_CONFIG or the built-in default */
 	const struct config_pair *overrides; /* -o of master.cf and command line, later ones win */
 	size_t override_count;
-	const char *service;   /* master.cf service name ("smtp", "127.0.0.1:25"), for process_name and the
-				  like; may be NULL */
-	const char *program;   /* "smtpd" */
-	bool lmtp;	       /* rows with an lmtp_ twin take the twin's value */
-	bool stress;	       /* $stress is "yes" */
-	const char *main_text; /* the text of main.cf, read by the caller; NULL: read the file */
+	const char *service;	 /* master.cf service name ("smtp", "127.0.0.1:25"), for process_name and the
+				    like; may be NULL */
+	const char *program;	 /* "smtpd" */
+	bool lmtp;		 /* rows with an lmtp_ twin take the twin's value */
+	bool stress;		 /* $stress is "yes" */
+	const char *main_text;	 /* the text of main.cf, read by the caller; NULL: read the file */
+	const char *master_text; /* the same of master.cf, for master_cf_load */
 };
 
 /*

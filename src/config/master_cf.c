@@ -6,6 +6,7 @@
 #include "config/compare.h"
 #include "config/main_cf.h"
 #include "config/master_entry.h"
+#include "config/names.h"
 
 #define MASTER_CF_MAX (4 * 1024 * 1024) /* bytes of the file */
 
@@ -170,9 +171,12 @@ struct master_cf *master_cf_load(const struct config *cfg, struct err *err)
 {
 	struct buf content = BUF(MASTER_CF_MAX);
 	char *path = x_asprintf("%s/master.cf", config_directory(cfg));
+	const char *text = cfg->names->master_text;
 	struct master_cf *m = NULL;
 
-	if (sys_read_file(path, &content, err))
+	if (text)
+		m = master_cf_parse(cfg, str_c(text), path, err);
+	else if (sys_read_file(path, &content, err))
 		m = master_cf_parse(cfg, buf_slice(&content), path, err);
 	buf_free(&content);
 	x_free(&path);

@@ -26,7 +26,8 @@ struct master_cf {
 	size_t count;
 };
 
-/* err names file and line. cfg gives the defaults for '-'. */
+/* From the text that cfg was loaded with, or the file. err names file and line. cfg gives the defaults for
+ * '-'. */
 struct master_cf *master_cf_load(const struct config *cfg, struct err *err);
 /* The same from text; path is for messages. */
 struct master_cf *master_cf_parse(

@@ -18,7 +18,7 @@
 struct settings {
 	const struct config *config;
 	struct master_cf *table;
-	int main_fd;	      /* sealed memory with the text of main.cf, for the processes */
+	int texts_fd; /* sealed memory for the processes: the texts of main.cf and master.cf, NUL between */
 	uint64_t fingerprint; /* of both files' text */
 };
 

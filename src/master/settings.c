@@ -16,6 +16,8 @@ static bool read_file(const char *dir, const char *name, struct buf *out, struct
 	char *path = x_asprintf("%s/%s", dir, name);
 	bool ok = sys_read_file(path, out, err);
 
+	if (ok && memchr(buf_cstr(out), 0, out->len))
+		ok = err_set(err, "%s: has a NUL byte", path);
 	x_free(&path);
 	return ok;
 }
@@ -40,13 +42,15 @@ uint64_t settings_fingerprint(const char *dir)
 	return h;
 }
 
-static int seal_text(const struct buf *text, struct err *err)
+/* What services read of the configuration is what was checked here, whatever becomes of the files. */
+static int seal_texts(const struct buf *main_cf, const struct buf *master_cf, struct err *err)
 {
-	int fd = memfd_create("main.cf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create("configuration", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || !sys_write_all(fd, buf_cstr(text), text->len) ||
+	if (fd < 0 || !sys_write_all(fd, buf_cstr(main_cf), main_cf->len + 1) ||
+		!sys_write_all(fd, buf_cstr(master_cf), master_cf->len) ||
 		fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
-		err_errno(err, "keep main.cf in memory");
+		err_errno(err, "keep the configuration in memory");
 		sys_close(&fd);
 	}
 	return fd;
@@ -57,9 +61,13 @@ static void warn(void *arg, const char *text)
 	log_warning("%s", text);
 }
 
-static bool parse(struct settings *s, const char *dir, const struct buf *text, struct err *err)
+static bool parse(struct settings *s, const char *dir, const struct buf *main_cf, const struct buf *master_cf,
+	struct err *err)
 {
-	struct config_source source = {.directory = dir, .program = "master", .main_text = buf_cstr(text)};
+	struct config_source source = {.directory = dir,
+		.program = "master",
+		.main_text = buf_cstr(main_cf),
+		.master_text = buf_cstr(master_cf)};
 
 	s->config = config_load(&source, warn, NULL, err);
 	if (s->config)
@@ -103,15 +111,15 @@ struct settings *settings_load(const char *dir, bool strict, struct err *err)
 	struct buf main_cf = BUF(FILE_MAX), master_cf = BUF(FILE_MAX);
 	struct settings *s = x_alloc(sizeof *s);
 
-	s->main_fd = -1;
+	s->texts_fd = -1;
 	if (read_file(dir, "main.cf", &main_cf, err) && read_file(dir, "master.cf", &master_cf, err) &&
-		parse(s, dir, &main_cf, err) && usable(s, dir, &main_cf, strict, err)) {
+		parse(s, dir, &main_cf, &master_cf, err) && usable(s, dir, &main_cf, strict, err)) {
 		s->fingerprint = fingerprint(&main_cf, &master_cf);
-		s->main_fd = seal_text(&main_cf, err);
+		s->texts_fd = seal_texts(&main_cf, &master_cf, err);
 	}
 	buf_free(&main_cf);
 	buf_free(&master_cf);
-	if (s->main_fd < 0)
+	if (s->texts_fd < 0)
 		settings_free(&s);
 	return s;
 }
@@ -122,6 +130,6 @@ void settings_free(struct settings **s)
 		return;
 	config_free(&(*s)->config);
 	master_cf_free(&(*s)->table);
-	sys_close(&(*s)->main_fd);
+	sys_close(&(*s)->texts_fd);
 	x_free(s);
 }

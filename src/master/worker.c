@@ -173,7 +173,7 @@ static pid_t start(struct mservice *s, struct worker *w, int channel, struct err
 
 	fds[SERVICE_FD_CHANNEL - 3] = channel;
 	fds[SERVICE_FD_SHARED - 3] = m->shared_fd;
-	fds[SERVICE_FD_CONFIG - 3] = m->settings->main_fd;
+	fds[SERVICE_FD_CONFIG - 3] = m->settings->texts_fd;
 	fds[SERVICE_FD_LOG - 3] = m->log_fd;
 	for (size_t i = 0; i < s->listener_count; i++)
 		fds[SERVICE_FD_LISTEN - 3 + i] = s->listeners[i]->fd;

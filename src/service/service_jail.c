@@ -11,14 +11,14 @@
 #include "service/service_private.h"
 #include "table/table_outside.h"
 
-#define MAIN_CF_MAX (16u << 20)
+#define TEXTS_MAX (40u << 20)
 #define DESCRIPTORS_MAX 65536
 #define LOCK_PATIENCE 60 /* seconds until the process before us must have gone */
 #define LOCK_POLL_MS 50
 
-/* master keeps the text it checked in memory, so that a file half written by an editor never reaches a
+/* master keeps the texts it checked in memory, so that a file half written by an editor never reaches a
  * service. */
-static bool read_main_text(struct buf *text, struct err *err)
+static bool read_texts(struct buf *text, struct err *err)
 {
 	struct stat st;
 	char *room;
@@ -62,7 +62,7 @@ static bool load_both(struct service *s, struct config_source *source, struct er
 
 bool service_load_config(struct service *s, struct err *err)
 {
-	struct buf text = BUF(MAIN_CF_MAX);
+	struct buf text = BUF(TEXTS_MAX);
 	struct config_source source = {
 		.directory = s->args.config_dir,
 		.overrides = s->args.overrides,
@@ -71,9 +71,11 @@ bool service_load_config(struct service *s, struct err *err)
 		.program = s->args.program,
 		.lmtp = s->ops->lmtp_capable && strcmp(s->args.program, "lmtp") == 0,
 	};
-	bool ok = read_main_text(&text, err);
+	bool ok = read_texts(&text, err);
 
 	source.main_text = buf_cstr(&text);
+	if (strlen(source.main_text) < text.len)
+		source.master_text = source.main_text + strlen(source.main_text) + 1;
 	ok = ok && load_both(s, &source, err);
 	buf_free(&text);
 	return ok;

@@ -17,7 +17,7 @@ enum service_fd {
 	SERVICE_FD_CHANNEL =
 		3,	       /* UNIX stream to master: the bytes below; its end means that master is gone */
 	SERVICE_FD_SHARED = 4, /* struct shared_area */
-	SERVICE_FD_CONFIG = 5, /* the text of main.cf that master found valid */
+	SERVICE_FD_CONFIG = 5, /* the texts of main.cf and master.cf that master found valid, NUL between */
 	SERVICE_FD_LOG = 6,    /* maillog_file, when -f is given */
 	SERVICE_FD_LISTEN = 7  /* the first listening socket; -s says how many */
 };
