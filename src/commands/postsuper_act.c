@@ -50,7 +50,9 @@ static void done(
 	struct postsuper *s, enum postsuper_counter counter, const struct queue_id *id, const char *what)
 {
 	s->counts[counter]++;
-	if (log_is_open())
+	if (!s->quiet)
+		command_say(LOGL_INFO, "%s: %s", id->text, what);
+	else if (log_is_open())
 		log_info("%s: %s", id->text, what);
 }
 
@@ -200,6 +202,13 @@ static bool act_on_found(void *arg, enum spool_queue q, const struct queue_id *i
 	return true;
 }
 
+static void sweep_active(struct postsuper *s, enum postsuper_act act)
+{
+	learn_active(s);
+	for (size_t i = 0; i < s->active_count; i++)
+		act_on(s, act, &s->active[i], BIT(QUEUE_INCOMING) | BIT(QUEUE_DEFERRED));
+}
+
 void postsuper_all(struct postsuper *s, enum postsuper_act act, unsigned queues)
 {
 	const unsigned everywhere = BIT(QUEUE_INCOMING) | BIT(QUEUE_DEFERRED);
@@ -207,15 +216,14 @@ void postsuper_all(struct postsuper *s, enum postsuper_act act, unsigned queues)
 	struct err err = {""};
 
 	mark_asked(s, act);
+	s->quiet = true;
 	queues = queues ? queues : default_queues(act);
 	for (enum spool_queue q = QUEUE_MAILDROP; q < QUEUE_COUNT; q++)
 		if ((queues & BIT(q)) && !spool_scan(s->spool, q, act_on_found, &sweep, &err))
 			command_say(LOGL_WARNING, "%s", err.text);
-	if (!(queues & BIT(QUEUE_ACTIVE)) || (queues & everywhere) == everywhere)
-		return;
-	learn_active(s);
-	for (size_t i = 0; i < s->active_count; i++)
-		act_on(s, act, &s->active[i], everywhere);
+	if ((queues & BIT(QUEUE_ACTIVE)) && (queues & everywhere) != everywhere)
+		sweep_active(s, act);
+	s->quiet = false;
 }
 
 /* ---- afterwards */

@@ -28,6 +28,7 @@ struct postsuper {
 	struct queue_id *active; /* what the queue manager has in hand; asked for when "active" is named */
 	size_t active_count;
 	bool active_known;
+	bool quiet; /* every message was asked for: the log tells each, the terminal only how many */
 };
 
 /* queues: bits of enum spool_queue that were named; 0: the default of the act. Failures are said and do not
