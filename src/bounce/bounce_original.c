@@ -42,18 +42,22 @@ static void take_piece(struct copy *c, struct str piece)
 	}
 }
 
+/* A damaged message is returned as far as it can be read: without a report its failure would never end. */
 static bool copy_content(struct copy *c, struct spool_reader *reader, struct err *err)
 {
+	enum spool_status status;
 	struct str piece;
 
 	do {
-		if (spool_read_content(reader, &piece, err) != SPOOL_OK)
-			return false;
-		take_piece(c, piece);
-	} while (piece.n > 0 && !c->done);
+		status = spool_read_content(reader, &piece, err);
+		if (status == SPOOL_OK)
+			take_piece(c, piece);
+	} while (status == SPOOL_OK && piece.n > 0 && !c->done);
 	if (!c->done && c->line.len > 0)
 		take_line(c, false);
-	return true;
+	if (status == SPOOL_CORRUPT)
+		cleanup_line(c->r->out, STR("[the message is damaged]"), false);
+	return status == SPOOL_OK || status == SPOOL_CORRUPT;
 }
 
 bool bounce_original(struct report *r, struct err *err)

@@ -250,3 +250,21 @@ def test_templates_of_reports(mta, sink):
     text = home.wait()[0]["data"].decode()
     assert "From: Our Mailer <mailer@test.example>\r\nSubject: It came back\r\n" in text
     assert "\r\n\r\nHost mail.test.example could not.\r\n\r\n<u@far.example>: host 127.0.0.1" in text
+
+
+def test_a_report_that_cannot_be_made_is_made_later(mta, sink):
+    """While the report cannot be made for want of a table, the failed message stays, is not tried again, and is listed with its reason."""
+    far, home = sink(rules={"RCPT": "550 5.1.1 no such user"}), sink()
+    m = mta(main=dict(OPEN, transport_maps=routes(far=far, client=home), virtual_alias_domains="", virtual_alias_maps="texthash:$config_directory/aliases"),
+            services={"smtpd": {"virtual_alias_maps": ""}}).start()
+    qid = m.send(recipients=["u@far.example"])
+    m.wait_log(r"warning: %s: cannot make a delivery report: " % qid, count=2, seconds=15)
+    tried = len(re.findall(r"%s: to=<u@far.example>" % qid, m.log()))
+    (entry,) = [json.loads(line) for line in m.command("postqueue", "-j").stdout.splitlines()]
+    assert entry["queue_id"] == qid and "no such user" in entry["recipients"][0]["delay_reason"]
+    assert entry["recipients"][0]["report_pending"] is True
+    assert tried == 1 and not home.mails
+    m.set(virtual_alias_maps="")
+    m.reload()
+    home.wait(1, 15)
+    m.wait_log(r"%s: removed" % qid)
