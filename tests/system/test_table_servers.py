@@ -1,11 +1,16 @@
 """Tables that ask a database or a server: hits, misses, special characters in keys, servers that die, hang and come back."""
 import os
 import sqlite3
+import shutil
+import socket
+import socketserver
 import subprocess
+import threading
+import time
 
 import pytest
 
-from postern import BIN, SLOW
+from postern import BIN, SLOW, free_port, wait_for
 
 ODD_KEYS = ("it's", "back\\slash", "100%", "under_score", "gr\u00fcn", "star*(paren)", 'double"quote', "' or '1'='1", "\\' or 1=1 --",
             "a,b+c=d;e<f>#")
@@ -113,3 +118,206 @@ def test_sqlite_mistakes(sqlite):
     assert "unknown form %x" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query="%x"))
     assert "expansion_limit = many" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query=SQL, expansion_limit="many"))
     assert "No such file or directory" in sqlite.ask("a", "sqlite:/nonexistent/t.cf")
+
+
+# ---- servers of our own, for tcp, socketmap and what memcached never says
+
+class Answering(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """talk(stream) serves a connection."""
+    daemon_threads = allow_reuse_address = True
+
+    def __init__(self, talk, port=0):
+        self.talk, self.connections = talk, 0
+        super().__init__(("127.0.0.1", port), Handler)
+        self.port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *details):
+        self.shutdown()
+        super().__exit__(*details)
+
+
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.server.connections += 1
+        try:
+            self.server.talk(self)
+        except ConnectionError:
+            pass
+
+
+def tcp_server(answers, questions=None):
+    """Answers "get KEY" lines with answers[KEY], and ends the connection for a key that is not there."""
+    def talk(handler):
+        for line in handler.rfile:
+            if questions is not None:
+                questions.append(line)
+            answer = answers.get(line.decode().rstrip("\n")[4:])
+            if answer is None:
+                return
+            handler.wfile.write(answer)
+    return Answering(talk)
+
+
+def test_tcp(tables):
+    answers = {"a": b"200 one\n", "a%20b%25": b"200 with%20blank%0a%C3%BC\n", "Upper@one.example": b"200 as it is\n", "no": b"500 not here\n",
+               "gr%c3%bcn": b"200 gruen\n", "later": b"400 come%20back\n", "bad": b"300 what\n", "half": b"200 x%4", "hex": b"200 %zz\n",
+               "long": b"200 " + b"x" * 5000 + b"\n", "short": b"200\n", "empty": b"200 \n"}
+    questions = []
+    with tcp_server(answers, questions) as server:
+        spec = "tcp:127.0.0.1:%d" % server.port
+        assert tables.ask("a", spec) == "one"
+        assert tables.ask("a b%", spec) == "with blank\n\u00fc"
+        assert tables.ask("gr\u00fcn", spec) == "gruen"
+        assert tables.ask("Upper@one.example", spec) == "as it is"
+        assert tables.ask("no", spec) is None
+        assert tables.ask("later", spec).endswith("query error: the server says: come back")
+        for key in ("bad", "hex", "long", "short"):
+            assert "query error: bad answer of the server" in tables.ask(key, spec)
+        assert tables.ask("none", spec).endswith("query error: the server closed the connection")
+        assert tables.ask("x" * 10001, spec) is None
+        assert not any(len(q) > 10000 for q in questions)
+        before = server.connections
+        assert tables.ask_all(["a", "no", "a"], spec) == {"a": "one"}
+        assert server.connections == before + 1
+    assert tables.ask("a", spec).endswith("Connection refused")
+    assert "query error" in tables.ask("a", "tcp:nonexistent.invalid:1")
+
+
+def socketmap_server(answers, questions=None):
+    def talk(handler):
+        while True:
+            digits = b""
+            while not digits.endswith(b":"):
+                byte = handler.rfile.read(1)
+                if not byte:
+                    return
+                digits += byte
+            question = handler.rfile.read(int(digits[:-1]) + 1)[:-1].decode()
+            if questions is not None:
+                questions.append(question)
+            answer = answers[question.split(" ", 1)[1]]
+            raw = isinstance(answer, bytes)
+            handler.wfile.write(answer if raw else b"%d:%s," % (len(answer.encode()), answer.encode()))
+            if raw:
+                return
+    return Answering(talk)
+
+
+BAD_NETSTRINGS = {"huge": b"999999999:OK x", "zeros": b"0004:OK x,", "minus": b"-4:OK x,", "wrap": b"1" * 30 + b":OK x,", "colon": b"4OK x,",
+                  "comma": b"4:OK x;", "half": b"40:OK x", "over": b"100001:OK " + b"x" * 99998 + b",", "nothing": b""}
+
+
+def test_socketmap(tables):
+    answers = {"a": "OK one", "A b": "OK as it is", "no": "NOTFOUND ", "bare": "NOTFOUND", "temp": "TEMP come back", "perm": "PERM ", "late": "TIMEOUT x",
+               "ok": "OK", "word": "", "lower": "ok x", "long": "OK " + "x" * 99997, "empty": "OK "}
+    questions = []
+    with socketmap_server(dict(answers, **BAD_NETSTRINGS), questions) as server:
+        spec = "socketmap:inet:127.0.0.1:%d:my.map" % server.port
+        assert tables.ask("a", spec) == "one"
+        assert tables.ask("A b", spec) == "as it is"
+        assert tables.ask("long", spec) == "x" * 99997
+        for key in ("no", "bare", "x" * 10001):
+            assert tables.ask(key, spec) is None
+        assert tables.ask("temp", spec).endswith("query error: the server says: TEMP come back")
+        for key in ("perm", "late", "ok", "word", "lower", *BAD_NETSTRINGS):
+            assert "query error: " in tables.ask(key, spec), key
+        assert questions[0] == "my.map a" and not any(len(q) > 10000 for q in questions)
+        assert tables.ask_all(["a", "no", "A b"], spec) == {"a": "one", "A b": "as it is"}
+    assert "is wanted" in tables.ask("a", "socketmap:127.0.0.1:1:x")
+    assert tables.ask("a", "socketmap:unix:%s:x" % tables.path("none")).endswith("No such file or directory")
+
+
+def test_environ(tables, monkeypatch):
+    monkeypatch.setenv("POSTERN_TEST_NAME", "a value")
+    assert tables.postmap("-fq", "POSTERN_TEST_NAME", "environ:").stdout == "a value\n"
+    assert tables.ask("nothing_of_this_name", "environ:") is None
+
+
+# ---- memcache
+
+def need(program, package):
+    if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
+        pytest.skip("the Debian package %s is not installed" % package)
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def as_user():
+    """Servers that refuse to run as root run as nobody."""
+    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def answers_at(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Memcached:
+    def __init__(self, port=None):
+        self.port = port or free_port()
+        self.process = subprocess.Popen([need("memcached", "memcached"), "-l", "127.0.0.1", "-p", str(self.port), "-m", "8", "-t", "1"], **as_user())
+        wait_for(lambda: answers_at(self.port), what="memcached")
+
+    def say(self, text):
+        with socket.create_connection(("127.0.0.1", self.port)) as s:
+            s.sendall(text.encode())
+            return s.recv(10000).decode()
+
+    def put(self, key, value):
+        assert self.say("set %s 0 0 %d\r\n%s\r\n" % (key, len(value.encode()), value)) == "STORED\r\n"
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def memcached():
+    server = Memcached()
+    yield server
+    server.stop()
+
+
+def test_memcache(tables, memcached):
+    memcached.put("m:a@one.example", "one two")
+    memcached.put("m:gr\u00fcn", "\u00fcber")
+    memcached.put("m:big", "x" * 2000)
+    server = "inet:127.0.0.1:%d" % memcached.port
+    spec = tables.source("memcache", memcache=server, key_format="m:%s", data_size_limit="1999", max_try="1")
+    assert tables.ask("a@one.example", spec) == "one two"
+    assert tables.ask("gr\u00fcn", spec) == "\u00fcber"
+    assert "at most data_size_limit" in tables.ask("big", spec)
+    for key in ("none", "a b", "x" * 300, "a\rset m:x 0 0 1\rz", "a\x7f"):
+        assert tables.ask(key, spec) is None
+    assert memcached.say("get m:x\r\n") == "END\r\n"
+    spec = tables.source("memcache", memcache=server, key_format="m:%u@%d", domain="two.example")
+    assert tables.ask("a@one.example", spec) is None
+    memcached.stop()
+    assert tables.ask("a@two.example", spec).endswith("Connection refused")
+
+
+def test_memcache_before_another_table(tables, memcached):
+    spec = tables.source("memcache", memcache="inet:127.0.0.1:%d" % memcached.port, backup="inline:{{a=b c}}", key_format="k:%s", ttl="60")
+    assert tables.ask("a", spec) == "b c"
+    assert memcached.say("get k:a\r\n") == "VALUE k:a 0 3\r\nb c\r\nEND\r\n"
+    memcached.put("k:a", "from the cache")
+    assert tables.ask("a", spec) == "from the cache"
+    assert tables.ask("x", spec) is None
+    memcached.stop()
+    assert tables.ask("a", spec) == "b c"
+
+
+def test_memcache_tries_again(tables):
+    def first_fails(handler):
+        line = handler.rfile.readline()
+        if handler.server.connections > 1:
+            handler.wfile.write(b"VALUE %s 0 1\r\nx\r\nEND\r\n" % line.split()[1])
+    with Answering(first_fails) as server:
+        spec = tables.source("memcache", memcache="inet:127.0.0.1:%d" % server.port)
+        assert tables.ask("k", spec) == "x"
+        assert server.connections == 2
+    with Answering(lambda handler: time.sleep(5)) as server:
+        spec = tables.source("memcache", memcache="inet:127.0.0.1:%d" % server.port, timeout="1", max_try="1")
+        start = time.monotonic()
+        assert tables.ask("k", spec).endswith("the server does not answer in time")
+        assert 0.9 < time.monotonic() - start < 4
