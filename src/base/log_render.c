@@ -1,6 +1,7 @@
 #include "base/log_render.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include <unistd.h>
 
 /* The broken-down second and its classic text, kept per thread: localtime_r takes a lock. */
@@ -62,11 +63,6 @@ static struct str cut_to_fit(const struct buf *out, const char *text)
 	return str_first(str_c(text), room > reserve ? room - reserve : 0);
 }
 
-static bool is_control(unsigned char c)
-{
-	return c < 0x20 || c == 0x7f;
-}
-
 void log_render_text(struct buf *out, enum log_level level, const char *text)
 {
 	size_t start;
@@ -74,55 +70,9 @@ void log_render_text(struct buf *out, enum log_level level, const char *text)
 	buf_puts(out, levels[level].word);
 	start = out->len;
 	buf_str(out, cut_to_fit(out, text));
-	for (size_t i = start; i < out->len; i++) {
-		if (is_control((unsigned char)out->data[i]))
+	for (size_t i = start; i < out->len; i++)
+		if (ascii_is_control(out->data[i]))
 			out->data[i] = '?';
-	}
-}
-
-/* Length of the well-formed UTF-8 sequence at s (Unicode table 3-7), or 0. */
-static size_t utf8_sequence(struct str s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t n = p[0] < 0x80	 ? 1
-		   : p[0] < 0xc2 ? 0
-		   : p[0] < 0xe0 ? 2
-		   : p[0] < 0xf0 ? 3
-		   : p[0] < 0xf5 ? 4
-				 : 0;
-
-	if (n > s.n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-		(p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-static void json_string(struct buf *out, const char *text)
-{
-	struct str rest = str_c(text);
-
-	buf_putc(out, '"');
-	while (rest.n) {
-		unsigned char c = (unsigned char)rest.p[0];
-		size_t n = utf8_sequence(rest);
-
-		if (c == '"' || c == '\\')
-			buf_printf(out, "\\%c", c);
-		else if (is_control(c))
-			buf_printf(out, "\\u%04x", c);
-		else if (n == 0)
-			buf_puts(out, "\xef\xbf\xbd");
-		else
-			buf_str(out, str_first(rest, n));
-		rest = str_from(rest, n ? n : 1);
-	}
-	buf_putc(out, '"');
 }
 
 /* "2026-11-20T06:26:30.123456+00:00", RFC 3339. */
@@ -144,9 +94,9 @@ void log_render_json(
 	snprintf(program, sizeof(program), "%s/%s", o->name, o->program);
 	json_time(out, o->when_us);
 	buf_puts(out, ",\"host\":");
-	json_string(out, o->host);
+	utf8_put_json(out, str_c(o->host));
 	buf_puts(out, ",\"program\":");
-	json_string(out, program);
+	utf8_put_json(out, str_c(program));
 	buf_printf(out, ",\"pid\":%d,\"level\":\"%s\"", (int)getpid(), levels[level].name);
 	if (raw && text[0] == '{') {
 		if (text[1] != '}')
@@ -155,6 +105,6 @@ void log_render_json(
 		return;
 	}
 	buf_puts(out, ",\"message\":");
-	json_string(out, text);
+	utf8_put_json(out, str_c(text));
 	buf_putc(out, '}');
 }

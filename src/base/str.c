@@ -182,6 +182,21 @@ bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out)
 	return true;
 }
 
+bool str_has_control(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (ascii_is_control(s.p[i]))
+			return true;
+	return false;
+}
+
+void ascii_hide_controls(char *s, char instead)
+{
+	for (; *s; s++)
+		if (ascii_is_control(*s))
+			*s = instead;
+}
+
 void ascii_lower(char *s)
 {
 	for (; *s; s++)

@@ -44,7 +44,14 @@ bool str_group(struct str *rest, const char *seps, struct str *word);
 /* Whole-slice decimal conversion; false on empty input, other characters or overflow past max. */
 bool str_to_u64(struct str s, uint64_t max, uint64_t *out);
 bool str_to_i64(struct str s, int64_t min, int64_t max, int64_t *out);
-void ascii_lower(char *s); /* in place, ASCII only */
+bool str_has_control(struct str s);
+void ascii_lower(char *s);			 /* in place, ASCII only */
+void ascii_hide_controls(char *s, char instead); /* in place */
 int ascii_casecmp(const char *a, const char *b);
+
+static inline bool ascii_is_control(char c) /* whatever the locale; DEL is one */
+{
+	return (unsigned char)c < ' ' || c == 0x7f;
+}
 
 #endif

@@ -1,5 +1,6 @@
 #include <stdarg.h>
 
+#include "base/utf8.h"
 #include "bounce/bounce_private.h"
 #include "mail/address.h"
 
@@ -13,7 +14,7 @@ static bool passes(const struct report *r, unsigned char c)
 
 static void make_clean(const struct report *r, struct buf *text)
 {
-	bool utf8 = address_valid_utf8(buf_slice(text));
+	bool utf8 = utf8_valid(buf_slice(text));
 
 	for (size_t i = 0; i < text->len; i++) {
 		unsigned char c = (unsigned char)text->data[i];

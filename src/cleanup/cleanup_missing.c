@@ -49,10 +49,7 @@ static struct str full_name(struct cleanup *c)
 	if (!given)
 		return STR("");
 	name = pool_strndup(c->pool, given, FULL_NAME_MAX);
-	for (char *p = name; *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 127)
-			*p = ' ';
-	}
+	ascii_hide_controls(name, ' ');
 	return str_trim(str_c(name));
 }
 

@@ -3,6 +3,7 @@
 #include <getopt.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "commands/command_config.h"
 #include "commands/command_log.h"
 #include "mail/address.h"
@@ -44,7 +45,7 @@ bool map_bad_utf8(const struct map_command *m, struct str text)
 
 	if (!m->cfg->smtputf8_enable || m->no_utf8 || (content && !m->force_utf8))
 		return false;
-	return address_has_8bit(text) && !address_valid_utf8(text);
+	return address_has_8bit(text) && !utf8_valid(text);
 }
 
 char *map_printable(struct str text)

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "mail/address.h"
+#include "base/utf8.h"
 
 #define REASON_WIDTH 76 /* the reason ends there when it is short enough */
 
@@ -25,7 +25,7 @@ static const char *sender_name(const struct queue_listed *l)
 static void print_clean(FILE *out, const char *text)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
-		putc(*p < 0x20 || *p == 0x7f ? '?' : *p, out);
+		putc(ascii_is_control((char)*p) ? '?' : *p, out);
 }
 
 static void print_arrival(const struct queue_list *list, int64_t arrival_us)
@@ -96,54 +96,22 @@ void postqueue_list_end(const struct queue_list *list)
 
 /* ---- JSON (RFC 8259) */
 
-/* Length of the UTF-8 sequence at p, 0 when it is none. */
-static size_t sequence_length(const unsigned char *p, size_t left)
+static void json_text(FILE *out, const char *text)
 {
-	for (size_t n = 2; n <= 4 && n <= left; n++)
-		if (address_valid_utf8((struct str){(const char *)p, n}))
-			return n;
-	return 0;
-}
+	struct buf quoted = BUF(SIZE_MAX);
 
-static size_t json_char(FILE *out, const unsigned char *p, size_t left)
-{
-	size_t n = 1;
-
-	if (*p == '"' || *p == '\\')
-		fprintf(out, "\\%c", *p);
-	else if (*p < 0x20 || *p == 0x7f)
-		fprintf(out, "\\u%04x", *p);
-	else if (*p < 0x80)
-		putc(*p, out);
-	else if ((n = sequence_length(p, left)) > 0)
-		fwrite(p, 1, n, out);
-	else
-		fputs("\\ufffd", out);
-	return n > 0 ? n : 1;
-}
-
-static void json_string(FILE *out, const char *text)
-{
-	const unsigned char *p = (const unsigned char *)text;
-	size_t left = strlen(text);
-
-	putc('"', out);
-	while (left > 0) {
-		size_t n = json_char(out, p, left);
-
-		p += n;
-		left -= n;
-	}
-	putc('"', out);
+	utf8_put_json(&quoted, str_c(text));
+	fwrite(quoted.data, 1, quoted.len, out);
+	buf_free(&quoted);
 }
 
 static void json_recipient(FILE *out, const struct queue_listed_recipient *r)
 {
 	fputs("{\"address\": ", out);
-	json_string(out, r->address);
+	json_text(out, r->address);
 	if (r->reason != NULL && *r->reason != '\0') {
 		fputs(", \"delay_reason\": ", out);
-		json_string(out, r->reason);
+		json_text(out, r->reason);
 	}
 	if (r->failed)
 		fputs(", \"report_pending\": true", out);
@@ -159,7 +127,7 @@ static void print_json(const struct queue_list *list, const struct queue_listed 
 		", \"message_size\": %" PRIu64,
 		spool_queue_name(l->queue), l->id.text, l->arrival_us / US_PER_SEC, l->size);
 	fprintf(out, ", \"forced_expire\": %s, \"sender\": ", l->expired ? "true" : "false");
-	json_string(out, sender_name(l));
+	json_text(out, sender_name(l));
 	fputs(", \"recipients\": [", out);
 	for (size_t i = 0; i < l->recipient_count; i++) {
 		if (i > 0)

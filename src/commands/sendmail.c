@@ -139,11 +139,7 @@ static const char *full_name(const struct sendmail *s, struct pool *pool)
 
 	if (!name)
 		name = name_from_database(pool);
-	for (const char *p = name; *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return NULL;
-	}
-	return name[0] ? name : NULL;
+	return name[0] && !str_has_control(str_c(name)) ? name : NULL;
 }
 
 static const char *default_sender(struct pool *pool)

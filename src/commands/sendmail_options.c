@@ -8,19 +8,10 @@
  */
 #define LETTERS "A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:tvx"
 
-static bool has_control(const char *text)
-{
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			return true;
-	}
-	return false;
-}
-
 /* A line break in an address or name could become a line of its own in a header or a mailbox. */
 static const char *clean(int letter, const char *value)
 {
-	if (has_control(value))
+	if (str_has_control(str_c(value)))
 		sendmail_fail("-%c option value has a control character", letter);
 	return value;
 }
@@ -175,7 +166,7 @@ static void add_recipient(struct sendmail *s, const char *argument)
 {
 	size_t before = s->recipients.count;
 
-	if (has_control(argument))
+	if (str_has_control(str_c(argument)))
 		sendmail_fail_user("recipient address has a control character");
 	if (!address_list_parse(str_c(argument), &s->recipients))
 		sendmail_fail_user("bad recipient address syntax: %s", argument);

@@ -143,7 +143,7 @@ static bool txt_text(const struct message *m, const struct raw_record *r, const 
 		if (len > (size_t)(end - p))
 			return false;
 		for (; len > 0; len--, p++)
-			out[n++] = *p < ' ' || *p == 0x7f ? '?' : (char)*p;
+			out[n++] = ascii_is_control((char)*p) ? '?' : (char)*p;
 	}
 	*text = out;
 	return true;

@@ -56,12 +56,8 @@ void submission_encode(struct buf *out, const struct submission *s)
 /* A line break in a field could become a line of a queue file, a header or a mailbox. */
 static bool take_text(struct pool *pool, const struct frame_field *f, const char **out, struct err *err)
 {
-	for (size_t i = 0; i < f->value.n; i++) {
-		unsigned char c = (unsigned char)f->value.p[i];
-
-		if (c < ' ' || c == 0x7f)
-			return err_set(err, "control character in the envelope");
-	}
+	if (str_has_control(f->value))
+		return err_set(err, "control character in the envelope");
 	*out = pool_strndup(pool, f->value.p, f->value.n);
 	return true;
 }

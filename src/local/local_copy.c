@@ -14,12 +14,9 @@ static void add_address(struct buf *out, const char *address)
 	size_t start = out->len;
 
 	address_quote(str_c(address), out);
-	for (size_t i = start; i < out->len; i++) {
-		unsigned char c = (unsigned char)out->data[i];
-
-		if (c < ' ' || c == 0x7f)
+	for (size_t i = start; i < out->len; i++)
+		if (ascii_is_control(out->data[i]))
 			out->data[i] = '?';
-	}
 }
 
 void local_headers(const struct local_job *job, struct buf *out)

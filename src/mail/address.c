@@ -31,41 +31,6 @@ bool address_has_8bit(struct str s)
 	return false;
 }
 
-/* Bytes of the UTF-8 sequence at p (RFC 3629), or 0: over-long forms, surrogates and values past U+10FFFF are
- * invalid. */
-static size_t utf8_length(const unsigned char *p, size_t left)
-{
-	size_t n = p[0] < 0x80	 ? 1
-		   : p[0] < 0xc2 ? 0
-		   : p[0] < 0xe0 ? 2
-		   : p[0] < 0xf0 ? 3
-		   : p[0] < 0xf5 ? 4
-				 : 0;
-
-	if (n == 0 || n > left)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) ||
-		(p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] >= 0x90))
-		return 0;
-	return n;
-}
-
-bool address_valid_utf8(struct str s)
-{
-	const unsigned char *p = (const unsigned char *)s.p;
-	size_t step;
-
-	for (size_t i = 0; i < s.n; i += step) {
-		step = utf8_length(p + i, s.n - i);
-		if (step == 0)
-			return false;
-	}
-	return true;
-}
-
 static bool valid_label(struct str label, bool *numeric)
 {
 	if (label.n == 0 || label.n > 63 || label.p[0] == '-' || label.p[label.n - 1] == '-')

@@ -39,7 +39,6 @@ struct str address_domain(struct str internal); /* without @; empty when there i
  * and owner- forms are never split. */
 ptrdiff_t address_extension(struct str local, const char *delimiters);
 bool address_has_8bit(struct str s);
-bool address_valid_utf8(struct str s);
 /* Host name syntax of valid_hostname: labels of letters, digits, '-', '_' (not first or last '-'), at most 63
  * each, 255 together, not all numeric. */
 bool address_valid_hostname(struct str name);

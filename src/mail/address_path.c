@@ -1,6 +1,7 @@
 /* Paths of MAIL FROM and RCPT TO (RFC 5321 section 4.1.2), strict or as liberal as operators are used to. */
 #include "base/mem.h"
 #include "base/net.h"
+#include "base/utf8.h"
 #include "mail/address.h"
 #include "mail/address_token.h"
 #include <idn2.h>
@@ -159,7 +160,7 @@ static bool path_check(struct str internal, int flags, struct err *err)
 		return err_set(err, "address too long");
 	if (str_has_nul(internal) || str_find(internal, '\r') >= 0 || str_find(internal, '\n') >= 0)
 		return err_set(err, "NUL or line break in address");
-	if ((flags & PATH_UTF8) && !address_valid_utf8(internal))
+	if ((flags & PATH_UTF8) && !utf8_valid(internal))
 		return err_set(err, "address is not valid UTF-8");
 	if (!(flags & PATH_UTF8) && (flags & PATH_STRICT) && address_has_8bit(internal))
 		return err_set(err, "8-bit address without SMTPUTF8");

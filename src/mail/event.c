@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "mail/address.h"
 
 #include <ctype.h>
@@ -143,31 +144,12 @@ static void event_classic(struct buf *out, const char *p, const struct event_fie
 	}
 }
 
-/* What is not UTF-8 cannot stand in JSON. */
-static void event_json_string(struct buf *out, const char *s)
-{
-	bool utf8 = address_valid_utf8(str_c(s));
-
-	buf_putc(out, '"');
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '"' || c == '\\')
-			buf_printf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			buf_printf(out, "\\u%04x", c);
-		else
-			buf_putc(out, c >= 0x80 && !utf8 ? '?' : (char)c);
-	}
-	buf_putc(out, '"');
-}
-
 static void event_json_address(struct buf *out, const char *internal)
 {
 	struct buf text = BUF(EVENT_TEXT_MAX);
 
 	event_put_address(&text, internal);
-	event_json_string(out, buf_cstr(&text));
+	utf8_put_json(out, buf_slice(&text));
 	buf_free(&text);
 }
 
@@ -183,7 +165,7 @@ static void event_json(
 			continue;
 		buf_printf(out, ",\"%s\":", fields[i].name);
 		if (fields[i].type == FIELD_TEXT)
-			event_json_string(out, fields[i].text);
+			utf8_put_json(out, str_c(fields[i].text));
 		else if (fields[i].type == FIELD_ADDRESS)
 			event_json_address(out, fields[i].text);
 		else if (fields[i].type == FIELD_INT)

@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "mail/address.h"
 #include "rewrite/resolver.h"
 
@@ -95,7 +96,7 @@ static bool valid_utf8_hostname(struct resolution *s, struct str domain)
 {
 	char *ascii = pool_strndup(s->pool, domain.p, domain.n);
 
-	if (!s->r->cfg->smtputf8_enable || !address_valid_utf8(domain))
+	if (!s->r->cfg->smtputf8_enable || !utf8_valid(domain))
 		return false;
 	for (size_t i = 0; i < domain.n; i++) {
 		if ((unsigned char)ascii[i] >= 0x80)

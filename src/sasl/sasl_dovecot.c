@@ -179,11 +179,8 @@ static bool take_username(struct dovecot *d, struct str value)
 		name[0] = '\0';
 		return false;
 	}
-	for (const char *p = name; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f) {
-			name[0] = '\0';
-			return false;
-		}
+	if (str_has_control(str_c(name)))
+		name[0] = '\0';
 	return name[0] != '\0';
 }
 
@@ -194,9 +191,7 @@ static void take_reason(struct str value, struct buf *reply)
 	buf_clear(reply);
 	if (!unescape(str_first(value, REASON_MAX - 1), text, sizeof(text)))
 		return;
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	ascii_hide_controls(text, '?');
 	buf_puts(reply, text);
 }
 

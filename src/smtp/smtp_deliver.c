@@ -324,24 +324,16 @@ static bool needs_utf8(struct smtp_delivery *d)
 	return r->flags & ENVELOPE_8BIT && header_has_8bit(d);
 }
 
-static bool has_control(const char *address)
-{
-	for (; *address; address++)
-		if ((unsigned char)*address < ' ' || *address == 0x7f)
-			return true;
-	return false;
-}
-
 /* Line breaks in an address would be commands. */
 static void refuse_controls(struct smtp_delivery *d)
 {
 	const struct delivery_request *r = d->request;
 	struct dsn *why = dsn_make(d->pool, DSN_FAILED, "5.1.3", "bad address syntax: control character");
 
-	if (has_control(r->sender))
+	if (str_has_control(str_c(r->sender)))
 		agent_outcome_rest(d->agent, why, "none", false);
 	for (size_t i = 0; i < r->recipient_count; i++)
-		if (has_control(r->recipients[i].address))
+		if (str_has_control(str_c(r->recipients[i].address)))
 			agent_outcome(d->agent, i, why, "none", 0);
 }
 

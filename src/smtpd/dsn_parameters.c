@@ -1,5 +1,6 @@
 #include "smtpd/dsn_parameters.h"
 
+#include "base/utf8.h"
 #include "mail/address.h"
 #include <ctype.h>
 
@@ -62,7 +63,7 @@ static bool unitext_decode(struct str in, struct buf *out)
 		}
 		in = str_from(in, used);
 	}
-	return address_valid_utf8(buf_slice(out));
+	return utf8_valid(buf_slice(out));
 }
 
 static bool is_type(struct str type)

@@ -1,7 +1,7 @@
 #include "smtpd/reply.h"
 
 #include "base/log.h"
-#include "mail/address.h"
+#include "base/utf8.h"
 #include "mail/dsn.h"
 #include "smtpd/session.h"
 #include <ctype.h>
@@ -11,7 +11,7 @@
 /* Control bytes become blanks, and so does what is not text in the character set in use. */
 static void make_printable(const struct session *s, char *text)
 {
-	bool utf8 = s->cfg->smtputf8_enable && address_valid_utf8(str_c(text));
+	bool utf8 = s->cfg->smtputf8_enable && utf8_valid(str_c(text));
 
 	for (unsigned char *p = (unsigned char *)text; *p; p++)
 		if (*p < ' ' || *p == 0x7f || (*p >= 0x80 && !utf8))

@@ -20,9 +20,7 @@ static const char *printable(struct pool *pool, const ASN1_STRING *value)
 		n = 0;
 	out = pool_strndup(pool, (const char *)utf8, (size_t)n);
 	OPENSSL_free(utf8);
-	for (char *p = out; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	ascii_hide_controls(out, '?');
 	return out;
 }
 

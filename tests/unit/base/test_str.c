@@ -115,6 +115,17 @@ static void test_lower(void **state)
 	assert_string_equal(s, "mixed-\xc4");
 }
 
+static void test_controls(void **state)
+{
+	char s[] = "a\tb\x7f\xc4 ";
+
+	assert_true(str_has_control(str_c(s)));
+	assert_true(str_has_control(STR("\0")));
+	ascii_hide_controls(s, '?');
+	assert_string_equal(s, "a?b?\xc4 ");
+	assert_false(str_has_control(str_c(s)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +135,7 @@ int main(void)
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_signed_numbers),
 		cmocka_unit_test(test_lower),
+		cmocka_unit_test(test_controls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

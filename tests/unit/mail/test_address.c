@@ -172,15 +172,6 @@ static void test_literals(void **state)
 			fail_msg("%s", bad[i]);
 }
 
-static void test_utf8(void **state)
-{
-	assert_true(address_valid_utf8(str_c("a\303\251\342\202\254\360\237\230\200")));
-	assert_false(address_valid_utf8(str_c("\300\200")));
-	assert_false(address_valid_utf8(str_c("\355\240\200")));
-	assert_false(address_valid_utf8(str_c("\364\220\200\200")));
-	assert_false(address_valid_utf8(str_c("\303")));
-}
-
 static void test_xtext(void **state)
 {
 	static const char *const bad[] = {"a+0", "a+", "a+0g", "a+00", "a+0A", "a+0D", "a=b", "a b", "a+2b"};
@@ -208,7 +199,6 @@ int main(void)
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_hostnames),
 		cmocka_unit_test(test_literals),
-		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_xtext),
 	};
 

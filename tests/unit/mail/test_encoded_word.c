@@ -1,6 +1,6 @@
 #include "mail/encoded_word.h"
 
-#include "mail/address.h"
+#include "base/utf8.h"
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -52,7 +52,7 @@ static void check_word(struct str word, struct str charset)
 		buf_putc(&text, (char)value);
 		i += 2;
 	}
-	assert_true(address_valid_utf8(buf_slice(&text)));
+	assert_true(utf8_valid(buf_slice(&text)));
 	buf_free(&text);
 }
 
