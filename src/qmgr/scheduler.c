@@ -361,6 +361,14 @@ static void rate_delay_dest(struct dest *d, int64_t now)
 	heap_set(&d->transport->sched->dest_timers, &d->timer, d->not_before);
 }
 
+/* The failure counts although nothing may wait for the destination until the next mail comes. */
+static void remember_failure(struct dest *d, int64_t now)
+{
+	if (d->dead.text == NULL)
+		heap_set(&d->transport->sched->dest_timers, &d->timer,
+			now + d->transport->set.dead_time * NS_PER_SEC);
+}
+
 bool sched_done(struct entry *e, enum sched_verdict verdict, const struct dsn *reason, int64_t now)
 {
 	struct dest *d = e->peer->dest;
@@ -374,6 +382,8 @@ bool sched_done(struct entry *e, enum sched_verdict verdict, const struct dsn *r
 		died = window_failure(&d->window, set);
 	if (died)
 		sched_kill_dest(d, reason->status, reason->reason, now);
+	else if (verdict == SCHED_TROUBLE)
+		remember_failure(d, now);
 	rate_delay_dest(d, now);
 	dest_place(d);
 	return died;

@@ -258,6 +258,33 @@ static void trouble_kills_a_destination(void **state)
 	assert_non_null(sched_pick(transport(w), w->now));
 }
 
+/* One message at a time: the destination is idle between them, its failures are remembered. */
+static void failures_of_single_messages_add_up(void **state)
+{
+	struct world *w = *state;
+	const struct dsn dsn = {
+		.action = DSN_DELAYED, .status = "4.4.1", .reason = "connect to site: timed out"};
+	int deliveries = 0;
+	bool died = false;
+
+	for (intptr_t i = 1; i <= 10 && !died; i++) {
+		struct entry *e;
+		struct dest *d;
+
+		message(w, i, "site", 1, 1);
+		e = sched_pick(transport(w), w->now);
+		assert_non_null(e);
+		d = e->peer->dest;
+		died = sched_done(e, SCHED_TROUBLE, &dsn, w->now);
+		sched_release(d);
+		deliveries++;
+	}
+	assert_in_range(deliveries, 3, 5);
+	w->now += 301 * NS_PER_SEC;
+	assert_true(sched_timers(&w->sched, w->now) == INT64_MAX);
+	assert_int_equal(hash_count(transport(w)->dests), 0);
+}
+
 static void dead_transport_gives_nothing(void **state)
 {
 	struct world *w = *state;
@@ -385,6 +412,7 @@ int main(void)
 		TEST(huge_mail_is_not_starved),
 		TEST(equals_do_not_preempt),
 		TEST(trouble_kills_a_destination),
+		TEST(failures_of_single_messages_add_up),
 		TEST(dead_transport_gives_nothing),
 		TEST(flush_revives),
 		TEST(returned_entries_come_again_first),
