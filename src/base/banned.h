@@ -8,6 +8,11 @@
 #include <strings.h>
 #include <time.h>
 
+/* A library's header whose macros use some of them; the build names it for the one source that needs it. */
+#ifdef BANNED_AFTER
+#include BANNED_AFTER
+#endif
+
 /* The C library makes macros of some. */
 #undef sprintf
 #undef vsprintf

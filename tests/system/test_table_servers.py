@@ -1,10 +1,14 @@
 """Tables that ask a database or a server: hits, misses, special characters in keys, servers that die, hang and come back."""
+import glob
 import os
+import pwd
 import sqlite3
 import shutil
+import signal
 import socket
 import socketserver
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -321,3 +325,215 @@ def test_memcache_tries_again(tables):
         start = time.monotonic()
         assert tables.ask("k", spec).endswith("the server does not answer in time")
         assert 0.9 < time.monotonic() - start < 4
+
+
+# ---- databases
+
+class Server:
+    """A database server in a directory of its own, as an unprivileged user; port on 127.0.0.1 and socket."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="postern-db-")
+        if os.geteuid() == 0:
+            os.chown(self.directory, pwd.getpwnam("nobody").pw_uid, -1)
+        os.chmod(self.directory, 0o755)
+        self.port = free_port()
+        self.process = None
+        self.prepare()
+        self.start()
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def run(self, *arguments, **options):
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOW, cwd="/", **options)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def launch(self, *arguments):
+        log = open(self.path("server.log"), "ab")
+        self.process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd="/", start_new_session=True, **as_user())
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    def stop(self):
+        if self.process:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def end(self):
+        self.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def fill(self):
+        def quoted(text):
+            return "'" + text.replace("\\", self.backslash).replace("'", "''") + "'"
+        self.sql("CREATE TABLE map (k VARCHAR(100), v VARCHAR(200));" +
+                 "".join("INSERT INTO map VALUES (%s, %s);" % (quoted(k), quoted(v)) for k, v in ROWS))
+
+
+class Postgres(Server):
+    kind, backslash = "pgsql", "\\"
+
+    def prepare(self):
+        self.programs = (sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [""])[-1]
+        if not os.path.exists(os.path.join(self.programs, "initdb")):
+            pytest.skip("the Debian package postgresql is not installed")
+        with open(self.path("password"), "w") as f:
+            f.write("pa'ss = $word\n")
+        os.chmod(self.path("password"), 0o644)
+        self.run(os.path.join(self.programs, "initdb"), "-D", self.path("data"), "-U", "mail", "-A", "scram-sha-256", "--no-sync", "-E", "UTF8",
+                 "--locale", "C", "--pwfile", self.path("password"), **as_user())
+        self.settings = {"hosts": "127.0.0.1:%d" % self.port, "user": "mail", "password": "pa'ss = $word", "dbname": "postgres", "query": SQL,
+                         "timeout": 2}
+        self.socket = self.path(".s.PGSQL.%d" % self.port)
+
+    def start(self):
+        self.launch(os.path.join(self.programs, "postgres"), "-D", self.path("data"), "-k", self.directory, "-p", str(self.port), "-F",
+                    "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=1MB")
+        wait_for(lambda: self.try_sql("SELECT 1"), 20, "PostgreSQL")
+
+    def sql(self, text, *arguments):
+        return self.run("psql", "-qtA", "-h", self.directory, "-p", str(self.port), "-U", "mail", "-v", "ON_ERROR_STOP=1", *arguments, "postgres",
+                        input=text, env=dict(os.environ, PGPASSWORD="pa'ss = $word"))
+
+    def try_sql(self, text):
+        try:
+            return self.sql(text)
+        except AssertionError:
+            return None
+
+    def clients(self):
+        return int(self.sql("SELECT count(*) FROM pg_stat_activity WHERE client_addr IS NOT NULL"))
+
+    def disconnect_clients(self):
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_addr IS NOT NULL")
+
+
+class MariaDB(Server):
+    kind, backslash = "mysql", "\\\\"
+
+    def prepare(self):
+        self.program = need("mariadbd", "mariadb-server")
+        self.run("mariadb-install-db", "--no-defaults", "--datadir=" + self.path("data"), "--auth-root-authentication-method=normal",
+                 "--skip-test-db", "--innodb-log-file-size=4M", **as_user())
+        self.socket = self.path("socket")
+        self.settings = {"hosts": "127.0.0.1:%d" % self.port, "user": "mail", "password": "pa'ss = $word", "dbname": "mail", "query": SQL,
+                         "timeout": 2, "option_group": ""}
+        self.start()
+        self.run("mariadb", "--no-defaults", "-S", self.socket, "-u", "root", "-e",
+                 "CREATE DATABASE mail CHARACTER SET utf8mb4; CREATE USER mail@'%' IDENTIFIED BY 'pa''ss = $word'; "
+                 "CREATE USER mail@localhost IDENTIFIED BY 'pa''ss = $word'; GRANT ALL ON *.* TO mail@'%'; GRANT ALL ON *.* TO mail@localhost")
+
+    def start(self):
+        if self.process:
+            return
+        self.launch(self.program, "--no-defaults", "--datadir=" + self.path("data"), "--socket=" + self.socket, "--port=%d" % self.port,
+                    "--bind-address=127.0.0.1", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M", "--skip-name-resolve",
+                    "--innodb-flush-log-at-trx-commit=2", "--pid-file=" + self.path("pid"))
+        wait_for(lambda: answers_at(self.port), 20, "MariaDB")
+
+    def sql(self, text):
+        return self.run("mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-N", "-S", self.socket, "-u", "mail", "-ppa'ss = $word", "mail",
+                        input=text)
+
+    def others(self):
+        return self.sql("SELECT id FROM information_schema.processlist WHERE user = 'mail' AND host NOT LIKE 'localhost%'").split()
+
+    def clients(self):
+        return len(self.others())
+
+    def disconnect_clients(self):
+        self.sql("".join("KILL %s;" % number for number in self.others()))
+
+
+@pytest.fixture(scope="module", params=[Postgres, MariaDB], ids=["pgsql", "mysql"])
+def database(request):
+    server = request.param()
+    try:
+        server.fill()
+        yield server
+    finally:
+        server.end()
+
+
+def test_database(tables, database):
+    database_spec = tables.source(database.kind, **database.settings)
+    tables.check_rows(database_spec)
+    limited = tables.source(database.kind, "limited.cf", **dict(database.settings, expansion_limit=1, domain="one.example", result_format="<%s> %U"))
+    assert tables.ask("alice@one.example", limited) == "<alice@home.example> alice"
+    assert "more than expansion_limit" in tables.ask("many@one.example", limited)
+    assert tables.ask("plain", limited) is None
+
+
+def test_database_socket_and_old_settings(tables, database):
+    over_socket = tables.source(database.kind, **dict(database.settings, hosts="unix:" + database.socket))
+    assert tables.ask("plain", over_socket) == "plain-value"
+    with open(tables.path("main.cf"), "a") as f:
+        for name, value in dict(database.settings, select_field="v", table="map", where_field="k").items():
+            if name != "query":
+                f.write("old_%s = %s\n" % (name, str(value).replace("$", "$$")))
+    assert tables.ask("it's", database.kind + ":old") == "value of it's"
+
+
+def test_database_mistakes(tables, database):
+    def asked(**changes):
+        return tables.ask("plain", tables.source(database.kind, **dict(database.settings, **changes)))
+    assert "nomap" in asked(query="SELECT v FROM nomap")
+    assert "query error" in asked(password="wrong")
+    assert "query error" in asked(query="SELECT v FROM map; SELECT v FROM map")
+    assert "the query returns no" in asked(query="UPDATE map SET v = v WHERE k = 'nobody'")
+    if database.kind == "mysql":
+        assert asked(query="UPDATE map SET v = v WHERE k = 'nobody'", require_result_set="no") is None
+    assert "a number from" in asked(timeout="soon")
+
+
+def test_database_procedure(tables, database):
+    if database.kind == "mysql":
+        database.sql("CREATE PROCEDURE find(IN name VARCHAR(100)) SELECT v FROM map WHERE k = name ORDER BY v;")
+        spec = tables.source("mysql", **dict(database.settings, query="CALL find('%s')"))
+    else:
+        database.sql("CREATE FUNCTION find(TEXT) RETURNS SETOF VARCHAR LANGUAGE SQL AS 'SELECT v FROM map WHERE k = $1 ORDER BY v';")
+        spec = tables.source("pgsql", **{k: v for k, v in dict(database.settings, select_function="find").items() if k != "query"})
+    assert tables.ask("many@one.example", spec) == "a@x,b@x"
+    assert tables.ask_all(["it's", "plain", "none"], spec) == {"it's": "value of it's", "plain": "plain-value"}
+
+
+def test_database_other_host(tables, database):
+    hosts = "127.0.0.1:%d inet:127.0.0.1:%d nonexistent.invalid" % (free_port(), database.port)
+    for _ in range(4):
+        assert tables.ask("plain", tables.source(database.kind, **dict(database.settings, hosts=hosts))) == "plain-value"
+    assert "query error: host " in tables.ask("plain", tables.source(database.kind, **dict(database.settings, hosts="127.0.0.1:%d" % free_port())))
+
+
+def test_database_comes_back(tables, database):
+    """One host, whose connection is gone between two lookups: the second connects again at once."""
+    spec = tables.source(database.kind, **database.settings)
+    asking = subprocess.Popen([os.path.join(BIN, "postmap"), "-c", tables.directory, "-q", "-", spec], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for restart in (False, True):
+        asking.stdin.write("plain\n")
+        asking.stdin.flush()
+        wait_for(lambda: database.clients() == 1, 10, "a connection")
+        if restart:
+            database.stop()
+            database.start()
+        else:
+            database.disconnect_clients()
+        wait_for(lambda: database.clients() == 0, 10, "no connection")
+    output, _ = asking.communicate("it's\n")
+    assert output == "plain\tplain-value\n" * 2 + "it's\tvalue of it's\n"
+
+
+def test_database_does_not_answer(tables, database):
+    spec = tables.source(database.kind, **dict(database.settings, timeout=1))
+    database.signal(signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        assert "query error" in tables.ask("plain", spec)
+        assert 0.9 < time.monotonic() - start < 5
+    finally:
+        database.signal(signal.SIGCONT)
+    assert tables.ask("plain", spec) == "plain-value"

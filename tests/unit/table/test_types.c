@@ -237,9 +237,11 @@ static void test_files(void **state)
 	x_free(&two);
 }
 
+/* Types that are there when their module is installed are left out. */
 static void add_type(void *arg, const char *type)
 {
-	buf_printf(arg, "%s ", type);
+	if (strcmp(type, "ldap") && strcmp(type, "mysql") && strcmp(type, "pgsql") && strcmp(type, "sqlite"))
+		buf_printf(arg, "%s ", type);
 }
 
 static void test_type_names(void **state)
@@ -248,8 +250,8 @@ static void test_type_names(void **state)
 
 	table_each_type(add_type, &names);
 	assert_string_equal(buf_cstr(&names),
-		"btree cidr fail hash inline lmdb pcre pipemap proxy randmap regexp static "
-		"texthash unionmap unix ");
+		"btree cidr environ fail hash inline lmdb memcache pcre pipemap proxy randmap regexp "
+		"socketmap static tcp texthash unionmap unix ");
 	buf_free(&names);
 }
 
