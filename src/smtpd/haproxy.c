@@ -39,8 +39,9 @@ static bool v1_address(struct str *rest, int family, struct net_addr *out)
 {
 	struct str word;
 
-	return str_word(rest, " ", &word) && net_parse_ip(word, 0, out) && out->ss.ss_family == family &&
-	       (family != AF_INET || str_find(word, ':') < 0);
+	/* The kind is that of the text: an IPv4 address in IPv6 form has become IPv4. */
+	return str_word(rest, " ", &word) && net_parse_ip(word, 0, out) &&
+	       (str_find(word, ':') >= 0) == (family == AF_INET6);
 }
 
 static bool v1_port(struct str *rest, struct net_addr *addr)

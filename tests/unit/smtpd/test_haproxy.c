@@ -39,6 +39,7 @@ static void test_version_1(void **state)
 {
 	good(STR("PROXY TCP4 192.0.2.1 192.0.2.2 123 25\r\n"), "192.0.2.1", 123);
 	good(STR("PROXY TCP6 FC:00:00:00:1:2:3:4 fc::1 65535 25\r\n"), "fc::1:2:3:4", 65535);
+	good(STR("PROXY TCP6 ::FFFF:192.0.2.1 ::ffff:c000:0202 123 25\r\n"), "192.0.2.1", 123);
 	good(STR("PROXY UNKNOWN\r\n"), NULL, 0);
 	good(STR("PROXY UNKNOWN whatever it says\r\n"), NULL, 0);
 	bad(STR("PROXY TCP4 ::1 192.0.2.2 1 2\r\n"), "bad or missing client address");
