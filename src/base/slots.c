@@ -14,7 +14,7 @@
 
 #define STACK_DEFAULT ((size_t)256 << 10)
 #define SPAWN_RETRY_NS (100 * NS_PER_MS)
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef POSTERN_SANITIZED
 #define STACK_FACTOR 4
 #else
 #define STACK_FACTOR 1

@@ -20,7 +20,7 @@
 #endif
 
 /* The sanitizers start a symbolizer, and look into threads as a debugger does. */
-#if defined(OUR_ARCHITECTURE) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(OUR_ARCHITECTURE) && !defined(POSTERN_SANITIZED)
 
 #define X32_CALLS 0x40000000u /* the other numbering of the same calls on x86 */
 

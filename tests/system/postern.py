@@ -120,6 +120,7 @@ class Instance:
                          mail_spool_directory=self.mail + "/")
         if os.environ.get("POSTERN_SANITIZER"):
             self.main["import_environment"] = "MAIL_CONFIG TZ LANG=C ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS"
+            self._make_reports_directory()
         self.main.update(main or {})
         self.ports = {name: free_port() for name in (services or {"smtpd": {}})}
         self.services, self.basic, self.extra, self.columns = services or {"smtpd": {}}, basic, master, listener_columns
@@ -135,6 +136,12 @@ class Instance:
         while ROOT_USER and len(path) > 1 and path != "/tmp":
             os.chmod(path, os.stat(path).st_mode | 0o755)
             path = os.path.dirname(path)
+
+    def _make_reports_directory(self):
+        """The path of sanitizer_reports (conftest.py) as daemons in the queue directory's jail see it."""
+        path = self.queue + os.environ["POSTERN_SANITIZER_REPORTS"]
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, 0o1777)
 
     def write_config(self):
         lines = ["%s = %s\n" % (k, v) for k, v in self.main.items() if v is not None]

@@ -79,10 +79,10 @@ static void test_cursor(void **state)
 {
 	static const unsigned char data[] = {1, 2, 1, 4, 3, 2, 1, 8, 7, 6, 5, 4, 3, 2, 1, 'a', 'b', 'c'};
 	struct cursor c = cursor_of(data, sizeof(data));
-	uint8_t u8;
-	uint16_t u16;
-	uint32_t u32;
-	uint64_t u64;
+	uint8_t u8 = 0;
+	uint16_t u16 = 0;
+	uint32_t u32 = 0;
+	uint64_t u64 = 0;
 	struct str s;
 
 	assert_int_equal(cursor_peek(&c), 1);

@@ -153,7 +153,7 @@ static rlim_t address_space(void)
 /* Without room for a stack no thread can be made; the task waits and runs when there is room again. */
 static void test_no_threads_for_a_while(void **state)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef POSTERN_SANITIZED
 	skip();
 #endif
 	struct slots *s = make(2, NS_PER_SEC);

@@ -48,7 +48,7 @@ static void what_services_do_works_and_the_rest_fails(void **state)
 	int status;
 	pid_t pid;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef POSTERN_SANITIZED
 	skip();
 #endif
 	pid = fork();
