@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,15 +48,31 @@ static const char *level_word(enum log_level level)
 	return words[level];
 }
 
-void command_say(enum log_level level, const char *fmt, ...)
+static void say(enum log_level level, const char *fmt, va_list ap)
 {
 	char text[2048];
-	va_list ap;
 
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
 	fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, level_word(level), text);
 	if (log_is_open())
 		log_line(level, "%s", text);
+}
+
+void command_say(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(level, fmt, ap);
+	va_end(ap);
+}
+
+void command_die(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(LOGL_FATAL, fmt, ap);
+	va_end(ap);
+	exit(status);
 }

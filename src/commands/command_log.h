@@ -11,5 +11,7 @@
 bool command_log_open(const struct config *cfg, const char *program, int verbose);
 /* One line for the operator: to standard error, and to the log. */
 void command_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same as a fatal error, and the end of the process. */
+void command_die(int status, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/base64.h"
 #include "base/mem.h"
+#include "commands/command_log.h"
 #include "commands/map_command.h"
 #include "table/table_build.h"
 
@@ -28,7 +29,7 @@ static void read_source(struct build *b, mode_t *mode)
 
 	*mode = 0644;
 	if (!source_open(&b->text, b->command->mode == MAP_INCREMENT ? "/dev/stdin" : b->source, &err))
-		map_fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	if (b->command->mode == MAP_BUILD && !b->command->fixed_mode && stat(b->source, &st) == 0)
 		*mode = 0600 | (st.st_mode & 0044);
 }
@@ -46,7 +47,7 @@ static bool source_value(const struct build *b, const char *where, struct buf *v
 		buf_clear(value);
 		base64_encode(buf_slice(&content), value);
 	} else {
-		map_warn("%s: %s: skipping this entry", where, err.text);
+		command_say(LOGL_WARNING, "%s: %s: skipping this entry", where, err.text);
 	}
 	buf_free(&content);
 	return ok;
@@ -66,10 +67,10 @@ static void put_entry(struct build *b, struct str key, struct str value)
 	result = table_build_put(b->builder, buf_slice(&folded), value, &err);
 	if (result == BUILD_FAILED) {
 		table_build_abort(&b->builder);
-		map_fail("table %s: write error: %s", b->spec, err.text);
+		command_die(EXIT_FAILURE, "table %s: write error: %s", b->spec, err.text);
 	}
 	if (result == BUILD_DUPLICATE && !m->replace && !m->ignore)
-		map_warn("%s: duplicate entry: \"%s\"", b->spec, buf_cstr(&folded));
+		command_say(LOGL_WARNING, "%s: duplicate entry: \"%s\"", b->spec, buf_cstr(&folded));
 	buf_free(&folded);
 }
 
@@ -81,10 +82,10 @@ static void take_line(struct build *b, struct str line)
 	if (map_bad_utf8(b->command, line)) {
 		char *shown = map_printable(line);
 
-		map_warn("%s: non-UTF-8 input \"%s\" -- ignoring this line", where, shown);
+		command_say(LOGL_WARNING, "%s: non-UTF-8 input \"%s\" -- ignoring this line", where, shown);
 		x_free(&shown);
 	} else if (b->text.line.orphan) {
-		map_warn("%s: logical line must not start with whitespace: \"%.30s\"", where,
+		command_say(LOGL_WARNING, "%s: logical line must not start with whitespace: \"%.30s\"", where,
 			b->text.line.text.p);
 	} else if (b->command->split(where, line, &key, &value) && source_value(b, where, &value)) {
 		put_entry(b, buf_slice(&key), buf_slice(&value));
@@ -107,12 +108,12 @@ static void build_one(const struct map_command *m, const char *spec)
 	options.size = b.text.text.len;
 	b.builder = table_build_begin(spec, &options, &err);
 	if (!b.builder)
-		map_fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	while (source_next(&b.text, &line))
 		take_line(&b, line);
 	source_close(&b.text);
 	if (!table_build_commit(&b.builder, &err))
-		map_fail("table %s: write error: %s", spec, err.text);
+		command_die(EXIT_FAILURE, "table %s: write error: %s", spec, err.text);
 }
 
 int map_build(const struct map_command *m)
@@ -123,7 +124,7 @@ int map_build(const struct map_command *m)
 		char *spec = map_spec(m, *map);
 
 		if (!table_build_supported(spec, &err))
-			map_fail("%s", err.text);
+			command_die(EXIT_FAILURE, "%s", err.text);
 		map_take_rights(m, spec);
 		build_one(m, spec);
 		map_restore_rights();
@@ -145,7 +146,7 @@ static bool delete_key(const struct map_command *m, const char *spec, struct tab
 	status = table_build_remove(b, buf_slice(&folded), &err);
 	if (status != TABLE_FOUND && status != TABLE_NOT_FOUND) {
 		table_build_abort(&b);
-		map_fail("table %s: delete error: %s", spec, err.text);
+		command_die(EXIT_FAILURE, "table %s: delete error: %s", spec, err.text);
 	}
 	buf_free(&folded);
 	return status == TABLE_FOUND;
@@ -175,16 +176,16 @@ static bool delete_from(const struct map_command *m, const char *spec, struct st
 	bool found;
 
 	if (!table_build_supported(spec, NULL))
-		map_fail("%s map requires O_RDONLY access mode", spec);
+		command_die(EXIT_FAILURE, "%s map requires O_RDONLY access mode", spec);
 	map_take_rights(m, spec);
 	b = table_build_begin(spec, &options, &err);
 	if (!b)
-		map_fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	found = delete_keys(m, spec, b, keys);
 	if (!found)
 		table_build_abort(&b);
 	else if (!table_build_commit(&b, &err))
-		map_fail("table %s: write error: %s", spec, err.text);
+		command_die(EXIT_FAILURE, "table %s: write error: %s", spec, err.text);
 	map_restore_rights();
 	return found;
 }
@@ -198,7 +199,7 @@ int map_delete(const struct map_command *m)
 	if (strcmp(m->key, "-") != 0)
 		buf_puts(&input.text, m->key);
 	else if (!source_open(&input, "/dev/stdin", &err))
-		map_fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	for (char **map = m->maps; *map; map++) {
 		char *spec = map_spec(m, *map);
 

@@ -8,30 +8,6 @@
 #include "commands/command_log.h"
 #include "mail/address.h"
 
-void map_fail(const char *fmt, ...)
-{
-	struct buf text = BUF(3000);
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
-	va_end(ap);
-	command_say(LOGL_FATAL, "%s", buf_cstr(&text));
-	exit(EXIT_FAILURE);
-}
-
-void map_warn(const char *fmt, ...)
-{
-	struct buf text = BUF(3000);
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
-	va_end(ap);
-	command_say(LOGL_WARNING, "%s", buf_cstr(&text));
-	buf_free(&text);
-}
-
 char *map_spec(const struct map_command *m, const char *map)
 {
 	if (strchr(map, ':'))
@@ -62,7 +38,7 @@ char *map_printable(struct str text)
 static void set_mode(struct map_command *m, enum map_mode mode, const char *key)
 {
 	if (m->mode != MAP_BUILD)
-		map_fail("specify only one of -d -i -q or -s");
+		command_die(EXIT_FAILURE, "specify only one of -d -i -q or -s");
 	m->mode = mode;
 	m->key = key;
 }
@@ -123,12 +99,12 @@ static void parse(struct map_command *m, int argc, char **argv)
 			break;
 		default:
 			if (!set_flag(m, c))
-				map_fail("usage: %s", m->usage);
+				command_die(EXIT_FAILURE, "usage: %s", m->usage);
 		}
 	}
 	m->maps = argv + optind;
 	if (optind == argc)
-		map_fail("usage: %s", m->usage);
+		command_die(EXIT_FAILURE, "usage: %s", m->usage);
 }
 
 static int run(const struct map_command *m)
@@ -155,7 +131,7 @@ int map_command_main(struct map_command *m, int argc, char **argv)
 	parse(m, argc, argv);
 	m->cfg = command_config_load(m->program, m->config_dir, &err);
 	if (!m->cfg)
-		map_fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	command_log_open(m->cfg, m->program, m->verbose);
 	status = run(m);
 	config_free(&m->cfg);

@@ -32,8 +32,6 @@ int map_command_main(struct map_command *m, int argc, char **argv);
 
 /* "type:name": the default type is put before a name without one. The caller frees. */
 char *map_spec(const struct map_command *m, const char *map);
-void map_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-void map_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Whether UTF-8 is required of this text, and it is not. */
 bool map_bad_utf8(const struct map_command *m, struct str text);
 /* The text with every byte that is not ASCII made '?'. The caller frees. */

@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "base/mem.h"
+#include "commands/command_log.h"
 #include "commands/map_command.h"
 
 struct opened {
@@ -13,7 +14,7 @@ struct opened {
 
 static void warn(void *arg, const char *text)
 {
-	map_warn("%s", text);
+	command_say(LOGL_WARNING, "%s", text);
 }
 
 static struct table *open_table(const struct map_command *m, const char *map)
@@ -24,7 +25,7 @@ static struct table *open_table(const struct map_command *m, const char *map)
 	struct table *t = table_open(spec, flags, &err);
 
 	if (!t)
-		map_fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	table_warnings(t, warn, NULL);
 	x_free(&spec);
 	return t;
@@ -39,18 +40,19 @@ static bool ask(const struct map_command *m, struct table *t, struct str key, st
 	if (map_bad_utf8(m, key)) {
 		char *shown = map_printable(key);
 
-		map_warn("%s: non-UTF-8 key \"%s\": malformed UTF-8 or invalid codepoint", table_spec(t),
-			shown);
+		command_say(LOGL_WARNING, "%s: non-UTF-8 key \"%s\": malformed UTF-8 or invalid codepoint",
+			table_spec(t), shown);
 		x_free(&shown);
 		return false;
 	}
 	status = table_lookup(t, key, value, &err);
 	if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
-		map_fail("table %s: query error: %s", table_spec(t), err.text);
+		command_die(EXIT_FAILURE, "table %s: query error: %s", table_spec(t), err.text);
 	if (status == TABLE_FOUND && value->len == 0) {
-		map_warn("table %s: key " STR_FMT ": empty string result is not allowed", table_spec(t),
-			STR_ARG(key));
-		map_warn("table %s should return NO RESULT in case of NOT FOUND", table_spec(t));
+		command_say(LOGL_WARNING, "table %s: key " STR_FMT ": empty string result is not allowed",
+			table_spec(t), STR_ARG(key));
+		command_say(
+			LOGL_WARNING, "table %s should return NO RESULT in case of NOT FOUND", table_spec(t));
 	}
 	return status == TABLE_FOUND;
 }
@@ -70,7 +72,7 @@ static void print_pair(const struct map_command *m, struct str key, struct str v
 	if (text)
 		printf("%s\n", text);
 	else
-		map_warn("key " STR_FMT ": not UTF-8, and so not JSON", STR_ARG(key));
+		command_say(LOGL_WARNING, "key " STR_FMT ": not UTF-8, and so not JSON", STR_ARG(key));
 	free(text);
 	json_decref(object);
 }
@@ -219,7 +221,7 @@ int map_list(const struct map_command *m)
 		struct table *t = open_table(m, *map);
 
 		if (table_each(t, print_entry, (void *)m, &err) != TABLE_FOUND)
-			map_fail("table %s: %s", table_spec(t), err.text);
+			command_die(EXIT_FAILURE, "table %s: %s", table_spec(t), err.text);
 		table_close(&t);
 	}
 	return EXIT_SUCCESS;

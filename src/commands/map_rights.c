@@ -9,14 +9,15 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "commands/command_log.h"
 #include "commands/map_command.h"
 
 static void become(uid_t uid, gid_t gid)
 {
 	if (seteuid(0) < 0 || setgroups(1, &gid) < 0 || setegid(gid) < 0 || seteuid(uid) < 0)
-		map_fail("take on the rights of user %ld: %s", (long)uid, strerror(errno));
+		command_die(EXIT_FAILURE, "take on the rights of user %ld: %s", (long)uid, strerror(errno));
 	if (geteuid() != uid || getegid() != gid)
-		map_fail("the rights of user %ld were not taken on", (long)uid);
+		command_die(EXIT_FAILURE, "the rights of user %ld were not taken on", (long)uid);
 }
 
 static void check_directory(const char *name)
@@ -26,7 +27,8 @@ static void check_directory(const char *name)
 	struct stat st;
 
 	if (stat(directory, &st) == 0 && st.st_uid != 0)
-		map_fail("directory %s belongs to user %ld, its table to root: not built; see the -o option",
+		command_die(EXIT_FAILURE,
+			"directory %s belongs to user %ld, its table to root: not built; see the -o option",
 			directory, (long)st.st_uid);
 	x_free(&copy);
 }

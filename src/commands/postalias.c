@@ -1,6 +1,7 @@
 /* postalias(1): makes, changes and asks alias databases (aliases(5)). */
 #include <ctype.h>
 
+#include "commands/command_log.h"
 #include "commands/map_command.h"
 
 /* The index of the first `wanted` outside quotes, or the length. */
@@ -68,11 +69,11 @@ static bool split(const char *where, struct str line, struct buf *key, struct bu
 
 	add_items(value, str_from(line, colon + 1));
 	if (name.n == 0 || value->len == 0) {
-		map_warn("%s: need name:value pair", where);
+		command_say(LOGL_WARNING, "%s: need name:value pair", where);
 		return false;
 	}
 	if (outside_quotes(name, '@') < name.n) {
-		map_warn("%s: name must be local", where);
+		command_say(LOGL_WARNING, "%s: name must be local", where);
 		return false;
 	}
 	add_unquoted(key, name);

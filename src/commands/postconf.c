@@ -50,20 +50,6 @@ struct arguments {
 	size_t override_count;
 };
 
-static _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static _Noreturn void die(const char *fmt, ...)
-{
-	char text[2048];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	command_say(LOGL_FATAL, "%s", text);
-	exit(1);
-}
-
 static unsigned flag_of(int letter)
 {
 	for (size_t i = 0; i < LETTER_COUNT; i++) {
@@ -89,7 +75,8 @@ static unsigned parse_classes(const char *text)
 		while (i < 4 && !str_case_is(word, words[i].word))
 			i++;
 		if (i == 4)
-			die("unknown -C option value \"" STR_FMT "\" in \"%s\"", STR_ARG(word), text);
+			command_die(
+				1, "unknown -C option value \"" STR_FMT "\" in \"%s\"", STR_ARG(word), text);
 		classes |= words[i].class;
 	}
 	return classes;
@@ -99,7 +86,7 @@ static void take_option(struct arguments *a, int letter)
 {
 	if (postconf_is_fact(letter)) {
 		if (a->fact && a->fact != letter)
-			die("specify one of -%c -%c", a->fact, letter);
+			command_die(1, "specify one of -%c -%c", a->fact, letter);
 		a->fact = letter;
 		a->fact_argument = optarg;
 	} else if (letter == 'c') {
@@ -112,7 +99,7 @@ static void take_option(struct arguments *a, int letter)
 	} else if (flag_of(letter)) {
 		a->flags |= flag_of(letter);
 	} else if (letter != 'v') {
-		die("%s", usage);
+		command_die(1, "%s", usage);
 	}
 }
 
@@ -124,7 +111,7 @@ static void only_one(unsigned flags, unsigned group)
 		if (!(flags & group & letters[i].flag))
 			continue;
 		if (first)
-			die("specify one of -%c -%c", first, letters[i].letter);
+			command_die(1, "specify one of -%c -%c", first, letters[i].letter);
 		first = letters[i].letter;
 	}
 }
@@ -146,7 +133,7 @@ static void check_master_options(unsigned flags)
 			continue;
 		for (size_t i = 0; i < LETTER_COUNT; i++) {
 			if (flags & letters[i].flag & ~(modes[m].mode | modes[m].allowed))
-				die("with option -%c, do not specify -%c",
+				command_die(1, "with option -%c, do not specify -%c",
 					m == 0	 ? 'M'
 					: m == 1 ? 'F'
 						 : 'P',
@@ -169,7 +156,8 @@ static void check_options(struct arguments *a, char *const *operands)
 	only_one(a->flags, PC_HIDE_VALUE | PC_JSON);
 	check_master_options(a->flags);
 	if (change && !*operands)
-		die(a->flags & PC_EDIT ? "-e requires name=value argument" : "missing service argument");
+		command_die(1,
+			a->flags & PC_EDIT ? "-e requires name=value argument" : "missing service argument");
 }
 
 static void show(struct postconf *pc, const struct arguments *a, char *const *operands)
@@ -227,6 +215,6 @@ int main(int argc, char **argv)
 	}
 	x_free(&a.overrides);
 	if (fflush(stdout) != 0 || ferror(stdout))
-		die("write error on standard output");
+		command_die(1, "write error on standard output");
 	return status;
 }

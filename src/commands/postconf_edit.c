@@ -9,12 +9,6 @@
 
 #define FILE_MAX (4 * 1024 * 1024)
 
-static _Noreturn void die(const char *text)
-{
-	command_say(LOGL_FATAL, "%s", text);
-	exit(1);
-}
-
 /* The lock is on the file itself; replacing renames another into its place, so the name may no longer be what
  * was locked. */
 static bool still_named(const struct edit *e)
@@ -35,11 +29,11 @@ void postconf_open(struct edit *e, const char *path)
 		e->fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (e->fd < 0 || flock(e->fd, LOCK_EX) < 0) {
 			err_errno(&err, "open %s for reading", path);
-			die(err.text);
+			command_die(1, "%s", err.text);
 		}
 	} while (!still_named(e));
 	if (!sys_read_file(path, &e->old, &err))
-		die(err.text);
+		command_die(1, "%s", err.text);
 }
 
 void postconf_replace(struct edit *e)
@@ -47,7 +41,7 @@ void postconf_replace(struct edit *e)
 	struct err err;
 
 	if (!sys_replace_file(e->path, buf_slice(&e->new), 0644, &err))
-		die(err.text);
+		command_die(1, "%s", err.text);
 	sys_close(&e->fd);
 	buf_free(&e->old);
 	buf_free(&e->new);
@@ -75,9 +69,9 @@ static struct change *find_change(const struct changes *c, struct str name)
 static void check_request(const char *text)
 {
 	if (strchr(text, '\n'))
-		die("-e, -X, or -# accepts no multi-line input");
+		command_die(1, "-e, -X, or -# accepts no multi-line input");
 	if (*text == '#')
-		die("-e, -X, or -# accepts no comment input");
+		command_die(1, "-e, -X, or -# accepts no comment input");
 }
 
 static void add_change(struct changes *c, const char *request, bool with_value)
@@ -88,7 +82,7 @@ static void add_change(struct changes *c, const char *request, bool with_value)
 
 	check_request(request);
 	if (with_value && !main_cf_split(str_c(request), &name, &value, &err))
-		die(err.text);
+		command_die(1, "%s", err.text);
 	earlier = find_change(c, name);
 	if (earlier) {
 		earlier->superseded = true;

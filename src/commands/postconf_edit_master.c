@@ -5,20 +5,6 @@
 
 #define LINE_MAX_BYTES (4 * 1024 * 1024)
 
-static _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static _Noreturn void die(const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	command_say(LOGL_FATAL, "%s", text);
-	exit(1);
-}
-
 struct request {
 	const char *text;
 	struct pattern pattern;
@@ -39,18 +25,18 @@ static void parse_new_entry(struct request *r)
 	if (master_entry_parse(str_c(r->pattern.value), &r->entry, &err))
 		return;
 	if (strcmp(err.text, "bad field count") == 0)
-		die("bad field count: \"%s\"", r->text);
-	die("%s", err.text);
+		command_die(1, "bad field count: \"%s\"", r->text);
+	command_die(1, "%s", err.text);
 }
 
 static void parse_entry_request(struct request *r, unsigned flags)
 {
 	if (!postconf_pattern(r->text, 2, flags & PC_EDIT, &r->pattern) || r->pattern.parts < 2)
-		die("-Me, -MX or -M# requires service_name/type");
+		command_die(1, "-Me, -MX or -M# requires service_name/type");
 	if (!(flags & PC_EDIT))
 		return;
 	if (!r->pattern.value)
-		die("-Me requires service_name/type=value");
+		command_die(1, "-Me requires service_name/type=value");
 	parse_new_entry(r);
 }
 
@@ -60,13 +46,13 @@ static void parse_field_request(struct request *r)
 	int field = 0;
 
 	if (!postconf_pattern(r->text, 3, true, &r->pattern) || p->parts < 3 || !p->value)
-		die("-Fe requires service_name/type/field=value");
+		command_die(1, "-Fe requires service_name/type/field=value");
 	while (field <= FIELD_COUNT && strcmp(p->part[2], master_field_names[field]) != 0)
 		field++;
 	if (field > FIELD_COUNT)
-		die("invalid service attribute name: \"%s\"", p->part[2]);
+		command_die(1, "invalid service attribute name: \"%s\"", p->part[2]);
 	if (field < FIELD_COUNT && !master_field_valid((enum master_field)field, p->value))
-		die("invalid %s field \"%s\" in \"%s\"", p->part[2], p->value, p->value);
+		command_die(1, "invalid %s field \"%s\" in \"%s\"", p->part[2], p->value, p->value);
 }
 
 static void parse_parameter_request(struct request *r, unsigned flags)
@@ -74,11 +60,11 @@ static void parse_parameter_request(struct request *r, unsigned flags)
 	const struct pattern *p = &r->pattern;
 
 	if (!postconf_pattern(r->text, 3, flags & PC_EDIT, &r->pattern) || p->parts < 3)
-		die("-Pe or -PX requires service_name/type/parameter");
+		command_die(1, "-Pe or -PX requires service_name/type/parameter");
 	if ((flags & PC_EDIT) && !p->value)
-		die("-Pe requires service_name/type/parameter=value");
+		command_die(1, "-Pe requires service_name/type/parameter=value");
 	if (p->value && strpbrk(p->value, " \t\r\n"))
-		die("-Pe does not accept whitespace in parameter value");
+		command_die(1, "-Pe does not accept whitespace in parameter value");
 }
 
 static void parse_requests(struct requests *all, char *const *texts)
@@ -87,7 +73,7 @@ static void parse_requests(struct requests *all, char *const *texts)
 		struct request *r;
 
 		if (strchr(*texts, '\n'))
-			die("-e, -X, or -# accepts no multi-line input");
+			command_die(1, "-e, -X, or -# accepts no multi-line input");
 		all->list = x_realloc(all->list, (all->count + 1) * sizeof(*all->list));
 		r = &all->list[all->count++];
 		*r = (struct request){.text = *texts};
@@ -108,7 +94,7 @@ static void set_command(struct master_entry *e, const char *command)
 	struct err err;
 
 	if (!master_entry_parse(str_c(line), &fresh, &err))
-		die("%s", err.text);
+		command_die(1, "%s", err.text);
 	master_entry_clear(e);
 	*e = fresh;
 	x_free(&line);
@@ -279,7 +265,7 @@ static void edit_entry(
 		return;
 	}
 	if (!master_entry_parse(line->text, &entry, &err))
-		die("file %s: line %d: %s", e->path, line->first, err.text);
+		command_die(1, "file %s: line %d: %s", e->path, line->first, err.text);
 	r = apply(all, &entry);
 	put_changed(e, all, r, &entry);
 	put_lines(e, lines, all->flags, r != NULL);

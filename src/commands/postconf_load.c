@@ -8,12 +8,6 @@
 
 #define FILE_MAX (4 * 1024 * 1024)
 
-static _Noreturn void die(const char *text)
-{
-	command_say(LOGL_FATAL, "%s", text);
-	exit(1);
-}
-
 /* Values come from files that anyone may have written: nothing unprintable reaches the terminal. */
 void postconf_warn(void *arg, const char *text)
 {
@@ -66,7 +60,7 @@ static void read_main(struct postconf *pc)
 	struct main_cf *m = main_cf_load(pc->main_path, postconf_warn, NULL, &err);
 
 	if (!m)
-		die(err.text);
+		command_die(1, "%s", err.text);
 	names_take(pc->names, m, pc->main_path, postconf_warn, NULL);
 	main_cf_free(&m);
 	refuse_read_only(pc);
@@ -127,7 +121,7 @@ static void add_service(struct postconf *pc, struct str line, int number)
 	if (!master_entry_parse(line, &s->entry, &err)) {
 		if (strcmp(err.text, "bad field count") == 0)
 			err_prefix(&err, "file %s: line %d", pc->master_path, number);
-		die(err.text);
+		command_die(1, "%s", err.text);
 	}
 	s->entry.line = number;
 	take_locals(s);
@@ -159,7 +153,7 @@ static void read_master(struct postconf *pc)
 	if (sys_read_file(pc->master_path, &text, &err))
 		parse_master(pc, buf_slice(&text));
 	else if (pc->flags & (PC_MASTER | PC_MASTER_FIELDS | PC_MASTER_PARAMS))
-		die(err.text);
+		command_die(1, "%s", err.text);
 	else
 		command_say(LOGL_WARNING, "%s", err.text);
 	buf_free(&text);
@@ -217,7 +211,7 @@ void postconf_load(struct postconf *pc, char *const *overrides, size_t count)
 	for (size_t i = 0; i < count; i++)
 		take_override(pc, overrides[i]);
 	if (!names_compute(pc->names, &err))
-		die(err.text);
+		command_die(1, "%s", err.text);
 	read_master(pc);
 	for (size_t i = 0; i < pc->service_count; i++)
 		define_per_service(pc, &pc->services[i]);
@@ -278,7 +272,7 @@ static void expand_in(struct scope scope, const char *text, struct buf *out)
 	if (expand(text, look_up, &scope, out, &err))
 		return;
 	postconf_warn(NULL, err.text);
-	die("macro processing error");
+	command_die(1, "macro processing error");
 }
 
 void postconf_expand(struct postconf *pc, const struct service *service, const char *text, struct buf *out)

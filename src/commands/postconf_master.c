@@ -2,12 +2,6 @@
 #include "commands/command_log.h"
 #include "commands/postconf.h"
 
-static _Noreturn void die(const char *text)
-{
-	command_say(LOGL_FATAL, "%s", text);
-	exit(1);
-}
-
 struct value_scope {
 	struct postconf *pc;
 	const struct service *service;
@@ -134,13 +128,13 @@ static void parse_request(const struct postconf *pc, const char *text, struct pa
 {
 	if (pc->flags & PC_MASTER_PARAMS) {
 		if (!postconf_pattern(text, 3, false, p))
-			die("-P option requires service_name[/type[/parameter]]");
+			command_die(1, "-P option requires service_name[/type[/parameter]]");
 	} else if (pc->flags & PC_MASTER_FIELDS) {
 		if (!postconf_pattern(text, 3, false, p))
-			die("-F option requires service_name[/type[/field]]");
+			command_die(1, "-F option requires service_name[/type[/field]]");
 		check_field_name(p);
 	} else if (!postconf_pattern(text, 2, false, p)) {
-		die("-M option requires service_name[/type]");
+		command_die(1, "-M option requires service_name[/type]");
 	}
 }
 

@@ -1,4 +1,5 @@
 /* postmap(1): makes, changes and asks lookup tables. */
+#include "commands/command_log.h"
 #include "commands/map_command.h"
 
 static bool split(const char *where, struct str line, struct buf *key, struct buf *value)
@@ -7,16 +8,18 @@ static bool split(const char *where, struct str line, struct buf *key, struct bu
 
 	switch (source_pair(line, &k, &v)) {
 	case PAIR_UNBALANCED:
-		map_warn("%s: unbalanced '\"' in '" STR_FMT "' -- ignoring this line", where, STR_ARG(line));
+		command_say(LOGL_WARNING, "%s: unbalanced '\"' in '" STR_FMT "' -- ignoring this line", where,
+			STR_ARG(line));
 		return false;
 	case PAIR_NO_VALUE:
-		map_warn("%s: expected format: key whitespace value", where);
+		command_say(LOGL_WARNING, "%s: expected format: key whitespace value", where);
 		return false;
 	case PAIR_OK:
 		break;
 	}
 	if (k.p[k.n - 1] == ':')
-		map_warn("%s: record is in \"key: value\" format; is this an alias file?", where);
+		command_say(LOGL_WARNING, "%s: record is in \"key: value\" format; is this an alias file?",
+			where);
 	buf_str(key, k);
 	buf_str(value, v);
 	return true;

@@ -32,18 +32,6 @@ static void __attribute__((noreturn)) usage(void)
 	exit(EX_UNAVAILABLE);
 }
 
-static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	command_say(LOGL_FATAL, "%s", text);
-	exit(EX_UNAVAILABLE);
-}
-
 static void set_mode(struct options *o, enum mode mode, const char *argument)
 {
 	if (o->mode != MODE_NONE)
@@ -143,14 +131,14 @@ static void list(const struct config *cfg, bool json)
 
 	if (!queue_ask(SOCKET_PATH, &request, ASK_SECONDS, postqueue_list, &out, &err)) {
 		if (out.messages > 0 || (getuid() != 0 && getuid() != geteuid()))
-			fail("Cannot list the mail queue: %s", err.text);
+			command_die(EX_UNAVAILABLE, "Cannot list the mail queue: %s", err.text);
 		command_say(LOGL_WARNING, "Mail system is down -- accessing queue directly (%s)", err.text);
 		if (!list_files(cfg, &out, &direct))
-			fail("Cannot list the mail queue: %s", direct.text);
+			command_die(EX_UNAVAILABLE, "Cannot list the mail queue: %s", direct.text);
 	}
 	postqueue_list_end(&out);
 	if (fflush(stdout) != 0)
-		fail("write standard output: %s", strerror(errno));
+		command_die(EX_UNAVAILABLE, "write standard output: %s", strerror(errno));
 }
 
 /* ---- flushing */
@@ -162,7 +150,7 @@ static void ask(const struct queue_request *request)
 	if (queue_ask(SOCKET_PATH, request, ASK_SECONDS, NULL, NULL, &err))
 		return;
 	command_say(LOGL_WARNING, "%s", err.text);
-	fail("Cannot flush mail queue - mail system is down");
+	command_die(EX_UNAVAILABLE, "Cannot flush mail queue - mail system is down");
 }
 
 static void flush_id(const char *id)
@@ -170,7 +158,7 @@ static void flush_id(const char *id)
 	struct queue_request request = {.type = FRAME_FLUSH_ID};
 
 	if (!queue_id_valid(str_c(id)) || strlen(id) >= sizeof(request.id.text))
-		fail("Cannot flush mail queue - invalid queue ID: \"%s\"", id);
+		command_die(EX_UNAVAILABLE, "Cannot flush mail queue - invalid queue ID: \"%s\"", id);
 	memccpy(request.id.text, id, '\0', sizeof(request.id.text));
 	ask(&request);
 }
@@ -184,11 +172,11 @@ static bool site_served(const struct config *cfg, const char *site)
 	enum table_status found;
 
 	if (list == NULL)
-		fail("%s", err.text);
+		command_die(EX_UNAVAILABLE, "%s", err.text);
 	found = matchlist_name(list, str_c(site), &err);
 	matchlist_close(&list);
 	if (found == TABLE_RETRY || found == TABLE_MISCONFIGURED)
-		fail("%s", err.text);
+		command_die(EX_UNAVAILABLE, "%s", err.text);
 	return found == TABLE_FOUND;
 }
 
@@ -197,9 +185,9 @@ static void flush_site(const struct config *cfg, const char *site)
 	const struct queue_request request = {.type = FRAME_FLUSH_SITE, .text = site};
 
 	if (!address_valid_hostname(str_c(site)) && !address_valid_literal(str_c(site)))
-		fail("Cannot flush mail queue - invalid destination: \"%s\"", site);
+		command_die(EX_UNAVAILABLE, "Cannot flush mail queue - invalid destination: \"%s\"", site);
 	if (!site_served(cfg, site))
-		fail("Flush service is not configured for destination \"%s\"", site);
+		command_die(EX_UNAVAILABLE, "Flush service is not configured for destination \"%s\"", site);
 	ask(&request);
 }
 
@@ -231,7 +219,7 @@ int main(int argc, char **argv)
 	}
 	command_log_open(cfg, "postqueue", o.verbose);
 	if (chdir(cfg->queue_directory) < 0)
-		fail("chdir %s: %s", cfg->queue_directory, strerror(errno));
+		command_die(EX_UNAVAILABLE, "chdir %s: %s", cfg->queue_directory, strerror(errno));
 	run(cfg, &o);
 	config_free(&cfg);
 	return 0;

@@ -24,8 +24,12 @@ static const char *sender_name(const struct queue_listed *l)
 /* Addresses and reasons come from outside: nothing in them may move the cursor of a terminal. */
 static void print_clean(FILE *out, const char *text)
 {
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
-		putc(ascii_is_control((char)*p) ? '?' : *p, out);
+	struct buf shown = BUF(SIZE_MAX);
+
+	buf_puts(&shown, text);
+	utf8_hide_controls(shown.data, shown.len, '?');
+	fwrite(shown.data, 1, shown.len, out);
+	buf_free(&shown);
 }
 
 static void print_arrival(const struct queue_list *list, int64_t arrival_us)

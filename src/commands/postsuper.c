@@ -26,31 +26,21 @@ struct options {
 	unsigned queues; /* bits of enum spool_queue; 0: the defaults of each act */
 };
 
-static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	command_say(LOGL_FATAL, "%s", text);
-	exit(EXIT_FAILURE);
-}
-
 static void __attribute__((noreturn)) usage(void)
 {
-	fail("usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id "
-	     "(expire "
-	     "and/or un-hold)] [-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] [-r "
-	     "queue_id (requeue)] [-s (structure fix)] [-S (redundant structure fix)] [-v (verbose)] "
-	     "[queue...]");
+	command_die(EXIT_FAILURE,
+		"usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id "
+		"(expire "
+		"and/or un-hold)] [-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] "
+		"[-r "
+		"queue_id (requeue)] [-s (structure fix)] [-S (redundant structure fix)] [-v (verbose)] "
+		"[queue...]");
 }
 
 static void add_request(struct options *o, enum postsuper_act act, const char *id)
 {
 	if (o->request_count >= REQUESTS_MAX)
-		fail("too many queue ids; give them on standard input");
+		command_die(EXIT_FAILURE, "too many queue ids; give them on standard input");
 	o->requests = x_realloc(o->requests, (o->request_count + 1) * sizeof(*o->requests));
 	o->requests[o->request_count++] = (struct request){act, id};
 }
@@ -91,7 +81,7 @@ static unsigned queue_bit(const char *name)
 		if (strcmp(name, spool_queue_name(q)) == 0)
 			return 1u << q;
 	if (!holds_no_messages(name))
-		fail("invalid directory name: %s", name);
+		command_die(EXIT_FAILURE, "invalid directory name: %s", name);
 	return POSTSUPER_NO_QUEUE;
 }
 
@@ -121,7 +111,7 @@ static void repair(struct spool *spool, unsigned queues)
 
 	for (enum spool_queue q = QUEUE_MAILDROP; q < QUEUE_CORRUPT; q++)
 		if ((queues == 0 || (queues & 1u << q)) && !spool_recover_queue(spool, q, &found, &err))
-			fail("%s", err.text);
+			command_die(EXIT_FAILURE, "%s", err.text);
 	if (found.leftovers > 0)
 		command_say(LOGL_INFO, "Removed unfinished files: %zu file%s", found.leftovers,
 			plural(found.leftovers));
@@ -148,7 +138,7 @@ static void act_on_input(struct postsuper *s, enum postsuper_act act, unsigned q
 		postsuper_one(s, act, id.p, queues);
 	}
 	if (ferror(stdin))
-		fail("read standard input: %s", strerror(errno));
+		command_die(EXIT_FAILURE, "read standard input: %s", strerror(errno));
 	free(line);
 }
 
@@ -171,11 +161,11 @@ static void become_owner(const struct config *cfg)
 	gid_t group;
 
 	if (!sys_user(cfg->mail_owner, &owner, &group, &err))
-		fail("mail_owner: %s", err.text);
+		command_die(EXIT_FAILURE, "mail_owner: %s", err.text);
 	if (geteuid() != 0 && geteuid() != owner)
-		fail("use of this command is reserved for the superuser");
+		command_die(EXIT_FAILURE, "use of this command is reserved for the superuser");
 	if (geteuid() == 0 && owner != 0 && !sys_become(owner, group, NULL, 0, &err))
-		fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 }
 
 static const struct config *prepare(const struct options *o)
@@ -184,10 +174,10 @@ static const struct config *prepare(const struct options *o)
 	const struct config *cfg = command_config_load("postsuper", o->config_dir, &err);
 
 	if (!cfg)
-		fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	command_log_open(cfg, "postsuper", o->verbose);
 	if (chdir(cfg->queue_directory) < 0)
-		fail("chdir %s: %s", cfg->queue_directory, strerror(errno));
+		command_die(EXIT_FAILURE, "chdir %s: %s", cfg->queue_directory, strerror(errno));
 	become_owner(cfg);
 	return cfg;
 }
@@ -203,7 +193,7 @@ int main(int argc, char **argv)
 	cfg = prepare(&o);
 	s.spool = command_spool_open(cfg, &err);
 	if (!s.spool)
-		fail("%s", err.text);
+		command_die(EXIT_FAILURE, "%s", err.text);
 	if (o.purge || o.structure)
 		repair(s.spool, o.queues);
 	for (size_t i = 0; i < o.request_count; i++)
