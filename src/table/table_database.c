@@ -179,6 +179,7 @@ static enum table_status database_lookup(struct table *t, struct str key, struct
 		.open = database_open,                                                                       \
 		.close = database_close,                                                                     \
 		.lookup = database_lookup};
+DATABASE_TYPE(ldap)
 DATABASE_TYPE(mysql)
 DATABASE_TYPE(pgsql)
 DATABASE_TYPE(sqlite)

@@ -1,4 +1,5 @@
 """Tables that ask a database or a server: hits, misses, special characters in keys, servers that die, hang and come back."""
+import base64
 import glob
 import os
 import pwd
@@ -449,6 +450,59 @@ class MariaDB(Server):
         self.sql("".join("KILL %s;" % number for number in self.others()))
 
 
+class Slapd(Server):
+    """uid and mail are a row's key and value."""
+    base = "dc=test,dc=example"
+
+    def prepare(self):
+        shutil.copy(need("slapd", "slapd"), self.path("slapd"))  # a copy: the system confines the other to its own directories
+        os.mkdir(self.path("data"))
+        if os.geteuid() == 0:
+            os.chown(self.path("data"), pwd.getpwnam("nobody").pw_uid, -1)
+        with open(self.path("slapd.conf"), "w") as f:
+            f.write("".join("include /etc/ldap/schema/%s.schema\n" % name for name in ("core", "cosine", "inetorgperson")) +
+                    "modulepath /usr/lib/ldap\nmoduleload back_mdb\nallow bind_v2\ndatabase mdb\nsuffix %s\nrootdn cn=admin,%s\n"
+                    "rootpw secret\ndirectory %s\ndbnosync\n" % (self.base, self.base, self.path("data")))
+        self.load(self.path("slapd.conf"))
+        self.socket = self.path("ldapi")
+        self.settings = {"server_host": "127.0.0.1", "server_port": self.port, "search_base": "ou=people," + self.base, "query_filter": "(uid=%s)",
+                         "result_attribute": "mail", "version": 3, "timeout": 2}
+
+    def load(self, configuration):
+        entries = ["dn: %s\nobjectClass: dcObject\nobjectClass: organization\no: test\ndc: test\n" % self.base]
+        entries += ["dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n" % (name, self.base, name) for name in ("people", "groups")]
+        values = {}
+        for key, value in ROWS:
+            values.setdefault(key, []).append(value)
+        for number, (key, mail) in enumerate(values.items()):
+            entries.append(self.person("cn=%d" % number, uid=[key], mail=[value for value in mail if value]))
+        people = "ou=people," + self.base
+        entries += [self.person("cn=all", uid=["all"], mail=["group@x"], seeAlso=["cn=0," + people, "cn=1," + people, "cn=gone," + people],
+                                labeledURI=["ldap:///%s?mail?one?(uid=it's)" % people]),
+                    self.person("cn=held", uid=["held"], mail=["m@x"], seeAlso=["cn=0," + people], description=["held@x"]),
+                    self.person("cn=round", uid=["round"], seeAlso=["cn=round," + people]),
+                    self.person("cn=o\\2Ck", uid=["in the name"], mail=["dn@x"])]
+        self.run(self.path("slapd"), "-Tadd", "-f", configuration, input="\n".join(entries), **as_user())
+
+    def person(self, name, **attributes):
+        lines = ["dn: %s,ou=people,%s" % (name, self.base), "objectClass: inetOrgPerson", "sn: x"]
+        for attribute, values in attributes.items():
+            lines += ["%s:: %s" % (attribute, base64.b64encode(value.encode()).decode()) for value in values]
+        return "\n".join(lines) + "\n"
+
+    def start(self):
+        self.launch(self.path("slapd"), "-f", self.path("slapd.conf"), "-d", "0",
+                    "-h", "ldap://127.0.0.1:%d ldapi://%s" % (self.port, self.socket.replace("/", "%2F")))
+        wait_for(lambda: answers_at(self.port), 20, "slapd")
+
+
+@pytest.fixture(scope="module")
+def slapd():
+    server = Slapd()
+    yield server
+    server.end()
+
+
 @pytest.fixture(scope="module", params=[Postgres, MariaDB], ids=["pgsql", "mysql"])
 def database(request):
     server = request.param()
@@ -537,3 +591,78 @@ def test_database_does_not_answer(tables, database):
     finally:
         database.signal(signal.SIGCONT)
     assert tables.ask("plain", spec) == "plain-value"
+
+
+# ---- ldap
+
+def ldap(tables, slapd, name="ldap.cf", **changes):
+    return tables.source("ldap", name, **dict(slapd.settings, **changes))
+
+
+def test_ldap(tables, slapd):
+    assert tables.ask("alice@one.example", ldap(tables, slapd)) == "alice@home.example"
+    assert sorted(tables.ask("many@one.example", ldap(tables, slapd)).split(",")) == ["a@x", "b@x"]
+    for key in ("empty@one.example", "nobody@one.example", "*", "pl*"):
+        assert tables.ask(key, ldap(tables, slapd)) is None
+    assert tables.ask_all(ODD_KEYS + ("none",), ldap(tables, slapd)) == {key: "value of " + key for key in ODD_KEYS}
+    with open(tables.path("main.cf"), "a") as f:
+        f.write("".join("old_%s = %s\n" % pair for pair in slapd.settings.items()))
+    assert tables.ask("plain", "ldap:old") == "plain-value"
+
+
+def test_ldap_limits_and_formats(tables, slapd):
+    assert "expansion_limit" in tables.ask("many@one.example", ldap(tables, slapd, expansion_limit=1))
+    everybody = dict(query_filter="(|(uid=%s)(uid=plain))", size_limit=1)
+    assert "Size limit" in tables.ask("alice@one.example", ldap(tables, slapd, **everybody))
+    assert tables.ask("alice@one.example", ldap(tables, slapd, result_format="smtp:[%d] %U")) == "smtp:[home.example] alice"
+    assert tables.ask("alice@one.example", ldap(tables, slapd, result_filter="<%s>")) == "<alice@home.example>"
+    assert tables.ask("alice@one.example", ldap(tables, slapd, domain="two.example")) is None
+    named = dict(search_base="cn=%s,ou=people," + slapd.base, query_filter="sn=x", scope="base")
+    assert tables.ask("o,k", ldap(tables, slapd, **named)) == "dn@x"
+    assert tables.ask("none", ldap(tables, slapd, **named)) is None
+    assert "No such object" in tables.ask("none", ldap(tables, slapd, search_base="ou=nothing," + slapd.base))
+
+
+def test_ldap_entries_in_entries(tables, slapd):
+    groups = dict(special_result_attribute="seeAlso, labeledURI")
+    assert sorted(tables.ask("all", ldap(tables, slapd, **groups)).split(",")) == ["a@x", "alice@home.example", "b@x", "group@x", "value of it's"]
+    leaves = dict(groups, result_attribute="", leaf_result_attribute="mail")
+    assert sorted(tables.ask("all", ldap(tables, slapd, **leaves)).split(",")) == ["a@x", "alice@home.example", "b@x", "value of it's"]
+    assert tables.ask("held", ldap(tables, slapd, **dict(leaves, terminal_result_attribute="description"))) == "held@x"
+    assert tables.ask("held", ldap(tables, slapd, **groups)) == "m@x,alice@home.example"
+    assert "more than recursion_limit = 5" in tables.ask("round", ldap(tables, slapd, **dict(groups, recursion_limit=5)))
+
+
+def test_ldap_binding(tables, slapd):
+    admin = "cn=admin," + slapd.base
+    assert tables.ask("plain", ldap(tables, slapd, bind_dn=admin, bind_pw="secret")) == "plain-value"
+    assert "bind: Invalid credentials" in tables.ask("plain", ldap(tables, slapd, bind_dn=admin, bind_pw="wrong"))
+    assert tables.ask("plain", ldap(tables, slapd, bind="no")) == "plain-value"
+    assert tables.ask("plain", ldap(tables, slapd, version=2)) == "plain-value"
+    local = "ldapi://" + slapd.socket.replace("/", "%2F")
+    assert tables.ask("plain", ldap(tables, slapd, server_host=local, bind="sasl", sasl_mechs="EXTERNAL")) == "plain-value"
+    assert "STARTTLS" in tables.ask("plain", ldap(tables, slapd, start_tls="yes"))
+
+
+def test_ldap_mistakes(tables, slapd):
+    assert "search_base is not set" in tables.ask("a", tables.source("ldap", query_filter="x=%s"))
+    assert "scope = all" in tables.ask("a", ldap(tables, slapd, scope="all"))
+    assert "need version = 3" in tables.ask("a", ldap(tables, slapd, start_tls="yes", version=2))
+    assert "Bad search filter" in tables.ask("a", ldap(tables, slapd, query_filter="(uid=%s"))
+
+
+def test_ldap_other_hosts_and_time_limit(tables, slapd):
+    hosts = "ldap://127.0.0.1:%d 127.0.0.1:%d" % (free_port(), slapd.port)
+    assert tables.ask("plain", ldap(tables, slapd, server_host=hosts)) == "plain-value"
+    assert "Can't contact LDAP server" in tables.ask("plain", ldap(tables, slapd, server_host="127.0.0.1:%d" % free_port()))
+    slapd.signal(signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        assert "query error" in tables.ask("plain", ldap(tables, slapd, timeout=1))
+        assert 0.9 < time.monotonic() - start < 5
+    finally:
+        slapd.signal(signal.SIGCONT)
+    slapd.stop()
+    assert "query error" in tables.ask("plain", ldap(tables, slapd))
+    slapd.start()
+    assert tables.ask("plain", ldap(tables, slapd)) == "plain-value"
