@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -176,6 +177,17 @@ static const char *verp_delimiters(const struct sendmail *s)
 	return value;
 }
 
+static void hand_over(struct submission_pipe **to, const struct submission *envelope, struct pool *pool)
+{
+	struct submission_answer answer;
+	struct err err;
+
+	if (!submission_pipe_finish(to, envelope, pool, &answer, &err))
+		sendmail_fail_user("%s", err.text);
+	if (answer.error)
+		sendmail_fail_user("%s", answer.error);
+}
+
 static void submit(struct sendmail *s)
 {
 	struct pool *pool = pool_new(4096);
@@ -188,21 +200,26 @@ static void submit(struct sendmail *s)
 		.ret = s->ret,
 		.notify = s->notify,
 	};
-	struct sendmail_pipe *to;
+	struct submission_pipe *to;
+	struct err err;
 
 	if (!s->header_recipients && s->recipients.count == 0)
 		sendmail_fail_user(
 			"Recipient addresses must be specified on the command line or via the -t option");
-	to = sendmail_pipe_open(s);
+	signal(SIGPIPE, SIG_IGN);
+	to = submission_pipe_open(
+		s->cfg->command_directory, s->config_dir ? config_directory(s->cfg) : NULL, &err);
+	if (!to)
+		sendmail_fail_user("%s", err.text);
 	sendmail_copy(s, to);
 	if (s->recipients.count == 0) {
-		sendmail_pipe_abort(&to);
+		submission_pipe_abort(&to);
 		sendmail_fail_user("No recipient addresses found in message header");
 	}
 	envelope.recipients = pool_alloc(pool, s->recipients.count * sizeof(*envelope.recipients));
 	for (size_t i = 0; i < s->recipients.count; i++)
 		envelope.recipients[envelope.recipient_count++] = s->recipients.items[i];
-	sendmail_pipe_finish(&to, &envelope);
+	hand_over(&to, &envelope, pool);
 	pool_free(&pool);
 }
 

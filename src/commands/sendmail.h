@@ -3,7 +3,7 @@
 #define COMMANDS_SENDMAIL_H
 
 #include "config/config.h"
-#include "ipc/submission.h"
+#include "ipc/submission_pipe.h"
 #include "mail/address_list.h"
 
 enum sendmail_mode {
@@ -42,14 +42,6 @@ void sendmail_parse(struct sendmail *s, int argc, char **argv);
 
 /* sendmail_message.c: standard input to postdrop. With -t the recipients of the header are added to
  * s->recipients. */
-struct sendmail_pipe;
-void sendmail_copy(struct sendmail *s, struct sendmail_pipe *to);
-
-/* sendmail_pipe.c */
-struct sendmail_pipe *sendmail_pipe_open(const struct sendmail *s);
-void sendmail_pipe_content(struct sendmail_pipe *p, struct str piece);
-/* Sends the envelope and waits for the word that the message is safe. */
-void sendmail_pipe_finish(struct sendmail_pipe **p, const struct submission *envelope);
-void sendmail_pipe_abort(struct sendmail_pipe **p);
+void sendmail_copy(struct sendmail *s, struct submission_pipe *to);
 
 #endif

@@ -21,7 +21,7 @@ struct header {
 
 struct copy {
 	struct sendmail *s;
-	struct sendmail_pipe *to;
+	struct submission_pipe *to;
 	struct header header;
 	enum endings endings;
 	bool line_start, begun; /* begun: past the lines before the header */
@@ -106,11 +106,11 @@ static void send_piece(struct copy *c, struct str piece, enum lines_result kind)
 {
 	if (c->endings == STRIP_IF_FIRST && kind != LINES_PART)
 		c->endings = kind == LINES_LINE_CRLF ? STRIP_CR : KEEP_CR;
-	sendmail_pipe_content(c->to, piece);
+	submission_pipe_content(c->to, piece);
 	if (kind == LINES_LINE_CRLF && c->endings == KEEP_CR)
-		sendmail_pipe_content(c->to, STR("\r"));
+		submission_pipe_content(c->to, STR("\r"));
 	if (kind != LINES_PART)
-		sendmail_pipe_content(c->to, STR("\r\n"));
+		submission_pipe_content(c->to, STR("\r\n"));
 }
 
 /* What mailbox files and old programs put before the header. */
@@ -152,7 +152,7 @@ static void read_chunk(struct lines *l)
 	lines_feed(l, (struct str){chunk, (size_t)n});
 }
 
-void sendmail_copy(struct sendmail *s, struct sendmail_pipe *to)
+void sendmail_copy(struct sendmail *s, struct submission_pipe *to)
 {
 	struct copy c = {.s = s,
 		.to = to,
