@@ -70,9 +70,7 @@ void log_render_text(struct buf *out, enum log_level level, const char *text)
 	buf_puts(out, levels[level].word);
 	start = out->len;
 	buf_str(out, cut_to_fit(out, text));
-	for (size_t i = start; i < out->len; i++)
-		if (ascii_is_control(out->data[i]))
-			out->data[i] = '?';
+	utf8_hide_controls(out->data + start, out->len - start, '?');
 }
 
 /* "2026-11-20T06:26:30.123456+00:00", RFC 3339. */

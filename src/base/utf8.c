@@ -31,6 +31,27 @@ bool utf8_valid(struct str s)
 	return true;
 }
 
+/* U+0080 to U+009F: some terminals obey them. */
+static bool is_c1(struct str s)
+{
+	return s.n > 1 && (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0;
+}
+
+void utf8_hide_controls(char *text, size_t n, char instead)
+{
+	size_t length;
+
+	for (; n > 0; text += length, n -= length) {
+		struct str rest = {text, n};
+
+		length = utf8_sequence(rest);
+		if (length > 1 ? !is_c1(rest) : length == 1 && !ascii_is_control(*text))
+			continue;
+		length = length ? length : 1;
+		memset(text, instead, length);
+	}
+}
+
 void utf8_put_json(struct buf *out, struct str text)
 {
 	buf_putc(out, '"');
@@ -42,6 +63,8 @@ void utf8_put_json(struct buf *out, struct str text)
 			buf_printf(out, "\\%c", c);
 		else if (ascii_is_control(c))
 			buf_printf(out, "\\u%04x", (unsigned char)c);
+		else if (is_c1(text))
+			buf_printf(out, "\\u%04x", (unsigned char)text.p[1]);
 		else if (n == 0)
 			buf_puts(out, "\xef\xbf\xbd");
 		else

@@ -11,10 +11,11 @@
 /* Control bytes become blanks, and so does what is not text in the character set in use. */
 static void make_printable(const struct session *s, char *text)
 {
-	bool utf8 = s->cfg->smtputf8_enable && utf8_valid(str_c(text));
-
+	utf8_hide_controls(text, strlen(text), ' ');
+	if (s->cfg->smtputf8_enable)
+		return;
 	for (unsigned char *p = (unsigned char *)text; *p; p++)
-		if (*p < ' ' || *p == 0x7f || (*p >= 0x80 && !utf8))
+		if (*p >= 0x80)
 			*p = ' ';
 }
 

@@ -306,6 +306,28 @@ def test_long_login_answer_is_bounded(mta):
 
 # ---- text from the network
 
+@pytest.mark.parametrize("bad", [b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5\xff", b"\xc3", b"\xc2\x9b31m", b"\x1b[2J", b"\x7f\x08", b"\r", b"\xe2\x80"])
+def test_log_and_replies_are_clean_text(mta, bad):
+    """Overlong forms, surrogates, cut characters, C1 and C0 controls in each command."""
+    instance = mta(FREE).start()
+    with instance.client() as c:
+        for line in (b"HELO a%sb", b"EHLO a%sb", b"MAIL FROM:<a%sb@c.example>", b"MAIL FROM:<a%sb@c.example> SMTPUTF8", b"MAIL FROM:<a@b.example> X=%s", b"FOO %s"):
+            c.raw(line % bad + b"\r\n")
+            data = b""
+            while not re.search(rb"(?m)^\d{3} .*\r\n", data):
+                data += c.socket.recv(4096)
+            data.decode("utf-8")
+            assert not re.search(rb"[\0-\t\v\f\x0e-\x1f\x7f]|\xc2[\x80-\x9f]", data), data
+        c.command("RSET")
+        c.command(b"MAIL FROM:<a%sb@c.example> SMTPUTF8" % bad)
+        c.command(b"RCPT TO:<a%sb@far.example.invalid.>" % bad)
+    instance.wait_log("disconnect from .*rset=")
+    with open(instance.logfile, "rb") as f:
+        text = f.read()
+    text.decode("utf-8")
+    assert not re.search(rb"[\0-\x08\v-\x1f\x7f]|\xc2[\x80-\x9f]", text)
+
+
 @pytest.mark.parametrize("first", [b"From a b\r\n", b">From a b\r\n", b"\r\n", b" folded\r\n", b"no colon here\r\n", b".\x20\r\n", b":\r\n", b"\r", b"F", b"From", b"From ", b">",
                                    b"", b"Subject: x\r\nhello world\r\n\r\nbody\r\n", b"a\x01b: c\r\n", b"a\xe9: c\r\n", b"   \r\nX: y\r\n", b"Foo bar: baz\r\n"])
 def test_where_the_header_ends(mta, sink, first):

@@ -28,12 +28,29 @@ static void test_valid(void **state)
 	assert_false(utf8_valid(STR("\303")));
 }
 
+static void test_hide(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} cases[] = {{"", ""}, {"a\303\251\342\202\254", "a\303\251\342\202\254"},
+		{"a\n\x1b[m\x7f", "a??[m?"}, {"\xc2\x85\xc2\x9b\xc2\xa0", "????\xc2\xa0"},
+		{"\xc0\xaf\xed\xa0\x80\xf5\xff.", "???????."}, {"x\xe2\x82", "x??"}, {"\xc3(", "?("}};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[20];
+
+		snprintf(text, sizeof(text), "%s", cases[i].text);
+		utf8_hide_controls(text, strlen(text), '?');
+		assert_string_equal(text, cases[i].shown);
+	}
+}
+
 static void test_json(void **state)
 {
 	struct buf out = BUF(100);
 
-	utf8_put_json(&out, STR("a\"\\\n\x7f\303\251\351"));
-	assert_string_equal(buf_cstr(&out), "\"a\\\"\\\\\\u000a\\u007f\303\251\xef\xbf\xbd\"");
+	utf8_put_json(&out, STR("a\"\\\n\x7f\303\251\351\302\233"));
+	assert_string_equal(buf_cstr(&out), "\"a\\\"\\\\\\u000a\\u007f\303\251\xef\xbf\xbd\\u009b\"");
 	buf_free(&out);
 }
 
@@ -42,6 +59,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sequence),
 		cmocka_unit_test(test_valid),
+		cmocka_unit_test(test_hide),
 		cmocka_unit_test(test_json),
 	};
 
