@@ -1,8 +1,8 @@
 /*
  * Queue ids: a number that never repeats, printed short (upper-case hexadecimal, eleven digits) or long
  * (enable_long_queue_ids: letters and digits without vowels, time first, with a 'z' after it). The number is
- * microseconds since 1970 in steps of QUEUE_ID_STEP, made unique by the spool's counter; with this step eleven
- * digits last until 2055, and ids run ahead of the clock only above 15,000 messages a second.
+ * microseconds since 1970 in steps of QUEUE_ID_STEP, made unique by the spool's counter; with this step
+ * eleven digits last until 2055, and ids run ahead of the clock only above 15,000 messages a second.
  */
 #ifndef MAIL_QUEUE_ID_H
 #define MAIL_QUEUE_ID_H
