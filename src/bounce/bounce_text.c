@@ -26,6 +26,12 @@ static void make_clean(const struct report *r, struct buf *text)
 	}
 }
 
+static void format_clean(const struct report *r, struct buf *text, const char *fmt, va_list ap)
+{
+	buf_vprintf(text, fmt, ap);
+	make_clean(r, text);
+}
+
 bool bounce_line(struct report *r, const char *fmt, ...)
 {
 	struct buf text = BUF(TEXT_MAX);
@@ -33,9 +39,8 @@ bool bounce_line(struct report *r, const char *fmt, ...)
 	bool ok;
 
 	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
+	format_clean(r, &text, fmt, ap);
 	va_end(ap);
-	make_clean(r, &text);
 	ok = cleanup_line(r->out, buf_slice(&text), false);
 	buf_free(&text);
 	return ok;
@@ -79,9 +84,8 @@ bool bounce_folded(struct report *r, const char *fmt, ...)
 	bool ok;
 
 	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
+	format_clean(r, &text, fmt, ap);
 	va_end(ap);
-	make_clean(r, &text);
 	ok = fold(r, str_trim(buf_slice(&text)));
 	buf_free(&text);
 	return ok;

@@ -82,6 +82,22 @@ int frame_parse(struct str in, uint16_t *type, struct cursor *fields, size_t *us
 	return cursor_u16(fields, type) ? 1 : -1;
 }
 
+bool frame_take_all(struct buf *in, bool (*take)(void *arg, uint16_t type, struct cursor fields), void *arg)
+{
+	size_t taken = 0, used;
+	struct cursor fields;
+	uint16_t type;
+	int got;
+
+	while ((got = frame_parse(str_from(buf_slice(in), taken), &type, &fields, &used)) == 1) {
+		if (!take(arg, type, fields))
+			return false;
+		taken += used;
+	}
+	buf_remove(in, 0, taken);
+	return got == 0;
+}
+
 bool frame_next(struct cursor *fields, struct frame_field *f)
 {
 	uint32_t length;

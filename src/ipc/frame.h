@@ -23,6 +23,8 @@ void frame_end(struct buf *b, size_t mark);
 
 /* Reading. 1: a frame, *used bytes taken; 0: incomplete; -1: broken. */
 int frame_parse(struct str in, uint16_t *type, struct cursor *fields, size_t *used);
+/* Takes the whole frames off the start of in, each to take(). false: broken, or take() refused one. */
+bool frame_take_all(struct buf *in, bool (*take)(void *arg, uint16_t type, struct cursor fields), void *arg);
 struct frame_field {
 	uint8_t tag;
 	struct str value;

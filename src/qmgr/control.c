@@ -140,31 +140,15 @@ static bool obey(struct control *c, const struct queue_request *r)
 	}
 }
 
-static bool take_frame(struct control *c, uint16_t type, struct cursor fields)
+static bool take_frame(void *control, uint16_t type, struct cursor fields)
 {
+	struct control *c = control;
 	struct pool *pool = pool_new(512);
 	struct queue_request r;
 	bool ok = queue_request_decode(type, fields, pool, &r) && obey(c, &r);
 
 	pool_free(&pool);
 	return ok;
-}
-
-static bool take_frames(struct control *c)
-{
-	struct str in = buf_slice(&c->in);
-	struct cursor fields;
-	uint16_t type;
-	size_t used, taken = 0;
-	int got;
-
-	while ((got = frame_parse(str_from(in, taken), &type, &fields, &used)) == 1) {
-		taken += used;
-		if (!take_frame(c, type, fields))
-			return false;
-	}
-	buf_remove(&c->in, 0, taken);
-	return got == 0;
 }
 
 /* 1: more may be there; 0: nothing now; -1: the end. */
@@ -178,7 +162,7 @@ static int read_some(struct control *c)
 	if (n == 0)
 		return -1;
 	buf_added(&c->in, (size_t)n);
-	return take_frames(c) ? 1 : -1;
+	return frame_take_all(&c->in, take_frame, c) ? 1 : -1;
 }
 
 static void control_ready(struct watch *watch, uint32_t events)

@@ -168,31 +168,16 @@ static bool take_result(struct link *l, struct cursor fields)
 	return e != NULL;
 }
 
-static bool take_frame(struct link *l, uint16_t type, struct cursor fields)
+/* false: the agent does not keep to the protocol. */
+static bool take_frame(void *link, uint16_t type, struct cursor fields)
 {
+	struct link *l = link;
+
 	if (type == FRAME_AGENT_HELLO)
 		return take_hello(l, fields);
 	if (type == FRAME_RESULT && l->slots > 0)
 		return take_result(l, fields);
 	return false;
-}
-
-/* false: the agent does not keep to the protocol. */
-static bool take_frames(struct link *l)
-{
-	struct str in = buf_slice(&l->in);
-	struct cursor fields;
-	uint16_t type;
-	size_t used, taken = 0;
-	int got;
-
-	while ((got = frame_parse(str_from(in, taken), &type, &fields, &used)) == 1) {
-		taken += used;
-		if (!take_frame(l, type, fields))
-			return false;
-	}
-	buf_remove(&l->in, 0, taken);
-	return got == 0;
 }
 
 static void link_read(struct link *l)
@@ -204,7 +189,7 @@ static void link_read(struct link *l)
 		link_end(l, "answer too large");
 	} else if (n > 0) {
 		buf_added(&l->in, (size_t)n);
-		if (!take_frames(l))
+		if (!frame_take_all(&l->in, take_frame, l))
 			link_end(l, "malformed answer from the delivery agent");
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		link_end(l, "premature end of the connection");

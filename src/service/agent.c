@@ -190,20 +190,16 @@ static bool take_request(struct agent *a, struct agent_conn *conn, struct cursor
 	return true;
 }
 
-static bool take_frames(struct agent *a, struct agent_conn *conn)
-{
-	size_t done = 0, used;
-	struct cursor fields;
-	uint16_t type;
-	int got;
+struct arrival {
+	struct agent *agent;
+	struct agent_conn *conn;
+};
 
-	while ((got = frame_parse(str_from(buf_slice(&conn->in), done), &type, &fields, &used)) == 1) {
-		if (type == FRAME_DELIVER && !take_request(a, conn, fields))
-			return false;
-		done += used;
-	}
-	buf_remove(&conn->in, 0, done);
-	return got == 0;
+static bool take_frame(void *arg, uint16_t type, struct cursor fields)
+{
+	const struct arrival *from = arg;
+
+	return type != FRAME_DELIVER || take_request(from->agent, from->conn, fields);
 }
 
 enum read_result { READ_MORE, READ_LATER, READ_END };
@@ -241,12 +237,13 @@ static void request_ready(int fd, void *arg)
 	struct agent *a = arg;
 	struct agent_conn *conn = agent_hold_conn(a);
 	enum read_result more = READ_MORE;
+	struct arrival from = {a, conn};
 
 	if (!conn)
 		return;
 	for (int i = 0; more == READ_MORE && i < READ_ROUNDS; i++) {
 		more = read_piece(conn);
-		if (!take_frames(a, conn)) {
+		if (!frame_take_all(&conn->in, take_frame, &from)) {
 			log_warning("malformed request from the queue manager");
 			more = READ_END;
 		}

@@ -50,6 +50,34 @@ static void test_round_trip(void **state)
 	buf_free(&b);
 }
 
+static bool note_type(void *arg, uint16_t type, struct cursor fields)
+{
+	uint16_t *sum = arg;
+
+	*sum = (uint16_t)(*sum * 10 + type);
+	return type != 9;
+}
+
+static void test_take_all(void **state)
+{
+	struct buf b = BUF(1000);
+	uint16_t seen = 0;
+
+	frame_end(&b, frame_begin(&b, 1));
+	frame_end(&b, frame_begin(&b, 2));
+	buf_add(&b, "\0\0", 2);
+	assert_true(frame_take_all(&b, note_type, &seen));
+	assert_int_equal(seen, 12);
+	assert_int_equal(b.len, 2);
+	buf_clear(&b);
+	frame_end(&b, frame_begin(&b, 9));
+	assert_false(frame_take_all(&b, note_type, &seen));
+	buf_clear(&b);
+	buf_add(&b, "\377\377\377\377", 4);
+	assert_false(frame_take_all(&b, note_type, &seen));
+	buf_free(&b);
+}
+
 static void test_incomplete(void **state)
 {
 	struct buf b = BUF(1000);
@@ -86,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_take_all),
 		cmocka_unit_test(test_incomplete),
 		cmocka_unit_test(test_broken),
 	};
