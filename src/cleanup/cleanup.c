@@ -31,9 +31,15 @@ struct cleanup *cleanup_begin(struct cleanup_env *env, const struct cleanup_opti
 	c->id = *spool_writer_id(writer);
 	c->arrival_us = spool_writer_time(writer);
 	c->known = hash_new(NULL);
-	buf_init(&c->header, (size_t)env->cfg->header_size_limit);
+	buf_init(&c->header,
+		(size_t)env->cfg->header_size_limit + (size_t)env->cfg->line_length_limit + TABLE_VALUE_MAX);
+	buf_init(&c->action, TABLE_VALUE_MAX);
+	buf_init(&c->replacement, TABLE_VALUE_MAX);
 	buf_init(&c->scratch, SIZE_MAX / 2);
 	c->envelope.sender = "";
+	if (env->follow_mime && !options->internal)
+		c->mime = mime_new(&(struct mime_options){
+			env->cfg->mime_nesting_limit, (size_t)env->cfg->mime_boundary_length_limit});
 	return c;
 }
 
@@ -47,6 +53,9 @@ static void cleanup_free(struct cleanup **cp)
 	hash_free(&c->known);
 	buf_free(&c->header);
 	buf_free(&c->scratch);
+	buf_free(&c->action);
+	buf_free(&c->replacement);
+	mime_free(&c->mime);
 	pool_free(&c->pool);
 	x_free(cp);
 }
@@ -109,11 +118,26 @@ static bool finish_content(struct cleanup *c)
 {
 	if (c->mid_line && !cleanup_line(c, STR(""), false))
 		return false;
-	if (!c->in_body && (!cleanup_header(c) || !cleanup_missing_headers(c)))
+	if (!cleanup_header(c) || (!c->in_body && !cleanup_missing_headers(c)))
 		return false;
+	if (cleanup_section(c) != MIME_BODY)
+		cleanup_mime_end_header(c, true);
 	if (!c->id_logged)
 		cleanup_log_id(c, STR(""), false);
-	return true;
+	return cleanup_mime_verdict(c);
+}
+
+void cleanup_set_note(struct cleanup *c, const char *name, const char *value)
+{
+	struct envelope *e = &c->envelope;
+
+	for (size_t i = 0; i < e->attribute_count; i++) {
+		if (strcmp(e->attributes[i].name, name) == 0) {
+			e->attributes[i].value = pool_strdup(c->pool, value);
+			return;
+		}
+	}
+	cleanup_note(c, name, value);
 }
 
 /* content_filter of the service, unless an access table or header check named another. */
@@ -129,6 +153,10 @@ static bool commit(struct cleanup *c)
 {
 	struct err err;
 
+	if (c->discard) {
+		spool_abort(&c->writer);
+		return true;
+	}
 	cleanup_settle_recipients(c);
 	if (c->status != CLEANUP_OK || !cleanup_message_bcc(c))
 		return false;
@@ -158,7 +186,7 @@ void cleanup_end(struct cleanup **cp, struct cleanup_result *result, char *text,
 	else
 		snprintf(text, text_size, "%s", c->text ? c->text : reply->text);
 	result->status = c->status;
-	result->dsn = c->dsn ? c->dsn : reply->dsn;
+	snprintf(result->dsn, sizeof(result->dsn), "%s", c->dsn ? c->dsn : reply->dsn);
 	result->text = text;
 	cleanup_free(cp);
 }

@@ -40,7 +40,7 @@ struct cleanup_options {
 
 struct cleanup_result {
 	enum cleanup_status status;
-	const char *dsn;  /* "2.0.0", "5.3.4", ... */
+	char dsn[12];	  /* "2.0.0", "5.3.4", ... */
 	const char *text; /* reply text without code; lives as long as the message */
 };
 

@@ -1,6 +1,5 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
-#include "mail/event.h"
 
 #define LINE_MAX_SMTP 998 /* RFC 5321 section 4.5.3.1.6, without CRLF */
 #define CRLF STR("\r\n")
@@ -67,17 +66,29 @@ static bool check_size(struct cleanup *c)
 	return true;
 }
 
-/* The header is over: what was not there is added, then the empty line. */
-static bool end_of_headers(struct cleanup *c)
+/* A header is over. After the message's own, what was not there is added, then the empty line. */
+static bool end_of_headers(struct cleanup *c, bool empty)
 {
+	bool primary = !c->in_body;
+
+	if (!cleanup_header(c) || (primary && !cleanup_missing_headers(c)))
+		return false;
 	c->in_body = true;
-	return cleanup_header(c) && cleanup_missing_headers(c) && cleanup_write(c, STR(""), false);
+	cleanup_mime_end_header(c, empty);
+	return (!primary && !empty) || cleanup_write(c, STR(""), false);
 }
 
 static bool body_line(struct cleanup *c, struct str line, bool partial)
 {
+	bool begins = !c->mid_line, drop = false;
+
 	c->mid_line = partial;
-	return cleanup_write(c, line, partial) && check_size(c);
+	if (c->env->look_inside && !c->options.internal &&
+		!cleanup_check_body(c, &line, begins, !partial, &drop))
+		return false;
+	if (!drop)
+		return cleanup_write(c, line, partial) && check_size(c);
+	return partial || c->line_length == 0 || cleanup_write(c, STR(""), false);
 }
 
 static bool is_continuation(const struct cleanup *c, struct str line)
@@ -85,7 +96,12 @@ static bool is_continuation(const struct cleanup *c, struct str line)
 	return c->mid_line || (c->header.len && line.n && (line.p[0] == ' ' || line.p[0] == '\t'));
 }
 
-/* Text over header_size_limit is discarded. */
+/* A header that has reached header_size_limit grows no more: the lines after that are discarded. */
+static bool header_has_room(const struct cleanup *c)
+{
+	return c->header.len < (size_t)c->env->cfg->header_size_limit;
+}
+
 static void header_add(struct cleanup *c, struct str text)
 {
 	buf_str(&c->header, str_first(text, c->header.max - c->header.len));
@@ -105,13 +121,15 @@ static void header_begin(struct cleanup *c, struct str line)
 static bool header_line(struct cleanup *c, struct str line, bool partial)
 {
 	if (is_continuation(c, line)) {
-		if (!c->mid_line)
-			header_add(c, CRLF);
-		header_add(c, line);
+		if (header_has_room(c)) {
+			if (!c->mid_line)
+				header_add(c, CRLF);
+			header_add(c, line);
+		}
 	} else if (line.n == 0 && !partial) {
-		return end_of_headers(c);
+		return end_of_headers(c, true);
 	} else if (cleanup_header_name(line) == 0) {
-		return end_of_headers(c) && body_line(c, line, partial);
+		return end_of_headers(c, false) && body_line(c, line, partial);
 	} else {
 		if (!cleanup_header(c))
 			return false;
@@ -150,21 +168,12 @@ static bool content_line(struct cleanup *c, struct str line, bool partial)
 {
 	if (c->status != CLEANUP_OK)
 		return false;
-	return c->in_body ? body_line(c, line, partial) : header_line(c, line, partial);
+	return cleanup_section(c) == MIME_BODY ? body_line(c, line, partial) : header_line(c, line, partial);
 }
 
 static bool reject_bytes(struct cleanup *c, struct str line)
 {
-	const struct envelope *e = &c->envelope;
-	char *text = pool_strndup(c->pool, line.p, line.n < 100 ? line.n : 100);
-
-	EVENT_LOG(CONTENT, ev_text("qid", c->id.text), ev_text("action", "reject"),
-		ev_text("where", "content"), ev_text("text", text), ev_text("client", c->options.client),
-		ev_address("from", e->sender),
-		ev_address("to", e->recipient_count ? e->recipients[0].address : NULL),
-		ev_text("proto", envelope_attribute(e, "protocol_name")),
-		ev_text("helo", envelope_attribute(e, "helo_name")),
-		ev_text("reason", "5.7.1 disallowed character"));
+	cleanup_log_content(c, "reject", "content", line, 100, "5.7.1 disallowed character");
 	return cleanup_fail(c, CLEANUP_REJECTED, NULL, "disallowed character");
 }
 

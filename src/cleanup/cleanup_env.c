@@ -170,7 +170,7 @@ struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spoo
 		return NULL;
 	}
 	set_options(env);
-	if (!open_bytes(env, err) || !open_tables(env, err))
+	if (!open_bytes(env, err) || !open_tables(env, err) || !cleanup_open_checks(env, err))
 		cleanup_env_free(&env);
 	return env;
 }
@@ -186,6 +186,7 @@ void cleanup_env_free(struct cleanup_env **envp)
 	maps_close(&env->sender_bcc);
 	maps_close(&env->recipient_bcc);
 	matchlist_close(&env->masquerade_exceptions);
+	cleanup_close_checks(env);
 	resolver_free(&env->own_resolver);
 	if (env->own_cfg)
 		config_free(&env->own_cfg);
@@ -204,6 +205,7 @@ void cleanup_env_warnings(const struct cleanup_env *env, table_warn_fn warn, voi
 	maps_warnings(env->sender_bcc, warn, arg);
 	maps_warnings(env->recipient_bcc, warn, arg);
 	matchlist_warnings(env->masquerade_exceptions, warn, arg);
+	cleanup_check_warnings(env, warn, arg);
 }
 
 bool cleanup_has_space(const struct cleanup_env *env, uint64_t size)

@@ -127,13 +127,26 @@ static bool inspect_header(struct cleanup *c, size_t name_length, bool *drop)
 	return !known || note_header(c, known, name_length);
 }
 
+static void note_encoding(struct cleanup *c)
+{
+	enum mime_encoding encoding;
+
+	if (c->env->cfg->detect_8bit_encoding_header &&
+		mime_declared_encoding(buf_slice(&c->header), &encoding) && encoding == MIME_8BIT)
+		cleanup_set_note(c, "body", "8BITMIME");
+}
+
 bool cleanup_header(struct cleanup *c)
 {
-	bool drop, ok;
+	bool drop = false, ok = true;
 
 	if (c->header.len == 0)
 		return true;
-	ok = inspect_header(c, cleanup_header_name(buf_slice(&c->header)), &drop);
+	note_encoding(c);
+	if (c->env->look_inside && !c->options.internal)
+		ok = cleanup_check_header(c, &drop);
+	if (ok && !drop && !c->in_body)
+		ok = inspect_header(c, cleanup_header_name(buf_slice(&c->header)), &drop);
 	if (ok && !drop)
 		ok = cleanup_write_lines(c, buf_slice(&c->header));
 	buf_clear(&c->header);

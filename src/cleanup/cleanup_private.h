@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "cleanup/cleanup.h"
+#include "mail/mime.h"
 
 /* Where an address stands: what canonical_classes and the like name. */
 enum {
@@ -18,6 +19,19 @@ struct byte_set {
 	bool has[256];
 };
 
+/* A parameter with tables of header_checks(5). */
+struct content_check {
+	const char *parameter;
+	struct maps *maps;
+	bool header; /* sees headers, not body lines */
+};
+
+/* What becomes of a line that was checked. */
+struct check_outcome {
+	bool drop;
+	bool replaced; /* by c->replacement */
+};
+
 struct cleanup_env {
 	const struct config *service_cfg; /* of the program that brings the mail: receive_override_options,
 					     content_filter */
@@ -30,9 +44,14 @@ struct cleanup_env {
 	struct byte_set strip, reject; /* message_strip_characters, message_reject_characters */
 	struct hash *drop_headers;     /* names in lower case */
 
-	bool map_addresses;			     /* receive_override_options has no no_address_mappings */
-	bool check_content;			     /* ... no no_header_body_checks */
-	bool propagate_canonical, propagate_virtual; /* propagate_unmatched_extensions */
+	bool map_addresses; /* receive_override_options has no no_address_mappings */
+	bool check_content; /* ... no no_header_body_checks */
+	struct content_check header_checks, mime_header_checks, nested_header_checks, body_checks;
+	bool strict_header, strict_body; /* 8-bit text where it does not belong is refused */
+	bool report_nesting;		 /* mime_nesting_limit refuses mail */
+	bool look_inside;		 /* some check or strict_ parameter wants to see content */
+	bool follow_mime;		 /* ... and its MIME structure */
+	bool propagate_canonical, propagate_virtual;		    /* propagate_unmatched_extensions */
 	struct maps *sender_canonical, *sender_bcc, *recipient_bcc; /* the other tables are the resolver's */
 	int canonical_classes, sender_canonical_classes, recipient_canonical_classes, masquerade_classes;
 	struct matchlist *masquerade_exceptions;
@@ -63,6 +82,14 @@ struct cleanup {
 	struct hash *known;   /* recipients, for the duplicate filter */
 	const char *redirect; /* the only recipient there will be, or NULL */
 
+	bool discard;		/* accepted, and thrown away */
+	bool unchecked;		/* no content check is asked any more */
+	struct mime *mime;	/* NULL: nobody asks for the structure */
+	int mime_faults;	/* bits */
+	size_t body_offset;	/* of the next line in its body segment */
+	struct buf action;	/* what a table said */
+	struct buf replacement; /* see struct check_outcome */
+
 	bool started; /* something of the message itself was seen; what is prepended does not count */
 	bool in_body;
 	bool mid_line;	    /* the last piece was partial */
@@ -79,6 +106,8 @@ bool cleanup_fail(struct cleanup *c, enum cleanup_status status, const char *dsn
 
 /* An attribute of our own, whatever queue_file_attribute_count_limit says. */
 void cleanup_note(struct cleanup *c, const char *name, const char *value);
+void cleanup_set_note(
+	struct cleanup *c, const char *name, const char *value); /* ... instead of what was noted before */
 
 /* A warning with the message's queue id. */
 void cleanup_complain(struct cleanup *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -98,6 +127,31 @@ void cleanup_add_recipient(struct cleanup *c, const struct spool_recipient *rcpt
 /* Automatic BCC recipients: for each recipient, and once for the message. */
 bool cleanup_recipient_bcc(struct cleanup *c, const char *address);
 bool cleanup_message_bcc(struct cleanup *c);
+
+bool cleanup_add_bcc(struct cleanup *c, const char *address); /* one more recipient, nobody is told of */
+
+/* Tables of content checks: opened by the environment's own configuration. */
+bool cleanup_open_checks(struct cleanup_env *env, struct err *err);
+void cleanup_close_checks(struct cleanup_env *env);
+void cleanup_check_warnings(const struct cleanup_env *env, table_warn_fn warn, void *arg);
+/* Asks the tables about a line and does what they say. false: the message is lost. */
+bool cleanup_check(
+	struct cleanup *c, const struct content_check *check, struct str text, struct check_outcome *outcome);
+/* The beginning of text as a C string in out, what is not ASCII as '?'. */
+const char *cleanup_shown(struct str text, char *out, size_t size);
+/* The log line of an action on content; reason may be NULL; at most 200 bytes of text are shown. */
+void cleanup_log_content(struct cleanup *c, const char *action, const char *where, struct str text,
+	size_t shown_max, const char *reason);
+
+/* What the next line belongs to. */
+enum mime_section cleanup_section(const struct cleanup *c);
+void cleanup_mime_end_header(struct cleanup *c, bool empty);
+/* The header in c->header, which may be replaced. false: the message is lost. */
+bool cleanup_check_header(struct cleanup *c, bool *drop);
+/* A line of the body, or a piece of it; *line may be replaced. false: the message is lost. */
+bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool ends, bool *drop);
+/* At the end: faults of MIME form lose the message. */
+bool cleanup_mime_verdict(struct cleanup *c);
 
 /* Puts the target of a redirect in the place of all recipients. */
 void cleanup_settle_recipients(struct cleanup *c);

@@ -139,7 +139,7 @@ bool cleanup_expand(struct cleanup *c, const struct spool_recipient *rcpt)
 	return ok;
 }
 
-static bool add_bcc(struct cleanup *c, const char *address)
+bool cleanup_add_bcc(struct cleanup *c, const char *address)
 {
 	struct buf out = BUF(4 * ADDRESS_MAX);
 	struct spool_recipient rcpt = {.notify = NOTIFY_NEVER};
@@ -159,7 +159,7 @@ static bool bcc_by_table(struct cleanup *c, struct maps *maps, const char *name,
 	bool ok = true;
 
 	if (status == TABLE_FOUND && address_list_parse(buf_slice(&value), &results) && results.count > 0)
-		ok = add_bcc(c, results.items[0]);
+		ok = cleanup_add_bcc(c, results.items[0]);
 	else if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
 		ok = cleanup_map_trouble(c, name, address, &err);
 	address_list_free(&results);
@@ -184,7 +184,7 @@ bool cleanup_message_bcc(struct cleanup *c)
 
 	if (!wants_bcc(c))
 		return true;
-	if (always[0] && !add_bcc(c, always))
+	if (always[0] && !cleanup_add_bcc(c, always))
 		return false;
 	return !sender[0] || bcc_by_table(c, c->env->sender_bcc, "sender_bcc_maps", sender);
 }

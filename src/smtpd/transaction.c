@@ -115,9 +115,9 @@ void transaction_prepend(struct session *s)
 	add_received(s);
 }
 
-static int status_code(enum cleanup_status status)
+static int status_code(const struct cleanup_result *result)
 {
-	switch (status) {
+	switch (result->status) {
 	case CLEANUP_OK:
 		return 250;
 	case CLEANUP_TOO_BIG:
@@ -125,6 +125,7 @@ static int status_code(enum cleanup_status status)
 	case CLEANUP_HOPS:
 		return 554;
 	case CLEANUP_REJECTED:
+		return result->dsn[0] == '4' ? 451 : 550;
 	case CLEANUP_NO_RECIPIENTS:
 		return 550;
 	case CLEANUP_NO_SPACE:
@@ -149,7 +150,7 @@ static bool commit(struct session *s, const char *queued_prefix)
 	}
 	if (result.status == CLEANUP_TOO_BIG)
 		log_warning("%s: queue file size limit exceeded", id.text);
-	reply(s, "%d %s %s", status_code(result.status), result.dsn, text);
+	reply(s, "%d %s %s", status_code(&result), result.dsn, text);
 	return false;
 }
 

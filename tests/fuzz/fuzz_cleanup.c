@@ -32,6 +32,11 @@ static struct cleanup_env *make_env(void)
 	cfg.message_strip_characters = "\\0";
 	cfg.canonical_maps = "inline:{{a@x.org=b@y.org},{@w.org=@z.org},{user=\"First Last\"}}";
 	cfg.masquerade_domains = "!no.m.org m.org";
+	cfg.mime_nesting_limit = 3;
+	cfg.mime_boundary_length_limit = 20;
+	cfg.header_checks = cfg.mime_header_checks =
+		"regexp:{{/^I/ IGNORE} {/^R/ REPLACE S: (r)} {/^P/ PREPEND p:}}";
+	cfg.body_checks = "regexp:{{/^i/ IGNORE} {/^r/ REPLACE s} {/^p/ PREPEND p} {/^b/ BCC a@b.org}}";
 	r = resolver_new(&cfg, &err);
 	if (!r || !mkdtemp(directory) || !spool_make_directories(&options, &err))
 		abort();

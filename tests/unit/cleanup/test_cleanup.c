@@ -97,8 +97,8 @@ static void test_header_limit(void **state)
 
 	f->cfg.header_size_limit = 10;
 	reopen_env(f);
-	send_text(f, false, "A: 1234567890\nB: 1\n folded beyond\nC: 3\n\nbody is longer\n");
-	expect_content(f, "A: 1234567\r\nB: 1\r\n fol\r\nC: 3\r\n\r\nbody is longer\r\n");
+	send_text(f, false, "A: 1234567890\nB: 1\n folded beyond\n dropped\nC: 3\n\nbody is longer\n");
+	expect_content(f, "A: 1234567890\r\nB: 1\r\n folded beyond\r\nC: 3\r\n\r\nbody is longer\r\n");
 }
 
 static void test_prepend(void **state)
