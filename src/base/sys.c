@@ -212,5 +212,6 @@ void sys_random(void *out, size_t n)
 
 void sys_wipe(void *p, size_t n)
 {
-	explicit_bzero(p, n);
+	if (n > 0)
+		explicit_bzero(p, n);
 }

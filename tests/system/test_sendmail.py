@@ -134,7 +134,7 @@ def test_options(system):
                       ["-f", "<>"], ["-f", ""], ["-f", "Joe Doe <jd@client.example>"], ["-Am", "-G", "-h", "5", "-L", "x", "-U", "-n", "-m"], ["-B", "8BITMIME"]):
         accepted(mta, *arguments, "a@far.example")
     senders = [mta.wait_log(r"uid=\d+ from=<([^>]*)>", count=i + 1).group(1) for i in range(8)]
-    assert sorted(senders) == ["", "", "jd@client.example", "r@client.example"] + [pwd.getpwuid(os.getuid()).pw_name] * 4
+    assert sorted(senders) == sorted(["", "", "jd@client.example", "r@client.example"] + [pwd.getpwuid(os.getuid()).pw_name] * 4)
     done = sendmail(mta, "-N", "bogus", "-R", "bogus", "-f", "two words@x", "a@far.example")
     assert done.returncode == 0 and done.stderr.count(b"ignored") == 2 and b"malformed sender" in done.stderr
 
