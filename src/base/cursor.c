@@ -83,20 +83,6 @@ bool cursor_skip(struct cursor *c, size_t n)
 	return cursor_bytes(c, n, &ignored);
 }
 
-bool cursor_byte(struct cursor *c, char wanted)
-{
-	if (c->bad || c->left == 0 || *c->p != (unsigned char)wanted)
-		return false;
-	c->p++;
-	c->left--;
-	return true;
-}
-
-int cursor_peek(const struct cursor *c)
-{
-	return c->bad || c->left == 0 ? -1 : *c->p;
-}
-
 struct str cursor_rest(const struct cursor *c)
 {
 	if (c->bad || c->left == 0)

@@ -21,8 +21,6 @@ bool cursor_u32(struct cursor *c, uint32_t *out);
 bool cursor_u64(struct cursor *c, uint64_t *out);
 bool cursor_bytes(struct cursor *c, size_t n, struct str *out);
 bool cursor_skip(struct cursor *c, size_t n);
-bool cursor_byte(struct cursor *c, char wanted); /* takes one byte if it is the wanted one; never turns bad */
-int cursor_peek(const struct cursor *c);	 /* next byte, or -1 at the end */
 struct str cursor_rest(const struct cursor *c);
 
 #endif

@@ -211,14 +211,6 @@ static bool take(struct hash *h, struct str key, void **value)
 	return true;
 }
 
-void *hash_take(struct hash *h, struct str key)
-{
-	void *value = NULL;
-
-	take(h, key, &value);
-	return value;
-}
-
 bool hash_delete(struct hash *h, struct str key)
 {
 	void *value;

@@ -14,7 +14,6 @@ void hash_free(struct hash **h);
 void *hash_get(const struct hash *h, struct str key); /* NULL: not there */
 void *hash_put(struct hash *h, struct str key,
 	void *value); /* key is copied; returns the value replaced (not freed) or NULL */
-void *hash_take(struct hash *h, struct str key);  /* removes without freeing; NULL: not there */
 bool hash_delete(struct hash *h, struct str key); /* removes and frees; false: not there */
 size_t hash_count(const struct hash *h);
 /* Walks in insertion order; *pos starts at 0. Deleting the entry just returned is allowed, adding is not. */

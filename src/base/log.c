@@ -229,14 +229,14 @@ static void emit(const char *program, enum log_level level, const char *text, bo
 	buf_free(&line);
 }
 
-static void __attribute__((format(printf, 3, 0)))
-emit_format(const char *program, enum log_level level, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0)))
+emit_format(enum log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
 	char text[LOG_TEXT_MAX];
 
 	vsnprintf(text, sizeof(text), fmt, ap);
-	emit(program, level, text, false);
+	emit(NULL, level, text, false);
 	errno = saved;
 }
 
@@ -245,16 +245,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	emit_format(NULL, level, fmt, ap);
-	va_end(ap);
-}
-
-void log_as(const char *program, enum log_level level, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	emit_format(program, level, fmt, ap);
+	emit_format(level, fmt, ap);
 	va_end(ap);
 }
 
@@ -271,7 +262,7 @@ void log_fatal(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	emit_format(NULL, LOGL_FATAL, fmt, ap);
+	emit_format(LOGL_FATAL, fmt, ap);
 	va_end(ap);
 	exit(1);
 }

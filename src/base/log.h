@@ -34,11 +34,8 @@ bool log_is_json(void);
 int log_verbose(void);
 /* "warning: ", "error: ", "fatal: ", "panic: " are put before the text by level. */
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same under another program's name of the family (program NULL: own), e.g. the cleanup library inside
- * smtpd. */
-void log_as(const char *program, enum log_level level, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-/* The line as it is, already rendered (used by mail/event). */
+/* The line as it is, already rendered (used by mail/event), under the name of another program of the family,
+ * e.g. the cleanup library inside smtpd; program NULL: own. */
 void log_raw(const char *program, enum log_level level, const char *text);
 
 #define log_debug(...)                                                                                       \

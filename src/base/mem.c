@@ -72,7 +72,6 @@ struct chunk {
 struct pool {
 	struct chunk *chunks; /* the first one is being filled */
 	size_t next_size;
-	size_t total;
 };
 
 #define POOL_CHUNK_MIN 256
@@ -84,7 +83,6 @@ struct pool *pool_new(size_t first_chunk)
 	struct pool *pool = x_alloc(sizeof(*pool));
 
 	pool->next_size = first_chunk < POOL_CHUNK_MIN ? POOL_CHUNK_MIN : first_chunk;
-	pool->total = sizeof(*pool);
 	return pool;
 }
 
@@ -108,7 +106,6 @@ static struct chunk *chunk_new(struct pool *pool, size_t size)
 	struct chunk *c = x_alloc(sizeof(*c) + size);
 
 	c->size = size;
-	pool->total += sizeof(*c) + size;
 	return c;
 }
 
@@ -195,9 +192,4 @@ char *pool_printf(struct pool *pool, const char *fmt, ...)
 	p = pool_vprintf(pool, fmt, ap);
 	va_end(ap);
 	return p;
-}
-
-size_t pool_used(const struct pool *pool)
-{
-	return pool->total;
 }

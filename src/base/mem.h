@@ -26,6 +26,5 @@ char *pool_strdup(struct pool *pool, const char *s); /* NULL gives NULL */
 char *pool_strndup(struct pool *pool, const char *s, size_t n);
 char *pool_printf(struct pool *pool, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *pool_vprintf(struct pool *pool, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-size_t pool_used(const struct pool *pool); /* bytes obtained from the system */
 
 #endif

@@ -69,9 +69,6 @@ bool slots_watch(struct slots *s, int fd, bool exclusive, void (*ready)(int fd, 
 /* When it returns, ready() is not running and will not be called (unless called from within ready()). The
  * descriptor stays open. */
 void slots_unwatch(struct slots *s, int fd);
-/* The watch sleeps for ms milliseconds: for ready() when the process is out of descriptors (EMFILE, ENFILE),
- * instead of being called at once again. */
-void slots_watch_pause(struct slots *s, int fd, int ms);
 /* Calls tick(arg) on the waiter thread about every ms milliseconds. One per struct slots. */
 void slots_tick(struct slots *s, int ms, void (*tick)(void *arg), void *arg);
 

@@ -226,20 +226,6 @@ void slots_unwatch(struct slots *s, int fd)
 	x_free(&w);
 }
 
-void slots_watch_pause(struct slots *s, int fd, int ms)
-{
-	struct watch *w;
-
-	pthread_mutex_lock(&s->lock);
-	w = watch_by_fd(s, fd);
-	if (w) {
-		watch_disarm(s, w);
-		w->rearm_at = clock_mono() + ms * NS_PER_MS;
-	}
-	pthread_mutex_unlock(&s->lock);
-	slots_poke(s);
-}
-
 static void watch_call(struct slots *s, uint32_t id)
 {
 	struct watch *w;

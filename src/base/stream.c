@@ -465,11 +465,6 @@ struct str stream_peek(const struct stream *s)
 	return (struct str){s->in.data + s->in.start, in_bytes(s)};
 }
 
-void stream_discard_input(struct stream *s)
-{
-	s->in.start = s->in.end = s->scanned = 0;
-}
-
 /* A readable descriptor under a layer may hold less than one record, or one that is not data: the layer has
  * to be asked. 1, or 0: nothing yet. */
 static int try_layer(struct stream *s, short *events)

@@ -71,7 +71,6 @@ enum stream_status stream_read_exact(struct stream *s, void *data, size_t n);
 size_t stream_buffered(
 	const struct stream *s); /* bytes that can be read without waiting, TLS layer included */
 struct str stream_peek(const struct stream *s); /* the bytes in the read buffer */
-void stream_discard_input(struct stream *s);	/* forgets buffered input (STARTTLS) */
 /* Waits for input: 1 there is some (or end/error), 0 not within ms. Output is flushed first. */
 int stream_wait(struct stream *s, int ms);
 /* As stream_wait, for more input than is buffered already. */

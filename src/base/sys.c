@@ -71,39 +71,6 @@ void sys_close(int *fd)
 	errno = saved;
 }
 
-static bool regular_and_owned(int fd, const char *path, uid_t owner, struct err *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return err_errno(err, "%s", path);
-	if (!S_ISREG(st.st_mode)) {
-		errno = EINVAL;
-		return err_set(err, "%s: not a regular file", path);
-	}
-	if (owner != (uid_t)-1 && st.st_uid != owner) {
-		errno = EPERM;
-		return err_set(err, "%s: owned by uid %u instead of %u", path, st.st_uid, owner);
-	}
-	return true;
-}
-
-/* O_NONBLOCK keeps a FIFO planted under the name from holding us up in open(). */
-int sys_open_file(int dirfd, const char *path, int flags, uid_t owner, struct err *err)
-{
-	int fd = openat(dirfd, path, (flags & ~O_CREAT) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-	if (fd < 0) {
-		err_errno(err, "open %s", path);
-		return -1;
-	}
-	if (!regular_and_owned(fd, path, owner, err))
-		sys_close(&fd);
-	else if (!(flags & O_NONBLOCK))
-		fcntl(fd, F_SETFL, flags & (O_APPEND | O_NOATIME | O_DIRECT));
-	return fd;
-}
-
 bool sys_read_file(const char *path, struct buf *out, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -176,22 +143,6 @@ int sys_lock_file(const char *path, struct err *err)
 	if (!lock_now(fd, path, err))
 		sys_close(&fd);
 	return fd;
-}
-
-/* statm is missing where /proc is, in a chroot jail; then the highest figure so far must do. */
-size_t sys_rss_bytes(void)
-{
-	struct rusage usage = {0};
-	unsigned long pages;
-	FILE *f = fopen("/proc/self/statm", "re");
-	bool known = f && fscanf(f, "%*u %lu", &pages) == 1;
-
-	if (f)
-		fclose(f);
-	if (known)
-		return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-	getrusage(RUSAGE_SELF, &usage);
-	return (size_t)usage.ru_maxrss * 1024;
 }
 
 void sys_random(void *out, size_t n)

@@ -11,8 +11,6 @@ bool sys_pwrite_all(int fd, const void *data, size_t n, off_t at);
 ssize_t sys_pread_all(
 	int fd, void *data, size_t n, off_t at); /* bytes read (short only at end of file) or -1 */
 void sys_close(int *fd);			 /* closes when >= 0 and sets -1 */
-/* Opens an existing regular file that is not a symbolic link; owner checked unless (uid_t)-1. fd or -1. */
-int sys_open_file(int dirfd, const char *path, int flags, uid_t owner, struct err *err);
 /* Whole file into buf (its max is the limit); false with err. */
 bool sys_read_file(const char *path, struct buf *out, struct err *err);
 /* Atomic replacement: temporary file beside it, fsync, rename; keeps mode and owner of an existing file. */
@@ -26,7 +24,6 @@ bool sys_group(const char *name, gid_t *gid, struct err *err);
 int sys_lock_file(const char *path,
 	struct err
 		*err); /* creates and write-locks without waiting; fd, or -1 (text names the holder's pid) */
-size_t sys_rss_bytes(void);				   /* resident memory of this process */
 uint32_t crc32c(uint32_t crc, const void *data, size_t n); /* Castagnoli; start with 0 */
 void sys_random(void *out, size_t n);
 void sys_wipe(void *p, size_t n); /* clears secrets; not removed by the optimiser */

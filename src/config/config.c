@@ -265,13 +265,6 @@ const char *config_directory(const struct config *cfg)
 	return cfg->names->directory;
 }
 
-bool config_is_set(const struct config *cfg, const char *name)
-{
-	const struct name_value *v = names_find(cfg->names, name);
-
-	return v && v->set;
-}
-
 struct runtime_lookup {
 	const struct config *cfg;
 	config_lookup_fn lookup;

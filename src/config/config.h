@@ -69,10 +69,6 @@ int config_transport_time(const struct config *cfg, const char *transport, const
  * Caller frees. */
 typedef const char *(*config_lookup_fn)(void *arg, const char *name);
 char *config_expand(const struct config *cfg, const char *raw, config_lookup_fn lookup, void *arg);
-/* The text of such a setting, for those that are not integers. */
-const char *config_transport_text(const struct config *cfg, const char *transport, const char *suffix);
-/* Whether main.cf or an override gives the name a value. */
-bool config_is_set(const struct config *cfg, const char *name);
 /* The directory that was read. */
 const char *config_directory(const struct config *cfg);
 /* A time with unit ("5m", default unit given: 's', 'm', 'h', 'd', 'w') as seconds; false: syntax or overflow.

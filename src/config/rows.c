@@ -62,19 +62,6 @@ const struct row *row_find(const char *name)
 	return NULL;
 }
 
-const struct row *row_find_twin(const char *name)
-{
-	char twin[ROW_NAME_MAX];
-
-	if (strncmp(name, "lmtp_", 5) != 0)
-		return NULL;
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		if (rows[i].twin && strcmp(row_twin_name(&rows[i], twin), name) == 0)
-			return &rows[i];
-	}
-	return NULL;
-}
-
 /* The client's greeting is LHLO in LMTP, in the names too. */
 const char *row_twin_name(const struct row *row, char out[ROW_NAME_MAX])
 {
@@ -134,15 +121,4 @@ bool row_is_foreign(const struct row *row, const char *program)
 			return false;
 	}
 	return true;
-}
-
-const struct suffix *suffix_of(const char *name)
-{
-	for (const struct suffix *s = transport_suffixes; s->suffix; s++) {
-		size_t n = strlen(name), k = strlen(s->suffix);
-
-		if (n > k && strcmp(name + n - k, s->suffix) == 0)
-			return s;
-	}
-	return NULL;
 }

@@ -38,8 +38,6 @@ static inline const char *row_name(const struct row *row)
 }
 /* By the row's own name, not the twin's; NULL: no such row. */
 const struct row *row_find(const char *name);
-/* The row whose lmtp_ twin has this name; NULL: none. */
-const struct row *row_find_twin(const char *name);
 
 #define ROW_NAME_MAX 128
 /* "lmtp_tls_loglevel" for the row of smtp_tls_loglevel. */
@@ -54,7 +52,5 @@ struct suffix {
 	const char *suffix, *fallback;
 };
 extern const struct suffix transport_suffixes[]; /* ends with a NULL suffix */
-/* The entry whose suffix ends name, leaving at least one character before it; NULL: none. */
-const struct suffix *suffix_of(const char *name);
 
 #endif

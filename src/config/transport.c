@@ -29,13 +29,6 @@ static const char *fallback_text(const struct config *cfg, const char *suffix)
 	return text ? text : "";
 }
 
-const char *config_transport_text(const struct config *cfg, const char *transport, const char *suffix)
-{
-	const char *own = own_text(cfg, transport, suffix);
-
-	return own ? own : fallback_text(cfg, suffix);
-}
-
 static bool parse_int(const char *text, int *value)
 {
 	int64_t wide;

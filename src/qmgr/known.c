@@ -142,12 +142,6 @@ void known_defer(struct known *k, struct known_message *m, enum spool_queue queu
 	heap_set(&k->deferred, &m->due, due_us);
 }
 
-void known_requeue(struct known *k, struct known_message *m)
-{
-	detach(k, m);
-	line_up(k, m);
-}
-
 void known_drop(struct known *k, struct known_message *m)
 {
 	struct queue_id id = m->id;

@@ -54,9 +54,8 @@ void known_drop_foreign(struct known *k);
 struct known_message *known_next(struct known *k, int64_t now_us);
 int64_t known_next_due(const struct known *k); /* INT64_MAX: nothing is deferred */
 void known_defer(struct known *k, struct known_message *m, enum spool_queue queue,
-	int64_t due_us);				      /* from any state */
-void known_requeue(struct known *k, struct known_message *m); /* active: to the end of the new mail */
-void known_drop(struct known *k, struct known_message *m);    /* m is gone after this */
-void known_flush(struct known *k, int64_t now_us);	      /* everything deferred is due */
+	int64_t due_us);				   /* from any state */
+void known_drop(struct known *k, struct known_message *m); /* m is gone after this */
+void known_flush(struct known *k, int64_t now_us);	   /* everything deferred is due */
 
 #endif

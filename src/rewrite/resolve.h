@@ -12,7 +12,6 @@
 #include "table/table.h"
 
 enum address_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_VIRTUAL_MAILBOX, CLASS_RELAY, CLASS_DEFAULT };
-const char *address_class_name(enum address_class c);
 
 struct resolved {
 	enum address_class class;
@@ -58,7 +57,6 @@ void resolve_check_recipient(
 /* List questions, with parent_domain_matches_subdomains obeyed. */
 enum table_status resolve_is_local_domain(
 	struct resolver *r, struct str domain, struct err *err); /* mydestination, or [our address] */
-enum table_status resolve_is_relay_domain(struct resolver *r, struct str domain, struct err *err);
 /* Whether tables may list users of the domain without it: mydestination, our addresses, or myorigin. */
 enum table_status resolve_is_bare_domain(struct resolver *r, struct str domain, struct err *err);
 bool resolve_is_own_address(

@@ -136,19 +136,6 @@ void resolver_warnings(const struct resolver *r, table_warn_fn warn, void *arg)
 		maps_warnings(maps[i], warn, arg);
 }
 
-const char *address_class_name(enum address_class c)
-{
-	static const char *const names[] = {
-		[CLASS_LOCAL] = "local",
-		[CLASS_VIRTUAL_ALIAS] = "virtual alias",
-		[CLASS_VIRTUAL_MAILBOX] = "virtual mailbox",
-		[CLASS_RELAY] = "relay",
-		[CLASS_DEFAULT] = "default",
-	};
-
-	return names[c];
-}
-
 /* "[192.0.2.1]" and "[IPv6:2001:db8::1]": the address inside; empty: not a literal. */
 static struct str literal_address(struct str domain)
 {
@@ -179,11 +166,6 @@ enum table_status resolve_is_local_domain(struct resolver *r, struct str domain,
 	if (literal.n && is_own(r, literal))
 		return TABLE_FOUND;
 	return matchlist_name(r->local_domains, domain, err);
-}
-
-enum table_status resolve_is_relay_domain(struct resolver *r, struct str domain, struct err *err)
-{
-	return matchlist_name(r->relay_domains, domain, err);
 }
 
 enum table_status resolve_is_bare_domain(struct resolver *r, struct str domain, struct err *err)

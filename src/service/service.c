@@ -30,11 +30,6 @@ const char *service_name(const struct service *s)
 	return s->args.name;
 }
 
-enum service_type service_kind(const struct service *s)
-{
-	return s->args.type;
-}
-
 bool service_is_lmtp(const struct service *s)
 {
 	return s->ops->lmtp_capable && strcmp(s->args.program, "lmtp") == 0;
@@ -99,12 +94,6 @@ void service_session_end(struct service *s)
 
 	if (s->worker)
 		atomic_store_explicit(&s->worker->sessions, n, memory_order_relaxed);
-}
-
-const char *service_queue_path(const struct service *s, const char *relative, char *out, size_t size)
-{
-	snprintf(out, size, "%s", relative);
-	return out;
 }
 
 void *service_shared_clients(struct service *s, size_t *size)

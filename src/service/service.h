@@ -47,8 +47,7 @@ int service_main(int argc, char **argv, const struct service_ops *ops);
 
 const struct config *service_config(const struct service *s);
 const char *service_name(const struct service *s); /* master.cf name */
-enum service_type service_kind(const struct service *s);
-bool service_is_lmtp(const struct service *s); /* run as lmtp: the configuration has the twins' values */
+bool service_is_lmtp(const struct service *s);	   /* run as lmtp: the configuration has the twins' values */
 struct slots *service_slots(struct service *s);
 int service_slot_limit(const struct service *s);      /* this process's share of maxproc */
 struct spool *service_spool(struct service *s);	      /* opened before the jail */
@@ -70,14 +69,9 @@ void service_slot_free(struct service *s);
 /* Sessions count themselves so that retiring can wait and status can tell. */
 void service_session_begin(struct service *s);
 void service_session_end(struct service *s);
-/* The path of something below the queue directory, e.g. "public/qmgr". It is relative: cwd is the queue
- * directory, in the chroot too. */
-const char *service_queue_path(const struct service *s, const char *relative, char *out, size_t size);
 /* Memory shared by all processes of the instance, zero when the instance starts; for what must be counted
  * across workers. Whoever uses it lays it out and must expect any content: a process may have died anywhere.
  */
 void *service_shared_clients(struct service *s, size_t *size);
-/* For the child between fork and exec: signals as a fresh program expects them. */
-void service_reset_signals(void);
 
 #endif

@@ -60,15 +60,6 @@ bool service_control_open(struct service *s, struct err *err)
 	return true;
 }
 
-void service_reset_signals(void)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	signal(SIGPIPE, SIG_DFL);
-	pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
 void service_tell(struct service *s, char byte)
 {
 	if (send(SERVICE_FD_CHANNEL, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)

@@ -107,11 +107,6 @@ static const char *find(struct settings *s, const char *name)
 	return get(s, str_c(name));
 }
 
-bool settings_has(struct settings *s, const char *name)
-{
-	return find(s, name) != NULL;
-}
-
 const char *settings_text(struct settings *s, const char *name, const char *fallback)
 {
 	const char *value = find(s, name);

@@ -16,7 +16,6 @@ typedef char *(*settings_parameter_fn)(const char *name);
 /* source: a path that begins with / or . or the first part of parameter names. NULL with err. */
 struct settings *settings_open(const char *source, settings_parameter_fn parameter, struct err *err);
 void settings_close(struct settings **s);
-bool settings_has(struct settings *s, const char *name);
 /* Lives as long as the settings. */
 const char *settings_text(struct settings *s, const char *name, const char *fallback);
 /* False with err: not a number from min to max. */

@@ -85,20 +85,15 @@ static void test_cursor(void **state)
 	uint64_t u64 = 0;
 	struct str s;
 
-	assert_int_equal(cursor_peek(&c), 1);
 	assert_true(
 		cursor_u8(&c, &u8) && cursor_u16(&c, &u16) && cursor_u32(&c, &u32) && cursor_u64(&c, &u64));
 	assert_int_equal(u8, 1);
 	assert_int_equal(u16, 0x0102);
 	assert_int_equal(u32, 0x01020304);
 	assert_true(u64 == 0x0102030405060708);
-	assert_false(cursor_byte(&c, 'x'));
-	assert_true(cursor_byte(&c, 'a'));
-	assert_true(str_is(cursor_rest(&c), "bc"));
-	assert_true(cursor_bytes(&c, 2, &s));
+	assert_true(str_is(cursor_rest(&c), "abc"));
+	assert_true(cursor_bytes(&c, 3, &s));
 	assert_true(cursor_bytes(&c, 0, &s));
-	assert_int_equal(cursor_peek(&c), -1);
-	assert_false(cursor_byte(&c, 'x'));
 	assert_false(c.bad);
 }
 
@@ -112,8 +107,6 @@ static void test_cursor_goes_bad_for_good(void **state)
 	assert_false(cursor_u32(&c, &u32));
 	assert_true(c.bad);
 	assert_false(cursor_u8(&c, &u8));
-	assert_false(cursor_bytes(&c, 0, &s));
-	assert_false(cursor_byte(&c, 'a'));
 	assert_int_equal(cursor_rest(&c).n, 0);
 	c = cursor_of("abc", 3);
 	assert_false(cursor_skip(&c, SIZE_MAX));
@@ -149,7 +142,6 @@ static void test_pool(void **state)
 {
 	struct pool *pool = pool_new(0);
 	char *s = pool_strndup(pool, "abcdef", 3);
-	size_t before;
 
 	for (size_t size = 0; size < 3000; size += 7) {
 		unsigned char *p = pool_alloc(pool, size);
@@ -162,9 +154,7 @@ static void test_pool(void **state)
 	assert_string_equal(s, "abc");
 	assert_string_equal(pool_printf(pool, "%s-%d", s, 5), "abc-5");
 	assert_null(pool_strdup(pool, NULL));
-	before = pool_used(pool);
 	pool_alloc(pool, 1 << 20);
-	assert_true(pool_used(pool) >= before + (1 << 20));
 	pool_free(&pool);
 	assert_null(pool);
 	pool_free(&pool);

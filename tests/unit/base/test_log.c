@@ -108,9 +108,9 @@ static void test_each_line_is_one_write(void **state)
 	expect_line(fd, "]: connect from x[192.0.2.1]\n");
 	log_error("bad\r\ninjected");
 	expect_line(fd, " h postfix/test[");
-	log_as("cleanup", LOGL_INFO, "y");
-	expect_line(fd, "postfix/cleanup[");
 	log_debug("not written");
+	log_raw("cleanup", LOGL_INFO, "y");
+	expect_line(fd, "postfix/cleanup[");
 	log_raw("pickup", LOGL_WARNING, "as it is");
 	expect_line(fd, "]: as it is\n");
 	assert_false(log_is_json());

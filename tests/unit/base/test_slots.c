@@ -393,7 +393,6 @@ struct door {
 	struct slots *slots;
 	int listener;
 	atomic_int knocks;
-	bool pause;
 };
 
 static void door_ready(int fd, void *arg)
@@ -403,10 +402,6 @@ static void door_ready(int fd, void *arg)
 	int client;
 
 	atomic_fetch_add(&door->knocks, 1);
-	if (door->pause) {
-		slots_watch_pause(door->slots, fd, 100);
-		return;
-	}
 	client = net_accept(fd, &peer);
 	sys_close(&client);
 }
@@ -443,25 +438,10 @@ static void test_watch(void **state)
 	}
 	slots_unwatch(s, door.listener);
 	slots_unwatch(s, door.listener);
+	assert_false(slots_watch(s, -1, false, door_ready, &door, NULL));
 	knock(&a);
 	usleep(20000);
 	assert_int_equal(atomic_load(&door.knocks), 20);
-	finish(&s);
-	close(door.listener);
-}
-
-static void test_paused_watch_does_not_spin(void **state)
-{
-	struct slots *s = make(2, NS_PER_SEC);
-	struct net_addr a;
-	struct door door = {.slots = s, .listener = open_door(&a), .pause = true};
-
-	assert_true(slots_watch(s, door.listener, false, door_ready, &door, NULL));
-	knock(&a);
-	usleep(350000);
-	assert_in_range(atomic_load(&door.knocks), 2, 4);
-	slots_unwatch(s, door.listener);
-	assert_false(slots_watch(s, -1, false, door_ready, &door, NULL));
 	finish(&s);
 	close(door.listener);
 }
@@ -570,7 +550,6 @@ int main(void)
 		cmocka_unit_test(test_unpark_race),
 		cmocka_unit_test(test_many_parked),
 		cmocka_unit_test(test_watch),
-		cmocka_unit_test(test_paused_watch_does_not_spin),
 		cmocka_unit_test(test_tick),
 		cmocka_unit_test(test_stop_has_a_deadline),
 		cmocka_unit_test(test_parking_while_stopping),

@@ -134,7 +134,7 @@ static void test_settings_of_main_cf(void **state)
 
 	assert_string_equal(settings_text(s, "table", ""), "t");
 	assert_string_equal(settings_text(s, "table", ""), "t");
-	assert_false(settings_has(s, "src_table"));
+	assert_string_equal(settings_text(s, "src_table", "none"), "none");
 	assert_null(sql_query(s, false, &err));
 	assert_string_equal(err.text, "query is not set");
 	settings_close(&s);
