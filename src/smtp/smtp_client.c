@@ -40,12 +40,20 @@ static bool set_lookups(struct smtp_client *c, struct err *err)
 	return c->lookup_dns || c->lookup_native || err_set(err, "smtp_host_lookup: no method");
 }
 
+/* An address may stand in brackets. */
+static struct str without_brackets(struct str s)
+{
+	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
+		return str_first(str_from(s, 1), s.n - 2);
+	return s;
+}
+
 static bool set_source(
 	const char *parameter, const char *value, int family, struct net_addr *out, struct err *err)
 {
 	if (!value[0])
 		return true;
-	if (!net_parse_ip(str_c(value), 0, out) || out->ss.ss_family != family)
+	if (!net_parse_ip(without_brackets(str_c(value)), 0, out) || out->ss.ss_family != family)
 		return err_set(err, "%s: bad address: %s", parameter, value);
 	return true;
 }
@@ -58,9 +66,7 @@ static void source_by_interfaces(struct smtp_client *c)
 	int count[2] = {0, 0};
 
 	while (str_word(&rest, " \t\r\n,", &word)) {
-		if (word.n > 2 && word.p[0] == '[' && word.p[word.n - 1] == ']')
-			word = str_first(str_from(word, 1), word.n - 2);
-		if (!net_parse_ip(word, 0, &a))
+		if (!net_parse_ip(without_brackets(word), 0, &a))
 			return;
 		found[a.ss.ss_family == AF_INET6] = a;
 		count[a.ss.ss_family == AF_INET6]++;

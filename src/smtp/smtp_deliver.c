@@ -95,10 +95,16 @@ static void keep(struct smtp_delivery *d, struct smtp_session *s, const struct t
 	smtp_cache_keep(d->client->cache, s, idle < oldest ? idle : oldest);
 }
 
+/* A server without a feature that this message needs. */
+static bool lacks(const struct smtp_delivery *d, const struct smtp_session *s)
+{
+	return d->utf8 && !(s->features & FEATURE_SMTPUTF8);
+}
+
 /* Runs the transaction and gives the session back or ends it. false: the session was stale. */
 static bool use_session(struct smtp_delivery *d, struct smtp_session *s, const struct trial *t)
 {
-	bool keeping = may_keep(d, s);
+	bool keeping = may_keep(d, s) && !lacks(d, s);
 	enum transaction_end end;
 
 	d->agent->setup_us = clock_real() - d->agent->start_us;
@@ -121,6 +127,10 @@ static bool use_cached(struct smtp_delivery *d, struct smtp_session *s, const st
 
 	if (!s)
 		return false;
+	if (lacks(d, s)) {
+		keep(d, s, t);
+		return false;
+	}
 	d->last_host = was_last || (limit > 0 && d->sessions + 1 >= limit);
 	if (use_session(d, s, t)) {
 		d->sessions++;

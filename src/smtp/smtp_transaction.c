@@ -351,7 +351,7 @@ static void reset(struct smtp_session *s)
 	smtp_reply_free(&reply);
 }
 
-/* What makes the message impossible for this server; NULL: nothing. */
+/* What makes the message impossible for this server; NULL: nothing. Another host may know SMTPUTF8. */
 static const struct dsn *hopeless(const struct smtp_delivery *d, const struct smtp_session *s)
 {
 	unsigned long long size = d->request->content_size;
@@ -361,7 +361,8 @@ static const struct dsn *hopeless(const struct smtp_delivery *d, const struct sm
 			"message size %llu exceeds size limit %llu of server %s", size,
 			(unsigned long long)s->size_limit, s->label);
 	if (d->utf8 && !(s->features & FEATURE_SMTPUTF8))
-		return dsn_make(d->pool, DSN_FAILED, "5.6.7",
+		return dsn_make(d->pool, d->last_host ? DSN_FAILED : DSN_DELAYED,
+			d->last_host ? "5.6.7" : "4.6.7",
 			"SMTPUTF8 is required, but was not offered by host %s", s->label);
 	return NULL;
 }
