@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
 #include "mail/address.h"
-#include "mail/address_list.h"
 #include "mail/event.h"
+#include "rewrite/rewrite_map.h"
 
 #define CANONICAL_DEPTH_MAX 10 /* results that are looked up again */
 
@@ -31,60 +31,35 @@ bool cleanup_map_trouble(struct cleanup *c, const char *maps, const char *addres
 enum table_status cleanup_lookup(struct cleanup *c, struct maps *maps, struct str address, struct buf *value,
 	struct str *extension, struct err *err)
 {
-	enum table_status bare;
-
-	if (maps_empty(maps))
-		return TABLE_NOT_FOUND;
-	bare = resolve_is_bare_domain(c->env->resolver, address_domain(address), err);
-	if (bare != TABLE_FOUND && bare != TABLE_NOT_FOUND)
-		return bare;
-	return maps_lookup_address(
-		maps, address, c->env->cfg->recipient_delimiter, bare == TABLE_FOUND, value, extension, err);
+	return rewrite_lookup(c->env->resolver, maps, address, value, extension, err);
 }
 
-/* "@domain" means the same user there. The extension goes where the result has none of its own to say. */
 void cleanup_map_result(struct cleanup *c, struct str key, struct str result, struct str extension,
 	bool propagate, struct buf *out)
 {
-	struct buf joined = BUF(4 * ADDRESS_MAX);
-	struct str local = address_local(result), rest = str_from(result, local.n);
-
-	if (local.n == 0 && rest.n) {
-		buf_str(&joined, address_local(key));
-	} else {
-		buf_str(&joined, local);
-		if (propagate)
-			buf_str(&joined, extension);
-	}
-	buf_str(&joined, rest);
-	rewrite_address(c->env->resolver, true, buf_slice(&joined), out);
-	buf_free(&joined);
+	rewrite_map_result(c->env->resolver, key, result, extension, propagate, out);
 }
 
 /* One lookup; 1: *address was replaced, 0: it stays, -1: trouble, and the message is lost. */
 static int canonical_step(struct cleanup *c, struct maps *maps, const char *name, struct buf *address)
 {
-	struct buf value = BUF(TABLE_VALUE_MAX), next = BUF(4 * ADDRESS_MAX);
-	struct address_list list = {0};
-	struct str extension;
+	struct buf next = BUF(4 * ADDRESS_MAX);
 	struct err err = {""};
-	enum table_status status = cleanup_lookup(c, maps, buf_slice(address), &value, &extension, &err);
+	bool several;
+	enum table_status status = rewrite_map(c->env->resolver, maps, buf_slice(address),
+		c->env->propagate_canonical, &next, &several, &err);
 	int changed = 0;
 
-	if (status == TABLE_FOUND && address_list_parse(buf_slice(&value), &list) && list.count > 0) {
-		if (list.count > 1)
+	if (status == TABLE_FOUND) {
+		if (several)
 			cleanup_complain(c, "multi-valued %s entry for %s", name, buf_cstr(address));
-		cleanup_map_result(c, buf_slice(address), str_c(list.items[0]), extension,
-			c->env->propagate_canonical, &next);
 		changed = !str_case_eq(buf_slice(&next), buf_slice(address));
 		buf_clear(address);
 		buf_str(address, buf_slice(&next));
-	} else if (status != TABLE_FOUND && status != TABLE_NOT_FOUND) {
+	} else if (status != TABLE_NOT_FOUND) {
 		cleanup_map_trouble(c, name, buf_cstr(address), &err);
 		changed = -1;
 	}
-	address_list_free(&list);
-	buf_free(&value);
 	buf_free(&next);
 	return changed;
 }

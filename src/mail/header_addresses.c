@@ -61,7 +61,8 @@ static bool map_tokens(
 	ok = s->map(s->arg, buf_slice(&internal), has_domain, &mapped);
 	if (mapped.len && mapped.data[0] == '@')
 		buf_puts(external, "\"\"");
-	address_quote(buf_slice(&mapped), external);
+	if (mapped.len)
+		address_quote(buf_slice(&mapped), external);
 	external->over = external->over || internal.over || mapped.over;
 	buf_free(&internal);
 	buf_free(&mapped);
@@ -75,7 +76,7 @@ static bool rewrite_one(struct splice *s, const struct address_token *tokens, si
 	bool ok = map_tokens(s, tokens, count, &external);
 
 	standing_form(s, tokens, count, &given);
-	if (ok && !given.over && !external.over &&
+	if (ok && external.len && !given.over && !external.over &&
 		(comma || !str_eq(buf_slice(&given), buf_slice(&external))))
 		replace_text(s, token_start(s, &tokens[0]), token_end(s, &tokens[count - 1]),
 			buf_slice(&external), comma);
@@ -178,4 +179,30 @@ enum header_change header_addresses_map(
 		return HEADER_SAME;
 	buf_str(out, str_from(value, s.copied));
 	return HEADER_CHANGED;
+}
+
+bool header_has_addresses(struct str name)
+{
+	static const char *const names[] = {"apparently-to", "bcc", "cc", "disposition-notification-to",
+		"errors-to", "from", "mail-followup-to", "reply-to", "resent-bcc", "resent-cc", "resent-from",
+		"resent-reply-to", "resent-sender", "resent-to", "return-path", "return-receipt-to", "sender",
+		"to"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (str_case_is(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
+size_t header_name_length(struct str line)
+{
+	size_t name = 0, end;
+
+	while (name < line.n && line.p[name] > ' ' && line.p[name] < 127 && line.p[name] != ':')
+		name++;
+	end = name;
+	while (end < line.n && (line.p[end] == ' ' || line.p[end] == '\t'))
+		end++;
+	return end < line.n && line.p[end] == ':' ? name : 0;
 }

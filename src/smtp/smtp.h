@@ -8,6 +8,7 @@
 #include "dns/dns.h"
 #include "mail/smtp_text.h"
 #include "rewrite/own_address.h"
+#include "rewrite/resolve.h"
 #include "service/agent.h"
 #include "table/table.h"
 
@@ -33,6 +34,9 @@ struct smtp_client {
 	struct maps *tls_policies;
 	struct maps *passwords;		    /* NULL: no logins */
 	struct matchlist *mechanism_filter; /* NULL: any */
+	struct maps *generic;		    /* NULL: addresses go out as they are */
+	bool generic_extensions;	    /* propagate_unmatched_extensions */
+	struct resolver *resolver;	    /* for generic */
 	struct smtp_cache *cache;
 };
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "smtp/smtp_destination.h"
 #include "smtp/smtp_features.h"
+#include "smtp/smtp_generic.h"
 #include "smtp/smtp_sasl.h"
 #include "smtp/smtp_tls.h"
 
@@ -111,8 +112,8 @@ struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg,
 	if (!smtp_port(str_c(cfg->smtp_tcp_port), &c->port))
 		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
 	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
-		 smtp_tls_open(c, err) && smtp_sasl_open(c, err) && (c->dns = dns_new(err)) &&
-		 (c->own = own_addresses_new(cfg, err)))
+		 smtp_tls_open(c, err) && smtp_sasl_open(c, err) && smtp_generic_open(c, err) &&
+		 (c->dns = dns_new(err)) && (c->own = own_addresses_new(cfg, err)))
 		return c;
 	smtp_client_free(&c);
 	return NULL;
@@ -128,6 +129,8 @@ void smtp_client_free(struct smtp_client **c)
 	maps_close(&(*c)->tls_policies);
 	maps_close(&(*c)->passwords);
 	matchlist_close(&(*c)->mechanism_filter);
+	maps_close(&(*c)->generic);
+	resolver_free(&(*c)->resolver);
 	maps_close(&(*c)->discard_maps);
 	matchlist_close(&(*c)->cache_destinations);
 	x_free(c);

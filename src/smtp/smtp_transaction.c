@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "mail/address.h"
+#include "smtp/smtp_generic.h"
 #include "smtp/smtp_outcome.h"
 #include "smtp/smtp_session.h"
 
@@ -15,7 +16,8 @@
 struct transaction {
 	struct smtp_delivery *d;
 	struct smtp_session *s;
-	size_t *recipients; /* places in the request */
+	const char *sender, **addresses; /* on the wire; addresses by place in the request */
+	size_t *recipients;		 /* places in the request */
 	size_t count;
 	size_t said, heard; /* steps */
 	size_t accepted;    /* recipients */
@@ -66,7 +68,7 @@ static void say_mail(struct transaction *t)
 	int features = t->s->features;
 
 	buf_puts(&t->line, "MAIL FROM:");
-	put_path(t, r->sender);
+	put_path(t, t->sender);
 	if (features & FEATURE_SIZE)
 		buf_printf(&t->line, " SIZE=%llu", (unsigned long long)r->content_size);
 	put_body(t, r);
@@ -105,7 +107,7 @@ static void say_rcpt(struct transaction *t, size_t i)
 	char notify[32];
 
 	buf_puts(&t->line, "RCPT TO:");
-	put_path(t, r->address);
+	put_path(t, t->addresses[i]);
 	if (!(t->s->features & FEATURE_DSN))
 		return;
 	put_orcpt(t, r);
@@ -301,6 +303,13 @@ static bool said_why(struct transaction *t)
 	return refused;
 }
 
+static void tables_failed(struct smtp_delivery *d, const struct smtp_session *s, const struct err *err)
+{
+	log_warning("%s: %s", d->request->qid.text, err->text);
+	smtp_fail_message(
+		d, dsn_make(d->pool, DSN_DELAYED, "4.3.0", "mail system error: address lookup problem"), s);
+}
+
 /* The final dot must not be said after half a message: the session ends without it. */
 static void content_failed(struct transaction *t, enum content_end how, const struct err *err)
 {
@@ -310,6 +319,10 @@ static void content_failed(struct transaction *t, enum content_end how, const st
 	if (how == CONTENT_LOST) {
 		if (!said_why(t))
 			lost(t, "sending message body");
+		return;
+	}
+	if (how == CONTENT_UNDECIDED) {
+		tables_failed(t->d, t->s, err);
 		return;
 	}
 	log_warning("%s: queue file: %s", qid, err->text);
@@ -379,6 +392,37 @@ static void choose_recipients(struct transaction *t)
 	}
 }
 
+/* *address: what it is on the wire. */
+static bool map_address(struct smtp_delivery *d, const char **address, struct err *err)
+{
+	struct buf mapped = BUF(ADDRESS_MAX);
+	bool ok = smtp_generic_map(d->client, str_c(*address), &mapped, err);
+
+	if (mapped.len)
+		*address = pool_strdup(d->pool, buf_cstr(&mapped));
+	buf_free(&mapped);
+	return ok;
+}
+
+static bool choose_addresses(struct transaction *t)
+{
+	const struct delivery_request *r = t->d->request;
+	bool ok = true, generic = t->d->client->generic != NULL;
+	struct err err = {""};
+
+	t->sender = r->sender;
+	t->addresses = pool_alloc(t->d->pool, r->recipient_count * sizeof(*t->addresses) + 1);
+	if (generic && r->sender[0])
+		ok = map_address(t->d, &t->sender, &err);
+	for (size_t i = 0; ok && i < r->recipient_count; i++) {
+		t->addresses[i] = r->recipients[i].address;
+		ok = !generic || map_address(t->d, &t->addresses[i], &err);
+	}
+	if (!ok)
+		tables_failed(t->d, t->s, &err);
+	return ok;
+}
+
 static struct spool_reader *open_content(struct smtp_delivery *d, struct smtp_session *s)
 {
 	const struct delivery_request *r = d->request;
@@ -426,7 +470,7 @@ enum transaction_end smtp_transaction(struct smtp_delivery *d, struct smtp_sessi
 		smtp_fail_message(d, problem, s);
 		return TRANSACTION_DONE;
 	}
-	reader = open_content(d, s);
+	reader = choose_addresses(&t) ? open_content(d, s) : NULL;
 	if (!reader)
 		return TRANSACTION_DONE;
 	s->uses++;

@@ -15,7 +15,13 @@ enum transaction_end {
 enum transaction_end smtp_transaction(struct smtp_delivery *d, struct smtp_session *s, bool keep);
 
 /* smtp_content.c */
-enum content_end { CONTENT_SENT, CONTENT_LOST, CONTENT_DAMAGED, CONTENT_UNREADABLE };
+enum content_end {
+	CONTENT_SENT,
+	CONTENT_LOST,
+	CONTENT_DAMAGED,
+	CONTENT_UNREADABLE,
+	CONTENT_UNDECIDED /* a table that has a say in it failed */
+};
 /* Writes the content without its final dot line; *first_of_line for the dot. LOST: the session failed. Other
  * failures: err says why. */
 enum content_end smtp_send_content(struct smtp_session *s, struct spool_reader *reader, int envelope_flags,

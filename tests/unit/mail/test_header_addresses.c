@@ -56,6 +56,35 @@ static void test_cases(void **state)
 	}
 }
 
+static bool nothing(void *arg, struct str from, bool has_domain, struct buf *to)
+{
+	++*(int *)arg;
+	return true;
+}
+
+/* Odd forms stay as they stand when the mapping has nothing to say. */
+static void test_nothing(void **state)
+{
+	struct buf out = BUF(1000);
+	int calls = 0;
+
+	assert_int_equal(header_addresses_map(STR("a b, \"c@d\", <\"e\"@f>"), 100, nothing, &calls, &out),
+		HEADER_SAME);
+	assert_int_equal(calls, 4);
+	assert_int_equal(out.len, 0);
+}
+
+static void test_names(void **state)
+{
+	assert_int_equal(header_name_length(STR("To: x")), 2);
+	assert_int_equal(header_name_length(STR("To \t: x")), 2);
+	assert_int_equal(header_name_length(STR(": x")), 0);
+	assert_int_equal(header_name_length(STR("To x")), 0);
+	assert_int_equal(header_name_length(STR("")), 0);
+	assert_true(header_has_addresses(STR("RESENT-From")));
+	assert_false(header_has_addresses(STR("Subject")));
+}
+
 static void test_limits(void **state)
 {
 	struct buf out = BUF(1000), small = BUF(4);
@@ -90,6 +119,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_many),
 	};

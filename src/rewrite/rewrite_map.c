@@ -1,0 +1,59 @@
+#include "rewrite/rewrite_map.h"
+
+#include "mail/address.h"
+#include "mail/address_list.h"
+#include "rewrite/resolver.h"
+
+enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct str address, struct buf *value,
+	struct str *extension, struct err *err)
+{
+	enum table_status bare;
+
+	if (maps_empty(maps))
+		return TABLE_NOT_FOUND;
+	bare = resolve_is_bare_domain(r, address_domain(address), err);
+	if (bare != TABLE_FOUND && bare != TABLE_NOT_FOUND)
+		return bare;
+	return maps_lookup_address(
+		maps, address, r->cfg->recipient_delimiter, bare == TABLE_FOUND, value, extension, err);
+}
+
+void rewrite_map_result(struct resolver *r, struct str key, struct str result, struct str extension,
+	bool propagate, struct buf *out)
+{
+	struct buf joined = BUF(4 * ADDRESS_MAX);
+	struct str local = address_local(result), rest = str_from(result, local.n);
+
+	if (local.n == 0 && rest.n) {
+		local = address_local(key);
+		if (str_ends(local, extension))
+			local.n -= extension.n;
+	}
+	buf_str(&joined, local);
+	if (propagate)
+		buf_str(&joined, extension);
+	buf_str(&joined, rest);
+	rewrite_address(r, true, buf_slice(&joined), out);
+	buf_free(&joined);
+}
+
+enum table_status rewrite_map(struct resolver *r, struct maps *maps, struct str address, bool propagate,
+	struct buf *out, bool *several, struct err *err)
+{
+	struct buf value = BUF(TABLE_VALUE_MAX);
+	struct address_list list = {0};
+	struct str extension;
+	enum table_status status = rewrite_lookup(r, maps, address, &value, &extension, err);
+
+	*several = false;
+	if (status == TABLE_FOUND) {
+		if (address_list_parse(buf_slice(&value), &list) && list.count > 0)
+			rewrite_map_result(r, address, str_c(list.items[0]), extension, propagate, out);
+		else
+			status = TABLE_NOT_FOUND;
+		*several = list.count > 1;
+	}
+	address_list_free(&list);
+	buf_free(&value);
+	return status;
+}

@@ -1,0 +1,89 @@
+#include "smtp/smtp_generic.h"
+
+#include "base/log.h"
+#include "mail/address.h"
+#include "mail/header_addresses.h"
+#include "rewrite/rewrite_map.h"
+
+static const char *parameter(const struct smtp_client *c)
+{
+	return c->lmtp ? "lmtp_generic_maps" : "smtp_generic_maps";
+}
+
+static bool propagates(const struct config *cfg)
+{
+	struct str rest = str_c(cfg->propagate_unmatched_extensions), word;
+
+	while (str_word(&rest, ", \t\r\n", &word)) {
+		if (str_case_is(word, "generic"))
+			return true;
+	}
+	return false;
+}
+
+/* The resolver knows which domains may be left out in tables, and how results are completed. */
+bool smtp_generic_open(struct smtp_client *c, struct err *err)
+{
+	if (!c->cfg->smtp_generic_maps[0])
+		return true;
+	c->generic = maps_open(parameter(c), c->cfg->smtp_generic_maps, TABLE_FOLD, err);
+	c->generic_extensions = propagates(c->cfg);
+	return c->generic && (c->resolver = resolver_new(c->cfg, err));
+}
+
+static void use_mapped(const struct smtp_client *c, struct str address, struct str mapped, struct buf *out)
+{
+	if (mapped.n <= ADDRESS_MAX)
+		buf_str(out, mapped);
+	else
+		log_warning("%s: result for " STR_FMT " is too long -- address not changed", parameter(c),
+			STR_ARG(address));
+}
+
+bool smtp_generic_map(const struct smtp_client *c, struct str address, struct buf *out, struct err *err)
+{
+	struct buf mapped = BUF(8 * ADDRESS_MAX);
+	bool several = false;
+	enum table_status status =
+		rewrite_map(c->resolver, c->generic, address, c->generic_extensions, &mapped, &several, err);
+
+	if (several)
+		log_warning("multi-valued %s entry for " STR_FMT, parameter(c), STR_ARG(address));
+	if (status == TABLE_FOUND)
+		use_mapped(c, address, buf_slice(&mapped), out);
+	buf_free(&mapped);
+	return status == TABLE_FOUND || status == TABLE_NOT_FOUND;
+}
+
+struct header_mapping {
+	const struct smtp_client *client;
+	struct err *err;
+};
+
+/* "a@b" in quotes and without domain is nobody that tables know. */
+static bool map_address(void *arg, struct str from, bool has_domain, struct buf *to)
+{
+	const struct header_mapping *m = arg;
+
+	if (!has_domain && str_find(from, '@') >= 0)
+		return true;
+	return smtp_generic_map(m->client, from, to, m->err);
+}
+
+bool smtp_generic_header(const struct smtp_client *c, struct str header, struct buf *out, struct err *err)
+{
+	struct header_mapping mapping = {c, err};
+	struct str value = str_trim(str_from(header, (size_t)str_find(header, ':') + 1));
+	struct buf changed = BUF(out->max);
+	enum header_change change = header_addresses_map(
+		value, (size_t)c->cfg->header_address_token_limit, map_address, &mapping, &changed);
+
+	if (change == HEADER_CHANGED) {
+		buf_str(out, str_first(header, (size_t)(value.p - header.p)));
+		buf_str(out, buf_slice(&changed));
+		if (changed.over || out->over)
+			buf_clear(out);
+	}
+	buf_free(&changed);
+	return change != HEADER_GIVEN_UP;
+}
