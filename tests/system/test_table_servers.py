@@ -1,5 +1,6 @@
 """Tables that ask a database or a server: hits, misses, special characters in keys, servers that die, hang and come back."""
 import base64
+import concurrent.futures
 import glob
 import os
 import pwd
@@ -666,3 +667,42 @@ def test_ldap_other_hosts_and_time_limit(tables, slapd):
     assert "query error" in tables.ask("plain", ldap(tables, slapd))
     slapd.start()
     assert tables.ask("plain", ldap(tables, slapd)) == "plain-value"
+
+
+# ---- in a daemon
+
+def test_sqlite_in_a_restriction(mta, tmp_path):
+    os.chmod(tmp_path, 0o755)
+    database = sqlite3.connect(tmp_path / "access.db")
+    database.execute("CREATE TABLE map (k TEXT, v TEXT)")
+    database.execute("INSERT INTO map VALUES ('bad@client.example', 'REJECT no thanks')")
+    database.commit()
+    database.close()
+    (tmp_path / "t.cf").write_text("dbpath = %s\nquery = %s\n" % (tmp_path / "access.db", SQL))
+    (tmp_path / "gone.cf").write_text("dbpath = %s\nquery = %s\n" % (tmp_path / "none.db", SQL))
+    mail = mta(main={"smtpd_sender_restrictions": "check_sender_access sqlite:%s" % (tmp_path / "t.cf"), "smtpd_delay_reject": "no"},
+               services={"smtpd": {}, "gone": {"smtpd_sender_restrictions": "check_sender_access sqlite:%s" % (tmp_path / "gone.cf")}})
+    mail.start()
+
+    def senders(name, count):
+        replies = []
+        with mail.client(name) as c:
+            c.command("EHLO client.example")
+            for number in range(count):
+                replies += [c.command("MAIL FROM:<%s@client.example>" % user)[:3] for user in ("bad", "good")]
+                c.command("RSET")
+        return replies
+    with concurrent.futures.ThreadPoolExecutor(20) as threads:
+        for replies in threads.map(lambda _: senders("smtpd", 10), range(20)):
+            assert replies == ["554", "250"] * 10
+    assert senders("gone", 1) == ["451", "451"]
+    mail.wait_log(r"none\.db: No such file or directory")
+    assert not os.path.exists(tmp_path / "none.db")
+
+
+def test_module_that_is_not_installed(tables):
+    if os.path.exists("/usr/lib/postern/modules/table_sqlite.so"):
+        pytest.skip("the module is installed")
+    program = shutil.copy(os.path.realpath(os.path.join(BIN, "postmap")), tables.path("postmap"))
+    done = subprocess.run([program, "-c", tables.directory, "-q", "a", "sqlite:x"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert "unsupported dictionary type: sqlite" in done.stdout and "Debian package postern-sqlite has it" in done.stdout
