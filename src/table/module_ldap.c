@@ -1,6 +1,8 @@
 /* ldap:/file, ldap_table(5): a loadable module over OpenLDAP. This part: the settings. */
 #include "table/module_ldap.h"
 
+#include <pthread.h>
+
 #include "base/mem.h"
 #include "table/template.h"
 
@@ -137,10 +139,20 @@ static bool set_flags(struct ldap_table *t, struct settings *s, struct err *err)
 	return true;
 }
 
+/* The library reads its configuration when it is first used: not safe when threads race for it. */
+static void start_library(void)
+{
+	int version;
+
+	ldap_get_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version);
+}
+
 bool module_ldap_open(struct settings *s, void **state, struct err *err)
 {
+	static pthread_once_t started = PTHREAD_ONCE_INIT;
 	struct ldap_table *t = x_alloc(sizeof(*t));
 
+	pthread_once(&started, start_library);
 	*state = t;
 	copy_texts(t, s);
 	copy_attributes(t, s);

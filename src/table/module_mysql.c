@@ -1,5 +1,6 @@
 /* mysql:/file, mysql_table(5): a loadable module over MariaDB Connector/C. */
 #include <mysql.h>
+#include <pthread.h>
 
 #include "base/mem.h"
 #include "table/database.h"
@@ -64,10 +65,18 @@ static void copy_texts(struct mysql *table, struct settings *s)
 	}
 }
 
+/* The library's own start is not safe when threads race for it. */
+static void start_library(void)
+{
+	mysql_library_init(0, NULL, NULL);
+}
+
 static bool module_open(struct settings *s, void **state, struct err *err)
 {
+	static pthread_once_t started = PTHREAD_ONCE_INIT;
 	struct mysql *table = x_alloc(sizeof(*table));
 
+	pthread_once(&started, start_library);
 	*state = table;
 	copy_texts(table, s);
 	table->query = sql_query(s, false, err);

@@ -671,6 +671,25 @@ def test_ldap_other_hosts_and_time_limit(tables, slapd):
 
 # ---- in a daemon
 
+def test_ldap_in_a_restriction(mta, slapd, tables):
+    """Connections of a daemon's threads that are gone are made again; nobody notices."""
+    os.chmod(tables.directory, 0o755)
+    spec = ldap(tables, slapd, result_format="REJECT %s")
+    mail = mta(main={"smtpd_sender_restrictions": "check_sender_access " + spec, "smtpd_delay_reject": "no"})
+    mail.start()
+
+    def refused(number):
+        with mail.client() as c:
+            c.command("EHLO client.example")
+            return [c.command("MAIL FROM:<%s@one.example>" % user)[:3] for user in ("alice", "nobody")]
+    for _ in range(3):
+        with concurrent.futures.ThreadPoolExecutor(10) as threads:
+            assert list(threads.map(refused, range(20))) == [["554", "250"]] * 20
+        slapd.stop()
+        slapd.start()
+    assert "451" not in mail.log() and "warning" not in mail.log()
+
+
 def test_sqlite_in_a_restriction(mta, tmp_path):
     os.chmod(tmp_path, 0o755)
     database = sqlite3.connect(tmp_path / "access.db")
