@@ -1,9 +1,16 @@
 /* cidr:/file: networks and addresses (cidr_table(5)). */
 #include "base/mem.h"
 #include "base/net.h"
+#include "table/cidr_index.h"
 #include "table/table_rules.h"
 #include <arpa/inet.h>
 #include <ctype.h>
+
+struct cidr_table {
+	struct rules *rules;
+	struct cidr_index *index; /* of the rules that no negation has to do with */
+	uint64_t *others;	  /* the set of the other rules */
+};
 
 /* "[2001:db8::]/32", "[2001:db8::/32]" and "2001:db8::/32" are the same. */
 static bool cidr_without_brackets(struct str text, struct buf *plain, struct err *err)
@@ -133,7 +140,7 @@ static void cidr_match_rule(struct table *t, struct str text, struct rule *rule)
 		rules_warn(t, rule->line, "%s: skipping this rule", err.text);
 	else {
 		rule->result = buf_slice(&value);
-		rules_add(t->state, rule);
+		rules_add(((struct cidr_table *)t->state)->rules, rule);
 		rule->pattern = NULL;
 	}
 	x_free(&rule->pattern);
@@ -143,16 +150,17 @@ static void cidr_match_rule(struct table *t, struct str text, struct rule *rule)
 static void cidr_line(struct table *t, struct str text, int number)
 {
 	struct rule rule = {.op = RULE_MATCH, .line = number, .result = STR("")};
+	struct rules *rules = ((struct cidr_table *)t->state)->rules;
 
 	if (rules_keyword(&text, "endif")) {
 		if (text.n)
 			rules_warn(t, number, "garbage after ENDIF: skipping this rule");
-		else if (!rules_endif(t->state))
+		else if (!rules_endif(rules))
 			rules_warn(t, number, "ENDIF without IF: skipping this rule");
 	} else if (rules_keyword(&text, "if")) {
 		rule.op = RULE_IF;
 		if (cidr_pattern(t, &text, &rule, true))
-			rules_add(t->state, &rule);
+			rules_add(rules, &rule);
 	} else {
 		cidr_match_rule(t, text, &rule);
 	}
@@ -163,18 +171,109 @@ static void cidr_free_pattern(void *pattern)
 	x_free(&pattern);
 }
 
+/* Inside an if while indexing. */
+struct cidr_scope {
+	size_t rule;		    /* the if */
+	bool plain;		    /* neither it nor those around it are negated: then */
+	bool never;		    /* no address is in all their networks, */
+	const struct net_cidr *net; /* or those of this one are, which is within the others */
+};
+
+struct cidr_scopes {
+	struct cidr_scope *list;
+	size_t count, room;
+};
+
+static bool cidr_within(const struct net_cidr *inner, const struct net_cidr *outer)
+{
+	struct net_cidr shortened = *inner;
+
+	if (inner->family != outer->family || inner->bits < outer->bits)
+		return false;
+	for (int bit = outer->bits; bit < 128; bit++)
+		shortened.addr[bit / 8] &= (unsigned char)~(0x80 >> bit % 8);
+	return memcmp(shortened.addr, outer->addr, sizeof(shortened.addr)) == 0;
+}
+
+/* The addresses for which the rule is reached and matches. */
+static struct cidr_scope cidr_scope_of(const struct cidr_scopes *s, const struct rule *rule, size_t number)
+{
+	const struct cidr_scope *around = s->count ? &s->list[s->count - 1] : NULL;
+	struct cidr_scope scope = {number, !rule->negated, false, rule->pattern};
+
+	if (!around)
+		return scope;
+	scope.plain = scope.plain && around->plain;
+	scope.never = around->never;
+	if (!scope.plain || scope.never || cidr_within(scope.net, around->net))
+		return scope;
+	scope.never = !cidr_within(around->net, scope.net);
+	scope.net = around->net;
+	return scope;
+}
+
+static void cidr_scope_enter(struct cidr_scopes *s, const struct cidr_scope *scope)
+{
+	if (s->count == s->room) {
+		s->room = s->room ? 2 * s->room : 16;
+		s->list = x_realloc(s->list, s->room * sizeof(*s->list));
+	}
+	s->list[s->count++] = *scope;
+}
+
+/* A rule that has to be tried, and with it the ifs around it. */
+static void cidr_index_other(struct cidr_table *c, const struct cidr_scopes *s, size_t rule)
+{
+	rules_set_add(c->others, rule);
+	for (size_t i = s->count; i > 0 && !rules_set_has(c->others, s->list[i - 1].rule); i--)
+		rules_set_add(c->others, s->list[i - 1].rule);
+}
+
+static void cidr_index_rules(struct cidr_table *c)
+{
+	struct cidr_scopes scopes = {0};
+
+	c->index = cidr_index_new();
+	c->others = rules_set(c->rules);
+	for (size_t i = 0; i < c->rules->count; i++) {
+		const struct rule *rule = &c->rules->list[i];
+		struct cidr_scope scope;
+
+		while (scopes.count && c->rules->list[scopes.list[scopes.count - 1].rule].next <= i)
+			scopes.count--;
+		scope = cidr_scope_of(&scopes, rule, i);
+		if (rule->op == RULE_IF)
+			cidr_scope_enter(&scopes, &scope);
+		else if (!scope.plain)
+			cidr_index_other(c, &scopes, i);
+		else if (!scope.never)
+			cidr_index_add(c->index, scope.net, i);
+	}
+	cidr_index_finish(c->index);
+	x_free(&scopes.list);
+}
+
 static bool cidr_open(struct table *t, const char *name, struct err *err)
 {
-	t->state = rules_new(cidr_free_pattern);
+	struct cidr_table *c = x_alloc(sizeof(*c));
+
+	t->state = c;
+	c->rules = rules_new(cidr_free_pattern);
 	if (!rules_read(t, name, cidr_line, err))
 		return false;
-	rules_finish(t->state, t);
+	rules_finish(c->rules, t);
+	cidr_index_rules(c);
 	return true;
 }
 
 static void cidr_close(struct table *t)
 {
-	rules_free(t->state);
+	struct cidr_table *c = t->state;
+
+	rules_free(c->rules);
+	cidr_index_free(&c->index);
+	x_free(&c->others);
+	x_free(&t->state);
 }
 
 /* A negated network says nothing about addresses of the other family. */
@@ -190,16 +289,20 @@ static int cidr_match(const struct rule *rule, void *arg)
 
 static enum table_status cidr_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
 {
+	const struct cidr_table *c = t->state;
 	const struct rule *rule;
 	struct net_addr a;
+	size_t indexed;
 	bool trouble;
 
 	if (!net_parse_ip(key, 0, &a))
 		return TABLE_NOT_FOUND;
-	rule = rules_find(t->state, cidr_match, &a, &trouble);
-	if (!rule)
+	indexed = cidr_index_find(c->index, &a);
+	rule = rules_find(c->rules, c->others, indexed < c->rules->count ? indexed : c->rules->count,
+		cidr_match, &a, &trouble);
+	if (!rule && indexed == CIDR_INDEX_NONE)
 		return TABLE_NOT_FOUND;
-	buf_str(value, rule->result);
+	buf_str(value, rule ? rule->result : c->rules->list[indexed].result);
 	return TABLE_FOUND;
 }
 

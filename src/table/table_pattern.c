@@ -1,18 +1,24 @@
 #include "table/table_pattern.h"
 
 #include "base/mem.h"
+#include "table/literal_index.h"
 #include <ctype.h>
+
+#define FEW_RULES 1024 /* a lookup's set of so many needs no memory of its own */
 
 struct pattern_table {
 	const struct pattern_engine *engine;
 	struct rules *rules;
+	struct literal_index *index; /* of the rules that need a literal in the key */
+	uint64_t *others;	     /* the set of the rules that are tried with every key */
 };
 
 /* A rule's pattern. */
 struct expression {
 	const struct pattern_engine *engine;
-	void *first, *second; /* second: must not match; or NULL */
-	bool literal;	      /* the result has no $ in it */
+	void *first, *second;	/* second: must not match; or NULL */
+	bool literal;		/* the result has no $ in it */
+	struct literals needed; /* by first; while the table is read */
 };
 
 static void expression_free(void *pattern)
@@ -23,6 +29,7 @@ static void expression_free(void *pattern)
 		e->engine->free(e->first);
 	if (e->second)
 		e->engine->free(e->second);
+	buf_free(&e->needed.text);
 	x_free(&e);
 }
 
@@ -55,8 +62,9 @@ static size_t delimiter_end(struct str text)
 	return 0;
 }
 
-/* Takes "/pattern/flags" off *text and compiles it. */
-static void *take_pattern(struct table *t, const struct pattern_engine *engine, struct str *text, int line)
+/* Takes "/pattern/flags" off *text and compiles it. needed: the literals that it needs; may be NULL. */
+static void *take_pattern(struct table *t, const struct pattern_engine *engine, struct str *text, int line,
+	struct literals *needed)
 {
 	size_t end = delimiter_end(*text);
 	int flags = engine->default_flags;
@@ -79,6 +87,8 @@ static void *take_pattern(struct table *t, const struct pattern_engine *engine, 
 	compiled = engine->compile(pattern, flags, &err);
 	if (!compiled)
 		rules_warn(t, line, "%s", err.text);
+	else if (needed && engine->plain(flags))
+		pattern_literals(pattern, needed);
 	return compiled;
 }
 
@@ -103,10 +113,10 @@ static struct expression *take_expression(struct table *t, struct str *text, str
 	}
 	e = x_alloc(sizeof(*e));
 	e->engine = engine;
-	e->first = take_pattern(t, engine, text, rule->line);
+	e->first = take_pattern(t, engine, text, rule->line, &e->needed);
 	if (e->first && engine->second && text->n > 1 && text->p[0] == '!') {
 		*text = str_from(*text, 1);
-		e->second = take_pattern(t, engine, text, rule->line);
+		e->second = take_pattern(t, engine, text, rule->line, NULL);
 	}
 	*text = str_trim(*text);
 	if (e->first && (e->second || text->n == 0 || text->p[0] != '!'))
@@ -210,6 +220,23 @@ static void pattern_line(struct table *t, struct str text, int line)
 	}
 }
 
+/* What a negated rule needs says nothing about when it applies. Ifs are tried as well: they are few, and
+ * guard many. */
+static void pattern_index(struct pattern_table *p)
+{
+	p->index = literal_index_new();
+	p->others = rules_set(p->rules);
+	for (size_t i = 0; i < p->rules->count; i++) {
+		const struct rule *rule = &p->rules->list[i];
+		struct expression *e = rule->pattern;
+
+		if (rule->op == RULE_IF || rule->negated || !literal_index_add(p->index, i, &e->needed))
+			rules_set_add(p->others, i);
+		buf_free(&e->needed.text);
+	}
+	literal_index_finish(p->index);
+}
+
 bool pattern_open(struct table *t, const struct pattern_engine *engine, const char *name, struct err *err)
 {
 	struct pattern_table *p = x_alloc(sizeof(*p));
@@ -220,6 +247,7 @@ bool pattern_open(struct table *t, const struct pattern_engine *engine, const ch
 	if (!rules_read(t, name, pattern_line, err))
 		return false;
 	rules_finish(p->rules, t);
+	pattern_index(p);
 	return true;
 }
 
@@ -228,6 +256,8 @@ void pattern_close(struct table *t)
 	struct pattern_table *p = t->state;
 
 	rules_free(p->rules);
+	literal_index_free(&p->index);
+	x_free(&p->others);
 	x_free(&t->state);
 }
 
@@ -244,6 +274,23 @@ static int expression_match(const struct rule *rule, void *arg)
 	return hit < 0 ? hit : !hit;
 }
 
+/* Of the rules that may apply to the key. */
+static const struct rule *find_rule(const struct pattern_table *p, struct pattern_match *m, bool *trouble)
+{
+	uint64_t few[RULES_WORDS(FEW_RULES)], *tried = few;
+	const size_t words = RULES_WORDS(p->rules->count);
+	const struct rule *rule;
+
+	if (p->rules->count > FEW_RULES)
+		tried = rules_set(p->rules);
+	memcpy(tried, p->others, words * sizeof(*tried));
+	literal_index_mark(p->index, m->key, tried);
+	rule = rules_find(p->rules, tried, p->rules->count, expression_match, m, trouble);
+	if (tried != few)
+		x_free(&tried);
+	return rule;
+}
+
 enum table_status pattern_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
 {
 	struct pattern_table *p = t->state;
@@ -251,7 +298,7 @@ enum table_status pattern_lookup(struct table *t, struct str key, struct buf *va
 	const struct rule *rule;
 	bool trouble;
 
-	rule = rules_find(p->rules, expression_match, &m, &trouble);
+	rule = find_rule(p, &m, &trouble);
 	if (trouble) {
 		err_set(err, "matching was given up: too much work or memory");
 		return TABLE_RETRY;

@@ -28,6 +28,7 @@ struct pattern_engine {
 	bool second;		  /* "/a/!/b/": matches a and not b */
 	const char *obsolete;	  /* flag letters that are ignored with a warning */
 	const char *no_delimiter; /* "skipping" or "ignoring" this rule */
+	bool (*plain)(int flags); /* whether pattern_literals() can read patterns with these flags */
 	/* NULL with the reason in err. */
 	void *(*compile)(struct str pattern, int flags, struct err *err);
 	size_t (*groups)(const void *pattern);

@@ -54,6 +54,11 @@ static void *pcre_compile(struct str pattern, int flags, struct err *err)
 	return code;
 }
 
+static bool pcre_plain(int flags)
+{
+	return !(flags & PCRE_X);
+}
+
 static size_t pcre_groups(const void *pattern)
 {
 	uint32_t count = 0;
@@ -102,6 +107,7 @@ static const struct pattern_engine pcre_engine = {
 	.default_flags = PCRE_I | PCRE_S,
 	.obsolete = "X",
 	.no_delimiter = "ignoring",
+	.plain = pcre_plain,
 	.compile = pcre_compile,
 	.groups = pcre_groups,
 	.match = pcre_match,

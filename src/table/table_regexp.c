@@ -23,6 +23,11 @@ static void *regexp_compile(struct str pattern, int flags, struct err *err)
 	return re;
 }
 
+static bool regexp_plain(int flags)
+{
+	return flags & REG_EXTENDED;
+}
+
 static size_t regexp_groups(const void *pattern)
 {
 	return ((const regex_t *)pattern)->re_nsub;
@@ -63,6 +68,7 @@ static const struct pattern_engine regexp_engine = {
 	.default_flags = REG_ICASE | REG_EXTENDED,
 	.second = true,
 	.no_delimiter = "skipping",
+	.plain = regexp_plain,
 	.compile = regexp_compile,
 	.groups = regexp_groups,
 	.match = regexp_match,

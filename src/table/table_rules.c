@@ -36,7 +36,10 @@ static const char *copy_bytes(struct str s)
 
 void rules_add(struct rules *r, const struct rule *rule)
 {
-	r->list = x_realloc(r->list, (r->count + 1) * sizeof(*r->list));
+	if (r->count == r->room) {
+		r->room = r->room ? 2 * r->room : 16;
+		r->list = x_realloc(r->list, r->room * sizeof(*r->list));
+	}
 	r->list[r->count] = *rule;
 	r->list[r->count].result.p = copy_bytes(rule->result);
 	if (rule->op == RULE_IF) {
@@ -65,10 +68,31 @@ void rules_finish(struct rules *r, struct table *t)
 	x_free(&r->open);
 }
 
-const struct rule *rules_find(const struct rules *r, rule_match_fn match, void *arg, bool *trouble)
+uint64_t *rules_set(const struct rules *r)
+{
+	return x_alloc(RULES_WORDS(r->count) * sizeof(uint64_t));
+}
+
+/* The first of the set from `at` on, or end. */
+static size_t next_of(const uint64_t *set, size_t at, size_t end)
+{
+	while (at < end) {
+		uint64_t rest = set[at / 64] >> at % 64;
+
+		if (rest) {
+			at += (size_t)__builtin_ctzll(rest);
+			return at < end ? at : end;
+		}
+		at = (at / 64 + 1) * 64;
+	}
+	return end;
+}
+
+const struct rule *rules_find(const struct rules *r, const uint64_t *tried, size_t end, rule_match_fn match,
+	void *arg, bool *trouble)
 {
 	*trouble = false;
-	for (size_t i = 0; i < r->count;) {
+	for (size_t i = 0; (i = next_of(tried, i, end)) < end;) {
 		const struct rule *rule = &r->list[i];
 		int hit = match(rule, arg);
 

@@ -15,7 +15,7 @@ struct rule {
 
 struct rules {
 	struct rule *list;
-	size_t count;
+	size_t count, room;
 	size_t *open; /* the ifs without endif so far, while reading */
 	size_t open_count;
 	void (*free_pattern)(void *pattern);
@@ -32,8 +32,23 @@ void rules_finish(struct rules *r, struct table *t);
 
 /* 1: the pattern matches; 0: not; -1: trouble, which ends the search. `negated` is not its business. */
 typedef int (*rule_match_fn)(const struct rule *rule, void *arg);
-/* The first rule that applies; NULL: none, or trouble (*trouble true). */
-const struct rule *rules_find(const struct rules *r, rule_match_fn match, void *arg, bool *trouble);
+/* The first rule that applies; NULL: none, or trouble (*trouble true). Only rules before `end` and in `tried`
+ * are looked at: the caller knows that no other one applies. What is inside an if that does not match is
+ * skipped. */
+const struct rule *rules_find(const struct rules *r, const uint64_t *tried, size_t end, rule_match_fn match,
+	void *arg, bool *trouble);
+
+/* Sets of rules: bit i % 64 of word i / 64 is rule i. */
+#define RULES_WORDS(count) ((count) / 64 + 1)
+uint64_t *rules_set(const struct rules *r); /* empty; the caller frees it */
+static inline void rules_set_add(uint64_t *set, size_t rule)
+{
+	set[rule / 64] |= (uint64_t)1 << rule % 64;
+}
+static inline bool rules_set_has(const uint64_t *set, size_t rule)
+{
+	return set[rule / 64] >> rule % 64 & 1;
+}
 
 /* Reads a source file or an inline { } list; each logical line is given to line(). */
 bool rules_read(struct table *t, const char *name, void (*line)(struct table *t, struct str text, int number),
