@@ -26,7 +26,8 @@ static void make_clean(const struct report *r, struct buf *text)
 	}
 }
 
-static void format_clean(const struct report *r, struct buf *text, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0)))
+format_clean(const struct report *r, struct buf *text, const char *fmt, va_list ap)
 {
 	buf_vprintf(text, fmt, ap);
 	make_clean(r, text);

@@ -48,7 +48,7 @@ static const char *level_word(enum log_level level)
 	return words[level];
 }
 
-static void say(enum log_level level, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0))) say(enum log_level level, const char *fmt, va_list ap)
 {
 	char text[2048];
 

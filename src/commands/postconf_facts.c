@@ -1,6 +1,7 @@
 /* What this build knows: lock methods, table types, SASL types, TLS. */
 #include "commands/command_log.h"
 #include "commands/postconf.h"
+#include "table/table.h"
 #include <openssl/crypto.h>
 #include <openssl/opensslv.h>
 
@@ -9,11 +10,9 @@ static void list_lock_methods(void)
 	puts("flock\nfcntl\ndotlock");
 }
 
-static void list_table_types(void)
+static void list_table_type(void *arg, const char *type)
 {
-#define TABLE_TYPE(id) puts(#id);
-#include "table/types.def"
-#undef TABLE_TYPE
+	puts(type);
 }
 
 static void list_server_sasl(void)
@@ -53,7 +52,7 @@ int postconf_facts(int option, const char *argument)
 		list_lock_methods();
 		return 0;
 	case 'm':
-		list_table_types();
+		table_each_type(list_table_type, NULL);
 		return 0;
 	default:
 		return tell_tls(argument);
