@@ -50,6 +50,7 @@ format:
 bench: build
 	@tools/install-packages test
 	@bench/run --build $(BUILD)
+	@bench/tables --build $(BUILD)
 
 # Longer runs on demand: make fuzz SECONDS=600, make crash COUNT=200
 fuzz:

@@ -53,6 +53,7 @@ static void __attribute__((format(printf, 2, 0))) say(enum log_level level, cons
 	char text[2048];
 
 	vsnprintf(text, sizeof text, fmt, ap);
+	fflush(stdout); /* what was printed before comes first */
 	fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, level_word(level), text);
 	if (log_is_open())
 		log_line(level, "%s", text);

@@ -1,9 +1,12 @@
 /* Questions to tables: -q and -s. */
 #include <jansson.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "commands/command_log.h"
 #include "commands/map_command.h"
+
+#define QUESTIONS_ROOM 65536 /* bytes of standard input that are read ahead */
 
 struct opened {
 	const struct map_command *command;
@@ -116,7 +119,6 @@ static void query_key(struct opened *o, struct str key)
 			print_pair(o->command, key, buf_slice(&value));
 		buf_free(&value);
 	}
-	fflush(stdout);
 	o->found = o->found || found;
 }
 
@@ -169,15 +171,33 @@ static void message_line(struct message *m, struct str line)
 		query_key(m->o, line);
 }
 
+/* Who asks one question after the other gets each answer before the next is waited for. */
+static ssize_t answer_and_read(void *cookie, char *out, size_t room)
+{
+	fflush(stdout);
+	return read(STDIN_FILENO, out, room);
+}
+
+static FILE *open_questions(char *room)
+{
+	FILE *questions = fopencookie(NULL, "r", (cookie_io_functions_t){.read = answer_and_read});
+
+	if (!questions || setvbuf(questions, room, _IOFBF, QUESTIONS_ROOM) != 0)
+		command_die(EXIT_FAILURE, "reading standard input: %m");
+	return questions;
+}
+
 static void query_stdin(struct opened *o)
 {
+	char *ahead = x_alloc(QUESTIONS_ROOM);
+	FILE *questions = open_questions(ahead);
 	const bool content = o->command->header_keys || o->command->body_keys;
 	struct message message = {.o = o, .header = BUF(SOURCE_MAX)};
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t n;
 
-	while ((n = getline(&line, &room, stdin)) >= 0) {
+	while ((n = getline(&line, &room, questions)) >= 0) {
 		struct str text = {line, (size_t)n - (n > 0 && line[n - 1] == '\n')};
 
 		if (content)
@@ -188,6 +208,8 @@ static void query_stdin(struct opened *o)
 	flush_header(&message);
 	buf_free(&message.header);
 	free(line);
+	fclose(questions);
+	x_free(&ahead);
 }
 
 int map_query(const struct map_command *m)

@@ -1,5 +1,6 @@
 """postmap and postalias: tables made, changed and asked; what root does not do for others."""
 import os
+import select
 import stat
 import subprocess
 
@@ -46,6 +47,20 @@ def test_make_ask_change(tables, kind):
     assert tables("postmap", "-d", "GHI", table).returncode == 1
     assert tables("postmap", "-d", "-", table, input="x\nnew\n").returncode == 0
     assert tables("postmap", "-s", table).stdout == "abc\tDEF\n"
+
+
+def test_answer_before_the_next_question(tables):
+    """A program that asks one question after the other has each answer at once; a warning stays between the answers."""
+    argv = [os.path.join(BIN, "postmap"), "-c", str(tables.directory), "-q", "-", "inline:{a=1,b=2}"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
+        for question, answer in ((b"a\n", b"a\t1\n"), (b"none\nb\n", b"b\t2\n"), (b"a\nb\n", b"a\t1\nb\t2\n")):
+            process.stdin.write(question)
+            assert select.select([process.stdout], [], [], 20 * SLOW)[0], "no answer"
+            assert process.stdout.read(100) == answer
+        process.stdin.close()
+        assert process.wait(20 * SLOW) == 0
+    mixed = tables("postmap", "-q", "-", "inline:{a=1,b=2}", input=b"a\n\xe4\nb\n", text=False).stdout.splitlines()
+    assert (mixed[0], mixed[-1]) == (b"a\t1", b"b\t2") and b"non-UTF-8 key" in mixed[1]
 
 
 @exercises("default_database_type", "smtputf8_enable")
