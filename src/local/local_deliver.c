@@ -72,15 +72,15 @@ const struct dsn *local_deliver(struct local_job *job)
 {
 	const struct dsn *loop = check_loop(job);
 	const char *name = user_name(job);
-	struct local_user user = {0};
+	struct local_user *user = pool_alloc(job->pool, sizeof(*user));
 	struct err err = {""};
 
 	if (loop)
 		return loop;
-	job->user = &user;
-	switch (local_user_find(job->pool, name, &user, &err)) {
+	job->user = user;
+	switch (local_user_find(job->pool, name, user, &err)) {
 	case LOCAL_USER_FOUND:
-		return deliver_to_user(job, &user);
+		return deliver_to_user(job, user);
 	case LOCAL_USER_UNKNOWN:
 		return dsn_make(job->pool, DSN_FAILED, "5.1.1", "unknown user: \"%s\"", name);
 	default:
