@@ -107,15 +107,22 @@ static void parse(struct map_command *m, int argc, char **argv)
 		command_die(EXIT_FAILURE, "usage: %s", m->usage);
 }
 
+static int told(int status)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		command_die(EXIT_FAILURE, "write standard output: %m");
+	return status;
+}
+
 static int run(const struct map_command *m)
 {
 	switch (m->mode) {
 	case MAP_QUERY:
-		return map_query(m);
+		return told(map_query(m));
 	case MAP_DELETE:
 		return map_delete(m);
 	case MAP_LIST:
-		return map_list(m);
+		return told(map_list(m));
 	case MAP_BUILD:
 	case MAP_INCREMENT:
 		break;

@@ -159,7 +159,8 @@ def test_long_login_goes_in_an_answer(mta):
     assert "AUTH PLAIN" in server.commands and not any(c.startswith("AUTH PLAIN ...") for c in server.commands)
 
 
-@pytest.mark.parametrize("main", [{"smtp_sasl_auth_enable": "yes", "smtp_sasl_password_maps": "fail:x"}, {"smtp_tls_policy_maps": "fail:x", "smtp_tls_security_level": "may"}, {"sender_dependent_relayhost_maps": "fail:x"},
+@pytest.mark.parametrize("main", [{"smtp_sasl_auth_enable": "yes", "smtp_sasl_password_maps": "fail:x"}, {"smtp_generic_maps": "fail:x"},
+                                  {"smtp_tls_policy_maps": "fail:x", "smtp_tls_security_level": "may"}, {"sender_dependent_relayhost_maps": "fail:x"},
                                   {"transport_maps": "fail:x"}], ids=lambda m: next(iter(m)))
 def test_failing_table_never_means_not_found(mta, sink, main):
     """Without its table a message is not sent at all: not in clear text, not without login, not another way."""
