@@ -23,6 +23,7 @@ static const struct {
 	{"flush", postern_flush, false, false},
 	{"logrotate", postern_logrotate, true, false},
 	{"set-permissions", postern_set_permissions, true, false},
+	{"resolve", postern_resolve, false, false},
 };
 
 static void __attribute__((noreturn)) usage(const char *unknown)
@@ -31,7 +32,8 @@ static void __attribute__((noreturn)) usage(const char *unknown)
 		fprintf(stderr, "postern: fatal: unknown command: '%s'\n", unknown);
 	fprintf(stderr, "usage: postern [-v] [-c config_directory] "
 			"start | start-fg | stop | abort | reload | status | check | flush | logrotate | "
-			"set-permissions\n");
+			"set-permissions\n"
+			"       postern [-c config_directory] resolve address [--sender address] [--json]\n");
 	exit(1);
 }
 
@@ -62,12 +64,15 @@ static bool permitted(const struct instance *i)
 static int run(struct instance *i, const char *directory, const char *name)
 {
 	size_t n = 0;
+	int status;
 	struct err err = {""};
 
 	while (n < sizeof verbs / sizeof verbs[0] && strcmp(verbs[n].name, name) != 0)
 		n++;
 	if (n == sizeof verbs / sizeof verbs[0])
 		usage(name);
+	if (i->argc && verbs[n].run != postern_resolve)
+		usage(NULL);
 	if (!load(i, directory, verbs[n].warns, &err) || !postern_identities(i, &err)) {
 		fprintf(stderr, "postern: fatal: %s\n", err.text);
 		return 1;
@@ -80,7 +85,10 @@ static int run(struct instance *i, const char *directory, const char *name)
 		return 1;
 	}
 	i->logged = command_log_open(i->config, "postern", i->verbose);
-	return verbs[n].run(i);
+	status = verbs[n].run(i);
+	if (status < 0)
+		usage(NULL);
+	return status;
 }
 
 int main(int argc, char **argv)
@@ -89,7 +97,7 @@ int main(int argc, char **argv)
 	const char *directory = NULL;
 	int c, status;
 
-	while ((c = getopt(argc, argv, "c:vD")) != -1) {
+	while ((c = getopt(argc, argv, "+c:vD")) != -1) {
 		if (c == 'c')
 			directory = optarg;
 		else if (c == 'v')
@@ -97,8 +105,10 @@ int main(int argc, char **argv)
 		else if (c != 'D')
 			usage(NULL);
 	}
-	if (optind + 1 != argc)
+	if (optind >= argc)
 		usage(NULL);
+	instance.argc = argc - optind - 1;
+	instance.argv = argv + optind + 1;
 	umask(022);
 	status = run(&instance, directory, argv[optind]);
 	config_free(&instance.config);

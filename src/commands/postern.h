@@ -9,6 +9,8 @@ struct instance {
 	const struct config *config;
 	const char *directory; /* of main.cf and master.cf */
 	int verbose;
+	int argc; /* words after the command's name */
+	char **argv;
 	bool logged; /* the log is open: not only standard error */
 	uid_t owner; /* mail_owner */
 	gid_t owner_group, drop_group;
@@ -33,6 +35,9 @@ int postern_abort(struct instance *i);
 int postern_reload(struct instance *i);
 int postern_status(struct instance *i);
 int postern_flush(struct instance *i);
+
+/* postern_resolve.c: argv of the words after the command's name; -1: wrong usage */
+int postern_resolve(struct instance *i);
 
 /* postern_logrotate.c */
 int postern_logrotate(struct instance *i);

@@ -12,6 +12,7 @@
 #include "table/table.h"
 
 enum address_class { CLASS_LOCAL, CLASS_VIRTUAL_ALIAS, CLASS_VIRTUAL_MAILBOX, CLASS_RELAY, CLASS_DEFAULT };
+const char *address_class_name(enum address_class c); /* "virtual alias" */
 
 struct resolved {
 	enum address_class class;

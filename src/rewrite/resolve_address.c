@@ -1,11 +1,13 @@
 #include "base/utf8.h"
 #include "mail/address.h"
+#include "rewrite/resolve_trace.h"
 #include "rewrite/resolver.h"
 
 #define BAD_ADDRESS "5.1.3 bad address syntax"
 
 struct resolution {
 	struct resolver *r;
+	const struct resolve_trace *trace; /* or NULL */
 	struct pool *pool;
 	struct buf text;	    /* the address so far */
 	struct address_parts parts; /* slices of text */
@@ -47,6 +49,7 @@ static bool descend(struct resolution *s)
 	bool inside = s->r->cfg->resolve_dequoted_address || !rewrite_needs_quotes(s->parts.local);
 
 	if (inside && rewrite_embedded(s->r->cfg, s->parts.local, &next)) {
+		resolve_record(s->trace, "rewrite", NULL, buf_slice(&s->text), buf_slice(&next));
 		set_text(s, &next);
 		return true;
 	}
@@ -56,9 +59,14 @@ static bool descend(struct resolution *s)
 
 static enum table_status domain_is_ours(struct resolution *s)
 {
+	enum table_status status;
+
 	if (s->parts.domain.n == 0)
 		return TABLE_FOUND;
-	return resolve_is_local_domain(s->r, s->parts.domain, s->err);
+	status = resolve_is_local_domain(s->r, s->parts.domain, s->err);
+	resolve_record(s->trace, "class", "mydestination", s->parts.domain,
+		str_c(status == TABLE_FOUND ? address_class_name(CLASS_LOCAL) : NULL));
+	return status;
 }
 
 /* Strips our own domains as long as the local part names another address. Each round removes one of @ ! %, so
@@ -124,17 +132,21 @@ static bool names_other_host(struct str local)
 static enum table_status classify(struct resolution *s, struct resolved *out)
 {
 	const struct {
+		const char *parameter;
 		struct matchlist *list;
 		enum address_class class;
 	} rows[] = {
-		{s->r->alias_domains, CLASS_VIRTUAL_ALIAS},
-		{s->r->mailbox_domains, CLASS_VIRTUAL_MAILBOX},
-		{s->r->relay_domains, CLASS_RELAY},
+		{"virtual_alias_domains", s->r->alias_domains, CLASS_VIRTUAL_ALIAS},
+		{"virtual_mailbox_domains", s->r->mailbox_domains, CLASS_VIRTUAL_MAILBOX},
+		{"relay_domains", s->r->relay_domains, CLASS_RELAY},
 	};
 
 	out->class = s->local ? CLASS_LOCAL : CLASS_DEFAULT;
 	for (size_t i = 0; !s->local && i < sizeof(rows) / sizeof(*rows); i++) {
 		enum table_status status = matchlist_name(rows[i].list, s->parts.domain, s->err);
+
+		resolve_record(s->trace, "class", rows[i].parameter, s->parts.domain,
+			str_c(status == TABLE_FOUND ? address_class_name(rows[i].class) : NULL));
 
 		if (status == TABLE_FOUND) {
 			out->class = rows[i].class;
@@ -169,12 +181,13 @@ static enum table_status finish(struct resolution *s, const char *sender, struct
 		out->error = true;
 		out->transport = "error";
 		out->nexthop = BAD_ADDRESS;
+		resolve_record(s->trace, "transport", NULL, str_c(out->recipient), STR("error:" BAD_ADDRESS));
 		return TABLE_FOUND;
 	}
 	status = classify(s, out);
 	if (status != TABLE_FOUND)
 		return status;
-	return route_choose(s->r, sender, s->parts.domain, s->pool, out, s->err);
+	return route_choose(s->r, s->trace, sender, s->parts.domain, s->pool, out, s->err);
 }
 
 static enum table_status begin(struct resolution *s, const char *address)
@@ -184,10 +197,10 @@ static enum table_status begin(struct resolution *s, const char *address)
 	return strip_own_domains(s);
 }
 
-enum table_status resolve_address(struct resolver *r, const char *sender, const char *address,
-	struct pool *pool, struct resolved *out, struct err *err)
+enum table_status resolve_address_traced(struct resolver *r, const struct resolve_trace *trace,
+	const char *sender, const char *address, struct pool *pool, struct resolved *out, struct err *err)
 {
-	struct resolution s = {.r = r, .pool = pool, .err = err};
+	struct resolution s = {.r = r, .trace = trace, .pool = pool, .err = err};
 	enum table_status status = begin(&s, address);
 
 	*out = (struct resolved){.class = CLASS_DEFAULT};
@@ -195,6 +208,12 @@ enum table_status resolve_address(struct resolver *r, const char *sender, const 
 		status = finish(&s, sender, out);
 	buf_free(&s.text);
 	return status;
+}
+
+enum table_status resolve_address(struct resolver *r, const char *sender, const char *address,
+	struct pool *pool, struct resolved *out, struct err *err)
+{
+	return resolve_address_traced(r, NULL, sender, address, pool, out, err);
 }
 
 bool resolve_is_deliverable(struct resolver *r, const char *address)

@@ -6,6 +6,7 @@
 
 struct route {
 	struct resolver *r;
+	const struct resolve_trace *trace; /* or NULL */
 	const char *sender;
 	struct str domain;
 	struct pool *pool;
@@ -21,6 +22,11 @@ static void route_set(struct route *t, struct str spec)
 	t->nexthop = colon < 0 ? STR("") : str_from(spec, (size_t)colon + 1);
 }
 
+static void note(struct route *t, const char *step, const char *parameter, struct str key, struct str value)
+{
+	resolve_record(t->trace, step, parameter, key, value);
+}
+
 static struct str keep(struct route *t, const struct buf *value)
 {
 	return str_c(pool_strdup(t->pool, buf_cstr(value)));
@@ -28,7 +34,7 @@ static struct str keep(struct route *t, const struct buf *value)
 
 /* A sender's own setting: its address, then @domain. DUNNO counts as not found. */
 static enum table_status ask_sender(
-	struct route *t, struct maps *maps, const char *null_key, struct str *result)
+	struct route *t, const char *parameter, struct maps *maps, const char *null_key, struct str *result)
 {
 	struct buf value = BUF(RESULT_MAX);
 	enum table_status status;
@@ -42,6 +48,8 @@ static enum table_status ask_sender(
 		status = maps_lookup(maps, str_c(null_key), &value, t->err);
 	if (status == TABLE_FOUND && str_case_is(buf_slice(&value), "DUNNO"))
 		status = TABLE_NOT_FOUND;
+	note(t, "transport", parameter, str_c(t->sender[0] ? t->sender : null_key),
+		status == TABLE_FOUND ? buf_slice(&value) : STR(""));
 	if (status == TABLE_FOUND)
 		*result = keep(t, &value);
 	buf_free(&value);
@@ -61,12 +69,14 @@ static enum table_status choose_relayhost(struct route *t)
 
 	if (t->nexthop.n)
 		return TABLE_FOUND;
-	status = ask_sender(
-		t, t->r->sender_relayhost_maps, cfg->empty_address_relayhost_maps_lookup_key, &t->nexthop);
+	status = ask_sender(t, "sender_dependent_relayhost_maps", t->r->sender_relayhost_maps,
+		cfg->empty_address_relayhost_maps_lookup_key, &t->nexthop);
 	if (is_trouble(status))
 		return status;
-	if (status == TABLE_NOT_FOUND)
+	if (status == TABLE_NOT_FOUND) {
 		t->nexthop = str_c(cfg->relayhost);
+		note(t, "next hop", "relayhost", STR(""), t->nexthop);
+	}
 	return TABLE_FOUND;
 }
 
@@ -74,11 +84,13 @@ static enum table_status choose_default(struct route *t)
 {
 	const struct config *cfg = t->r->cfg;
 	struct str spec = str_c(cfg->default_transport);
-	enum table_status status = ask_sender(
-		t, t->r->sender_transport_maps, cfg->empty_address_default_transport_maps_lookup_key, &spec);
+	enum table_status status = ask_sender(t, "sender_dependent_default_transport_maps",
+		t->r->sender_transport_maps, cfg->empty_address_default_transport_maps_lookup_key, &spec);
 
 	if (is_trouble(status))
 		return status;
+	if (status == TABLE_NOT_FOUND)
+		note(t, "transport", "default_transport", STR(""), spec);
 	route_set(t, spec);
 	if (t->transport.n == 0) {
 		err_set(t->err, "sender_dependent_default_transport_maps: null transport is not allowed");
@@ -87,25 +99,32 @@ static enum table_status choose_default(struct route *t)
 	return choose_relayhost(t);
 }
 
+static void route_by_parameter(struct route *t, const char *parameter, const char *spec)
+{
+	note(t, "transport", parameter, STR(""), str_c(spec));
+	route_set(t, str_c(spec));
+}
+
 static enum table_status choose_by_class(struct route *t, enum address_class class)
 {
 	const struct config *cfg = t->r->cfg;
 
 	switch (class) {
 	case CLASS_LOCAL:
-		route_set(t, str_c(cfg->local_transport));
+		route_by_parameter(t, "local_transport", cfg->local_transport);
 		return TABLE_FOUND;
 	case CLASS_VIRTUAL_ALIAS:
 		t->transport = STR("error");
 		t->nexthop = cfg->show_user_unknown_table_name
 				     ? STR("5.1.1 User unknown in virtual alias table")
 				     : STR("5.1.1 User unknown");
+		note(t, "transport", "virtual_alias_domains", t->domain, STR("error"));
 		return TABLE_FOUND;
 	case CLASS_VIRTUAL_MAILBOX:
-		route_set(t, str_c(cfg->virtual_transport));
+		route_by_parameter(t, "virtual_transport", cfg->virtual_transport);
 		return TABLE_FOUND;
 	case CLASS_RELAY:
-		route_set(t, str_c(cfg->relay_transport));
+		route_by_parameter(t, "relay_transport", cfg->relay_transport);
 		return choose_relayhost(t);
 	case CLASS_DEFAULT:
 		break;
@@ -113,12 +132,19 @@ static enum table_status choose_by_class(struct route *t, enum address_class cla
 	return choose_default(t);
 }
 
+static enum table_status ask_part(struct route *t, struct str key, struct buf *value)
+{
+	enum table_status status = maps_lookup_part(t->r->transport_maps, key, value, t->err);
+
+	note(t, "transport", "transport_maps", key, buf_slice(value));
+	return status;
+}
+
 /* The domain and its parents in transport_maps. */
 static enum table_status ask_domains(struct route *t, struct buf *value)
 {
-	struct maps *maps = t->r->transport_maps;
 	bool dotted = !t->r->transport_parents;
-	enum table_status status = maps_lookup_part(maps, t->domain, value, t->err);
+	enum table_status status = ask_part(t, t->domain, value);
 	struct str name = t->domain;
 
 	while (status == TABLE_NOT_FOUND && name.n && name.p[0] != '[') {
@@ -127,10 +153,10 @@ static enum table_status ask_domains(struct route *t, struct buf *value)
 		if (dot < 0)
 			break;
 		name = str_from(name, (size_t)dot + 1 + !dotted);
-		status = maps_lookup_part(maps, name, value, t->err);
+		status = ask_part(t, name, value);
 	}
 	if (status == TABLE_NOT_FOUND)
-		status = maps_lookup_part(maps, STR("*"), value, t->err);
+		status = ask_part(t, STR("*"), value);
 	return status;
 }
 
@@ -156,6 +182,7 @@ static enum table_status consult_transport_maps(struct route *t, const char *rec
 		return TABLE_NOT_FOUND;
 	status = maps_lookup_user(
 		t->r->transport_maps, str_c(recipient), t->r->cfg->recipient_delimiter, &value, NULL, t->err);
+	note(t, "transport", "transport_maps", str_c(recipient), buf_slice(&value));
 	if (status == TABLE_NOT_FOUND)
 		status = ask_domains(t, &value);
 	if (status == TABLE_FOUND)
@@ -176,6 +203,7 @@ static enum table_status consult_relocated_maps(struct route *t, const char *rec
 		return bare;
 	status = maps_lookup_address(t->r->relocated_maps, str_c(recipient), t->r->cfg->recipient_delimiter,
 		bare == TABLE_FOUND, &value, NULL, t->err);
+	note(t, "transport", "relocated_maps", str_c(recipient), buf_slice(&value));
 	if (status == TABLE_FOUND) {
 		t->transport = STR("error");
 		t->nexthop = str_c(pool_printf(t->pool, "5.1.6 User has moved to %s", buf_cstr(&value)));
@@ -184,10 +212,11 @@ static enum table_status consult_relocated_maps(struct route *t, const char *rec
 	return status;
 }
 
-enum table_status route_choose(struct resolver *r, const char *sender, struct str domain, struct pool *pool,
-	struct resolved *out, struct err *err)
+enum table_status route_choose(struct resolver *r, const struct resolve_trace *trace, const char *sender,
+	struct str domain, struct pool *pool, struct resolved *out, struct err *err)
 {
-	struct route t = {.r = r, .sender = sender, .domain = domain, .pool = pool, .err = err};
+	struct route t = {
+		.r = r, .trace = trace, .sender = sender, .domain = domain, .pool = pool, .err = err};
 	enum table_status status = choose_by_class(&t, out->class);
 
 	if (status != TABLE_FOUND)
@@ -197,8 +226,10 @@ enum table_status route_choose(struct resolver *r, const char *sender, struct st
 		status = consult_relocated_maps(&t, out->recipient);
 	if (is_trouble(status))
 		return status;
-	if (t.nexthop.n == 0)
+	if (t.nexthop.n == 0) {
 		t.nexthop = domain;
+		note(&t, "next hop", NULL, STR(""), domain);
+	}
 	out->transport = pool_strndup(pool, t.transport.p, t.transport.n);
 	out->nexthop = pool_strndup(pool, t.nexthop.p, t.nexthop.n);
 	return TABLE_FOUND;

@@ -136,6 +136,19 @@ void resolver_warnings(const struct resolver *r, table_warn_fn warn, void *arg)
 		maps_warnings(maps[i], warn, arg);
 }
 
+const char *address_class_name(enum address_class c)
+{
+	static const char *const names[] = {
+		[CLASS_LOCAL] = "local",
+		[CLASS_VIRTUAL_ALIAS] = "virtual alias",
+		[CLASS_VIRTUAL_MAILBOX] = "virtual mailbox",
+		[CLASS_RELAY] = "relay",
+		[CLASS_DEFAULT] = "default",
+	};
+
+	return names[c];
+}
+
 /* "[192.0.2.1]" and "[IPv6:2001:db8::1]": the address inside; empty: not a literal. */
 static struct str literal_address(struct str domain)
 {

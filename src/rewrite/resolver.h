@@ -4,6 +4,7 @@
 
 #include "rewrite/own_address.h"
 #include "rewrite/resolve.h"
+#include "rewrite/resolve_trace.h"
 
 struct resolver {
 	const struct config *cfg;
@@ -26,7 +27,7 @@ bool rewrite_embedded(const struct config *cfg, struct str local, struct buf *ou
 bool rewrite_needs_quotes(struct str local);
 
 /* Transport and next hop for an address whose class and domain are known. */
-enum table_status route_choose(struct resolver *r, const char *sender, struct str domain, struct pool *pool,
-	struct resolved *out, struct err *err);
+enum table_status route_choose(struct resolver *r, const struct resolve_trace *trace, const char *sender,
+	struct str domain, struct pool *pool, struct resolved *out, struct err *err);
 
 #endif

@@ -1,0 +1,26 @@
+/* What a resolver did with an address, step by step, for those who want to know why (postern resolve). */
+#ifndef REWRITE_RESOLVE_TRACE_H
+#define REWRITE_RESOLVE_TRACE_H
+
+#include "rewrite/resolve.h"
+
+struct resolve_step {
+	const char *step;      /* "rewrite", "alias", "class", "transport", "next hop" */
+	const char *parameter; /* which was asked or decided; NULL: a rule of the protocol */
+	const char *key;       /* what was asked for; NULL: nothing in particular */
+	const char *value;     /* what came of it; NULL: it was not found there */
+};
+
+struct resolve_trace {
+	void (*record)(void *arg, const struct resolve_step *step); /* the strings live as long as the call */
+	void *arg;
+};
+
+/* trace may be NULL. Empty slices count as NULL. */
+void resolve_record(const struct resolve_trace *trace, const char *step, const char *parameter,
+	struct str key, struct str value);
+/* resolve_address that tells its steps. */
+enum table_status resolve_address_traced(struct resolver *r, const struct resolve_trace *trace,
+	const char *sender, const char *address, struct pool *pool, struct resolved *out, struct err *err);
+
+#endif
