@@ -101,7 +101,7 @@ void pool_free(struct pool **pool)
 	free(gone);
 }
 
-static struct chunk *chunk_new(struct pool *pool, size_t size)
+static struct chunk *chunk_new(size_t size)
 {
 	struct chunk *c = x_alloc(sizeof(*c) + size);
 
@@ -112,7 +112,7 @@ static struct chunk *chunk_new(struct pool *pool, size_t size)
 /* A piece that would waste the chunk in use gets one of its own, behind it. */
 static void *pool_alloc_large(struct pool *pool, size_t size)
 {
-	struct chunk *c = chunk_new(pool, size);
+	struct chunk *c = chunk_new(size);
 
 	c->used = size;
 	if (pool->chunks) {
@@ -126,7 +126,7 @@ static void *pool_alloc_large(struct pool *pool, size_t size)
 
 static void pool_grow(struct pool *pool)
 {
-	struct chunk *c = chunk_new(pool, pool->next_size);
+	struct chunk *c = chunk_new(pool->next_size);
 
 	c->next = pool->chunks;
 	pool->chunks = c;

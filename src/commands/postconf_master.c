@@ -14,7 +14,7 @@ static void expand_value(void *arg, const char *value, struct buf *out)
 	postconf_expand(s->pc, s->service, value, out);
 }
 
-static void show_entry(struct postconf *pc, const struct service *s, const struct pattern *p)
+static void show_entry(struct postconf *pc, const struct service *s)
 {
 	struct value_scope scope = {pc, s};
 	struct buf line = BUF(EXPAND_MAX * 2);
@@ -108,7 +108,7 @@ static bool show_service(struct postconf *pc, const struct service *s, const str
 	if (pc->flags & PC_MASTER_FIELDS)
 		show_fields(pc, s, p);
 	else
-		show_entry(pc, s, p);
+		show_entry(pc, s);
 	return true;
 }
 

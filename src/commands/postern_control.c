@@ -145,7 +145,7 @@ static bool wait_until_gone(const struct instance *i, int seconds)
 	return true;
 }
 
-static int send_signal(const struct instance *i, pid_t pid, int number)
+static int send_signal(pid_t pid, int number)
 {
 	if (kill(pid, number) == 0 || errno == ESRCH)
 		return 0;
@@ -156,12 +156,12 @@ static int send_signal(const struct instance *i, pid_t pid, int number)
 static int abort_now(const struct instance *i, pid_t pid)
 {
 	command_say(LOGL_INFO, "aborting the %s mail system", i->config->mail_name);
-	if (send_signal(i, pid, SIGQUIT) != 0)
+	if (send_signal(pid, SIGQUIT) != 0)
 		return 1;
 	if (wait_until_gone(i, ABORT_PATIENCE))
 		return 0;
 	command_say(LOGL_WARNING, "process %d does not react and is killed", (int)pid);
-	return send_signal(i, pid, SIGKILL);
+	return send_signal(pid, SIGKILL);
 }
 
 int postern_stop(struct instance *i)
@@ -171,7 +171,7 @@ int postern_stop(struct instance *i)
 	if (!pid)
 		return not_running(i);
 	command_say(LOGL_INFO, "stopping the %s mail system", i->config->mail_name);
-	if (send_signal(i, pid, SIGTERM) != 0)
+	if (send_signal(pid, SIGTERM) != 0)
 		return 1;
 	return wait_until_gone(i, STOP_PATIENCE) ? 0 : abort_now(i, pid);
 }
@@ -199,7 +199,7 @@ int postern_reload(struct instance *i)
 		return 1;
 	}
 	command_say(LOGL_INFO, "refreshing the %s mail system", i->config->mail_name);
-	return send_signal(i, pid, SIGHUP);
+	return send_signal(pid, SIGHUP);
 }
 
 int postern_status(struct instance *i)

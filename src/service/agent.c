@@ -114,7 +114,7 @@ static void agent_hang_up(struct agent *a)
 	atomic_store(&a->last_work, clock_mono());
 	if (service_retiring(a->service))
 		return;
-	service_tell(a->service, CHANNEL_READY);
+	service_tell(CHANNEL_READY);
 	service_resume(a->service, PAUSE_BUSY);
 }
 
@@ -276,7 +276,7 @@ static void agent_accepted(struct service *s, int fd, const struct net_addr *pee
 	conn->in = BUF(FRAME_MAX + READ_PIECE + 64);
 	pthread_mutex_init(&conn->write_lock, NULL);
 	atomic_store(&a->last_work, clock_mono());
-	service_tell(s, CHANNEL_TAKEN);
+	service_tell(CHANNEL_TAKEN);
 	service_pause(s, PAUSE_BUSY);
 	pthread_mutex_lock(&a->lock);
 	a->conn = conn;

@@ -246,7 +246,7 @@ static void release(struct service *s)
 static int finish(struct service *s)
 {
 	service_close_listeners(s);
-	service_tell(s, CHANNEL_LEAVING);
+	service_tell(CHANNEL_LEAVING);
 	if (s->worker)
 		atomic_store(&s->worker->slots, 0);
 	if (s->ops->retire)
@@ -290,7 +290,7 @@ static int run_own_loop(struct service *s)
 
 static int serve(struct service *s)
 {
-	service_tell(s, CHANNEL_READY);
+	service_tell(CHANNEL_READY);
 	if (s->ops->no_slots)
 		return run_own_loop(s);
 	while (!service_retiring(s)) {

@@ -60,7 +60,7 @@ bool service_control_open(struct service *s, struct err *err)
 	return true;
 }
 
-void service_tell(struct service *s, char byte)
+void service_tell(char byte)
 {
 	if (send(SERVICE_FD_CHANNEL, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
 		log_debug("cannot tell master: %s", strerror(errno));

@@ -144,7 +144,7 @@ void service_release_lock(struct service *s)
 	if (!s->ops->exclusive)
 		return;
 	sys_close(&s->lock_fd);
-	service_tell(s, CHANNEL_LEAVING);
+	service_tell(CHANNEL_LEAVING);
 }
 
 bool service_open_spool(struct service *s, struct err *err)

@@ -53,7 +53,7 @@ bool service_sandbox(struct err *err);
 bool service_control_open(struct service *s, struct err *err);
 bool service_control_thread(struct service *s, struct err *err); /* for programs with their own loop */
 void service_control_step(struct service *s, int timeout_ms);	 /* one wait on signals and channel */
-void service_tell(struct service *s, char byte);
+void service_tell(char byte);
 
 /* service_listen.c */
 enum service_pause {
