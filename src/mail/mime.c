@@ -343,6 +343,34 @@ bool mime_end_header(struct mime *m, bool empty, enum mime_encoding *declared)
 	return encoding_allowed(type, *declared);
 }
 
+enum mime_encoding mime_7bit_encoding(const struct mime *m)
+{
+	if (m->encoding != MIME_8BIT && m->encoding != MIME_BINARY)
+		return m->encoding;
+	switch (m->type) {
+	case TYPE_TEXT:
+	case TYPE_GLOBAL:
+		return MIME_QUOTED_PRINTABLE;
+	case TYPE_RFC822:
+	case TYPE_MULTIPART:
+		return MIME_7BIT;
+	case TYPE_FRAGMENT:
+	case TYPE_MESSAGE:
+		break;
+	}
+	return m->encoding;
+}
+
+void mime_opaque(struct mime *m)
+{
+	m->section = MIME_BODY;
+}
+
+bool mime_has_parts(const struct mime *m)
+{
+	return m->innermost != NULL;
+}
+
 bool mime_boundary(struct mime *m, struct str line)
 {
 	struct boundary *b = m->innermost;

@@ -41,6 +41,15 @@ bool mime_header(struct mime *m, struct str header);
  * false: an entity of its type may not have the encoding *declared (RFC 2045 section 6.4, RFC 2046
  * section 5.2). */
 bool mime_end_header(struct mime *m, bool empty, enum mime_encoding *declared);
+/* What the present header would have to declare if its entity were sent as 7-bit text: for 8-bit text
+ * quoted-printable, around other entities 7bit (RFC 2045 section 6.4). The declared encoding itself where no
+ * change is needed, or none is allowed: parts of the message/ type other than whole messages. Before
+ * mime_end_header. */
+enum mime_encoding mime_7bit_encoding(const struct mime *m);
+/* What follows is body up to the next boundary, whatever it is. After mime_end_header. */
+void mime_opaque(struct mime *m);
+/* Whether lines may still be boundaries. */
+bool mime_has_parts(const struct mime *m);
 /* A line of the body, from its beginning: whether it is a boundary. The section changes by it. */
 bool mime_boundary(struct mime *m, struct str line);
 

@@ -29,11 +29,11 @@ static enum content_end put_piece(
 	return smtp_writer_put(w, piece) ? CONTENT_SENT : CONTENT_LOST;
 }
 
-enum content_end smtp_send_content(struct smtp_session *s, struct spool_reader *reader, int envelope_flags,
-	bool *first_of_line, struct err *err)
+enum content_end smtp_send_content(struct smtp_session *s, struct spool_reader *reader,
+	const struct delivery_request *request, bool *first_of_line, struct err *err)
 {
-	struct smtp_writer w = writer_for(s, envelope_flags);
-	struct smtp_edit *edit = smtp_edit_new(s, &w);
+	struct smtp_writer w = writer_for(s, request->flags);
+	struct smtp_edit *edit = smtp_edit_new(s, request, &w);
 	enum content_end end = CONTENT_SENT;
 	struct str piece = STR("");
 

@@ -2,7 +2,9 @@
 
 #include "base/lines.h"
 #include "mail/header_addresses.h"
+#include "mail/mime.h"
 #include "smtp/smtp_generic.h"
+#include "smtp/smtp_qp.h"
 
 #define CRLF STR("\r\n")
 
@@ -12,22 +14,45 @@ struct smtp_edit {
 	struct smtp_writer plain; /* settings for what is not changed */
 	struct lines lines;
 	struct buf header, changed;
-	bool mid_line; /* the next piece continues a line */
-	bool passing;  /* a header that is too long to be changed is being sent; its line end is not */
-	bool done;     /* nothing more can change */
+	struct mime *mime;	   /* NULL: content is not converted */
+	struct buf encoding_field; /* the present header's Content-Transfer-Encoding, if it may change */
+	struct buf encoded;
+	size_t column;	      /* of the encoded line */
+	bool in_body, encode; /* the present entity's body */
+	bool mid_line;	      /* the next piece continues a line */
+	bool passing;	      /* a header that is too long to be changed is being sent; its line end is not */
+	bool done;	      /* nothing more can change */
 	struct err *err;
 	bool undecided; /* a table failed */
 };
 
-struct smtp_edit *smtp_edit_new(const struct smtp_session *s, struct smtp_writer *out)
+/* Content counts as 8-bit text when its client said so, or when it says so itself. */
+static bool must_convert(const struct smtp_session *s, const struct delivery_request *request)
+{
+	const struct config *cfg = s->client->cfg;
+	const char *body = smtp_attribute(request, "body");
+
+	if (s->features & FEATURE_8BITMIME || cfg->disable_mime_output_conversion)
+		return false;
+	return cfg->detect_8bit_encoding_header || (body && ascii_casecmp(body, "8BITMIME") == 0);
+}
+
+struct smtp_edit *smtp_edit_new(
+	const struct smtp_session *s, const struct delivery_request *request, struct smtp_writer *out)
 {
 	const struct smtp_client *c = s->client;
+	const struct mime_options options = {
+		(int)c->cfg->mime_nesting_limit, (size_t)c->cfg->mime_boundary_length_limit};
 	size_t header_max = (size_t)c->cfg->header_size_limit + LINES_PIECE;
+	bool convert = must_convert(s, request);
 	struct smtp_edit *e;
 
-	if (!c->generic)
+	if (!c->generic && !convert)
 		return NULL;
 	e = x_alloc(sizeof(*e));
+	e->mime = convert ? mime_new(&options) : NULL;
+	e->encoding_field = BUF(header_max);
+	e->encoded = BUF(SMTP_QP_GROWTH * (LINES_PIECE + LINES_CHUNK));
 	e->client = c;
 	e->out = out;
 	e->plain = *out;
@@ -43,6 +68,9 @@ void smtp_edit_free(struct smtp_edit **e)
 {
 	if (!*e)
 		return;
+	mime_free(&(*e)->mime);
+	buf_free(&(*e)->encoding_field);
+	buf_free(&(*e)->encoded);
 	lines_free(&(*e)->lines);
 	buf_free(&(*e)->header);
 	buf_free(&(*e)->changed);
@@ -54,10 +82,15 @@ static bool put(struct smtp_edit *e, struct str text)
 	return smtp_writer_put(e->out, text);
 }
 
-static bool change_header(struct smtp_edit *e, struct str *header)
+static enum mime_section section(const struct smtp_edit *e)
 {
-	if (!header_has_addresses(str_first(*header, header_name_length(*header))))
-		return true;
+	if (e->mime)
+		return mime_section(e->mime);
+	return e->in_body ? MIME_BODY : MIME_PRIMARY;
+}
+
+static bool change_addresses(struct smtp_edit *e, struct str *header)
+{
 	buf_clear(&e->changed);
 	e->undecided = !smtp_generic_header(e->client, *header, &e->changed, e->err);
 	if (e->changed.len)
@@ -65,20 +98,47 @@ static bool change_header(struct smtp_edit *e, struct str *header)
 	return !e->undecided;
 }
 
+/* A declared encoding that may change waits for the end of the header, when the type is known: true. */
+static bool set_aside(struct smtp_edit *e, struct str name, struct str header)
+{
+	enum mime_encoding encoding;
+
+	if (!e->mime)
+		return false;
+	mime_header(e->mime, header);
+	encoding = mime_encoding(e->mime);
+	if (!str_case_is(name, "content-transfer-encoding") ||
+		(encoding != MIME_8BIT && encoding != MIME_BINARY))
+		return false;
+	buf_clear(&e->encoding_field);
+	buf_str(&e->encoding_field, header);
+	return true;
+}
+
+static bool send_header(struct smtp_edit *e, struct str header)
+{
+	struct str name = str_first(header, header_name_length(header));
+
+	if (set_aside(e, name, header))
+		return true;
+	if (e->client->generic && section(e) == MIME_PRIMARY && header_has_addresses(name) &&
+		!change_addresses(e, &header))
+		return false;
+	return put(e, header) && put(e, CRLF);
+}
+
 /* Sends the header that has been collected. */
 static bool flush_header(struct smtp_edit *e)
 {
-	struct str header = buf_slice(&e->header);
+	bool ok = true;
 
-	if (header.n == 0 && !e->passing)
-		return true;
-	if (!e->passing && !change_header(e, &header))
-		return false;
-	if (!put(e, header) || !put(e, CRLF))
-		return false;
+	if (e->passing)
+		ok = put(e, CRLF);
+	else if (e->header.len)
+		ok = send_header(e, buf_slice(&e->header));
 	e->passing = false;
 	buf_clear(&e->header);
-	return true;
+	return ok;
 }
 
 static bool header_add(struct smtp_edit *e, struct str text)
@@ -110,16 +170,90 @@ static bool put_line(struct smtp_edit *e, struct str line, bool partial)
 	return put(e, line) && (partial || put(e, CRLF));
 }
 
+static bool send_encoding(struct smtp_edit *e, enum mime_encoding now)
+{
+	struct str field = buf_slice(&e->encoding_field);
+
+	if (now != mime_encoding(e->mime))
+		return put(e, STR("Content-Transfer-Encoding: ")) && put(e, str_c(mime_encoding_name(now))) &&
+		       put(e, CRLF);
+	return field.n == 0 || (put(e, field) && put(e, CRLF));
+}
+
+static bool end_entity_header(struct smtp_edit *e, bool empty)
+{
+	enum mime_encoding now = mime_7bit_encoding(e->mime), declared;
+
+	if (!send_encoding(e, now))
+		return false;
+	buf_clear(&e->encoding_field);
+	mime_end_header(e->mime, empty, &declared);
+	e->encode = now != declared && now == MIME_QUOTED_PRINTABLE;
+	if (e->encode)
+		mime_opaque(e->mime);
+	return true;
+}
+
+/* Whether what follows stays as it is, to the end. */
+static bool nothing_left(const struct smtp_edit *e)
+{
+	return section(e) == MIME_BODY && !e->encode && (!e->mime || !mime_has_parts(e->mime));
+}
+
+static bool end_header(struct smtp_edit *e, bool empty)
+{
+	if (e->mime && !end_entity_header(e, empty))
+		return false;
+	e->in_body = true;
+	e->done = nothing_left(e);
+	return !empty || put(e, CRLF);
+}
+
+/* The boundary's line end, when it comes in a later piece, belongs to it as to a header that is too long. */
+static bool boundary_line(struct smtp_edit *e, struct str line, bool partial)
+{
+	e->encode = false;
+	e->passing = partial && section(e) != MIME_BODY;
+	e->done = !partial && nothing_left(e);
+	return put_line(e, line, partial);
+}
+
+static bool body_line(struct smtp_edit *e, struct str line, bool partial)
+{
+	if (e->mime && !e->mid_line && mime_boundary(e->mime, line))
+		return boundary_line(e, line, partial);
+	if (!e->encode)
+		return put_line(e, line, partial);
+	buf_clear(&e->encoded);
+	smtp_qp_encode(line, !partial, &e->column, &e->encoded);
+	return put_line(e, buf_slice(&e->encoded), partial);
+}
+
 static bool header_line(struct smtp_edit *e, struct str line, bool partial)
 {
 	if (is_continuation(e, line))
 		return header_add(e, line);
 	if (!flush_header(e))
 		return false;
+	if (line.n == 0 && !partial)
+		return end_header(e, true);
 	if (header_name_length(line) > 0)
 		return header_add(e, line);
-	e->done = true;
-	return put_line(e, line, partial);
+	return end_header(e, false) && body_line(e, line, partial);
+}
+
+static bool edit_line(struct smtp_edit *e, struct str line, bool partial)
+{
+	bool ok = section(e) == MIME_BODY ? body_line(e, line, partial) : header_line(e, line, partial);
+
+	e->mid_line = partial;
+	return ok;
+}
+
+/* Content may be nothing but a header. */
+static bool end_content(struct smtp_edit *e)
+{
+	return section(e) == MIME_BODY || (flush_header(e) && end_header(e, false));
 }
 
 /* From here on the text is as cleanup(8) left it. */
@@ -139,13 +273,12 @@ static bool edit_lines(struct smtp_edit *e)
 	struct str line;
 
 	while (!e->done && (result = lines_next(&e->lines, &line)) != LINES_WANT && result != LINES_END) {
-		if (!header_line(e, line, result == LINES_PART))
+		if (!edit_line(e, line, result == LINES_PART))
 			return false;
-		e->mid_line = result == LINES_PART;
 	}
 	if (e->done)
 		return pass_rest(e);
-	return result != LINES_END || flush_header(e);
+	return result != LINES_END || end_content(e);
 }
 
 enum content_end smtp_edit_feed(struct smtp_edit *e, struct str piece, struct err *err)

@@ -42,7 +42,7 @@ static void put_path(struct transaction *t, const char *address)
 	buf_putc(&t->line, '>');
 }
 
-static const char *attribute(const struct delivery_request *r, const char *name)
+const char *smtp_attribute(const struct delivery_request *r, const char *name)
 {
 	for (size_t i = 0; i < r->attribute_count; i++)
 		if (strcmp(r->attributes[i].name, name) == 0)
@@ -52,7 +52,7 @@ static const char *attribute(const struct delivery_request *r, const char *name)
 
 static void put_body(struct transaction *t, const struct delivery_request *r)
 {
-	const char *body = attribute(r, "body");
+	const char *body = smtp_attribute(r, "body");
 
 	if (!(t->s->features & FEATURE_8BITMIME))
 		return;
@@ -340,7 +340,7 @@ static bool send_message(struct transaction *t, struct spool_reader *reader, boo
 {
 	bool first_of_line, quit = !keep && t->s->features & FEATURE_PIPELINING;
 	struct err err = {""};
-	enum content_end how = smtp_send_content(t->s, reader, t->d->request->flags, &first_of_line, &err);
+	enum content_end how = smtp_send_content(t->s, reader, t->d->request, &first_of_line, &err);
 
 	if (how != CONTENT_SENT) {
 		content_failed(t, how, &err);

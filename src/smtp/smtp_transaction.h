@@ -14,6 +14,9 @@ enum transaction_end {
 /* keep: the session shall go back to the cache. */
 enum transaction_end smtp_transaction(struct smtp_delivery *d, struct smtp_session *s, bool keep);
 
+/* An attribute of the message's envelope; NULL: absent. */
+const char *smtp_attribute(const struct delivery_request *r, const char *name);
+
 /* smtp_content.c */
 enum content_end {
 	CONTENT_SENT,
@@ -24,7 +27,7 @@ enum content_end {
 };
 /* Writes the content without its final dot line; *first_of_line for the dot. LOST: the session failed. Other
  * failures: err says why. */
-enum content_end smtp_send_content(struct smtp_session *s, struct spool_reader *reader, int envelope_flags,
-	bool *first_of_line, struct err *err);
+enum content_end smtp_send_content(struct smtp_session *s, struct spool_reader *reader,
+	const struct delivery_request *request, bool *first_of_line, struct err *err);
 
 #endif

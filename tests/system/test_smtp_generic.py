@@ -83,3 +83,58 @@ def test_table_failure_defers(sending):
     instance.send("s@in.example", ["u@in.example"], "To: header@in.example\r\n\r\nbody\r\n")
     assert outcome(instance, "u@in.example")[:2] == ("4.3.0", "deferred")
     assert not sink.mails
+
+
+MIXED = "\r\n".join([
+    "Content-Type: multipart/mixed; boundary=out", "Content-Transfer-Encoding: 8bit", "MIME-Version: 1.0", "", "préambule", "--out",
+    "Content-Transfer-Encoding: 8bit", "Content-Type: text/plain; charset=utf-8", "", "é = %s" % ("x" * 80), ".", "end ", "", "--out",
+    "Content-Type: message/rfc822", "Content-Transfer-Encoding: binary", "", "Subject: inner", "Content-Transfer-Encoding: 8bit", "", "ü", "--out",
+    "Content-Type: message/delivery-status", "Content-Transfer-Encoding: 8bit", "", "Status: 5.0.0", "--out",
+    "Content-Transfer-Encoding: base64", "", "YQ==", "--out--", "épilogue", ""])
+CONVERTED = "\r\n".join([
+    "Content-Type: multipart/mixed; boundary=out", "MIME-Version: 1.0", "Content-Transfer-Encoding: 7bit", "", "préambule", "--out",
+    "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: quoted-printable", "", "=C3=A9 =3D %s=" % ("x" * 62), "x" * 18, ".",
+    "end=20", "", "--out", "Content-Type: message/rfc822", "Content-Transfer-Encoding: 7bit", "", "Subject: inner",
+    "Content-Transfer-Encoding: quoted-printable", "", "=C3=BC", "--out", "Content-Type: message/delivery-status",
+    "Content-Transfer-Encoding: 8bit", "", "Status: 5.0.0", "--out", "Content-Transfer-Encoding: base64", "", "YQ==", "--out--", "épilogue", ""])
+
+
+@exercises("disable_mime_output_conversion")
+@pytest.mark.parametrize("keywords,main,converted", [
+    (("PIPELINING",), {}, True),
+    (("PIPELINING", "8BITMIME"), {}, False),
+    (("PIPELINING",), {"disable_mime_output_conversion": "yes"}, False),
+    (("PIPELINING",), {"smtp_line_length_limit": "0"}, True),
+    (("PIPELINING",), {"smtp_generic_maps": TABLE}, True),
+])
+def test_conversion(sending, keywords, main, converted):
+    instance, sink = sending(keywords=keywords, **main)
+    before, after = "Message-Id: <x@y>\r\nDate: x\r\nFrom: s@x.example\r\n", MIXED
+    instance.send("s@x.example", ["u@x.example"], before + after)
+    content = sink.wait(1)[0]["data"].decode()
+    assert content.endswith("\r\n" + before + (CONVERTED if converted else MIXED))
+
+
+@exercises("detect_8bit_encoding_header")
+def test_what_counts_as_8bit(sending):
+    instance, sink = sending(keywords=("PIPELINING",), detect_8bit_encoding_header="no")
+    body = "Content-Transfer-Encoding: 8bit\r\n\r\né\r\n"
+    instance.send(body=body)
+    assert sink.wait(1)[0]["data"].decode().endswith("é\r\n")
+    with instance.client() as c:
+        c.expect(250, "EHLO client.example")
+        c.expect(250, "MAIL FROM:<s@x.example> BODY=8BITMIME")
+        c.expect(250, "RCPT TO:<u@x.example>")
+        c.data(body)
+    assert sink.wait(2)[1]["data"].decode().endswith("=C3=A9\r\n")
+
+
+def test_conversion_of_much(sending):
+    """Lines of every length, one too long to be held as a whole: the decoded text is the same."""
+    import quopri
+    instance, sink = sending(keywords=("PIPELINING",))
+    body = "".join("é" * (i % 300) + " = \t\r\n" for i in range(3000)) + "ä" * 150000 + "\r\n.\r\n"
+    instance.send(body="Content-Transfer-Encoding: 8bit\r\n\r\n" + body)
+    content = sink.wait(1)[0]["data"].split(b"\r\n\r\n", 1)[1]
+    assert max(map(len, content.split(b"\r\n"))) <= 76 and content.isascii()
+    assert quopri.decodestring(content) == body.encode()
