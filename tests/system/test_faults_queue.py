@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from postern import BIN, SLOW, Sink, owner, wait_for
-from test_faults_client import relayed, scripted
+from postern import BIN, SLOW, owner, wait_for
+from test_faults_client import relayed
 from test_smtp_client import sink  # noqa: F401
 
 DISCARD = {"transport_maps": "inline:{ {far.example=discard:done} {other.example=discard:done} }"}

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from postern import SLOW, Client, Dns, Sink, wait_for
+from postern import SLOW, Client, Sink, wait_for
 
 PEER = {"smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_authorized_xforward_hosts": "127.0.0.1"}
 FREE = {"smtpd_hard_error_limit": "10000", "smtpd_soft_error_limit": "10000"}
@@ -224,6 +224,27 @@ def test_renegotiation_is_refused(mta, certificate):
     with Client(instance.port, greeting=False) as c:
         wrap(c)
         assert c.reply().startswith("220")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_session_of_one_listener_is_not_resumed_at_a_stricter_one(mta, certificate, version):
+    """A ticket of a listener that wants no client certificate is worth nothing where one is required."""
+    instance = mta(dict(certificate, smtpd_tls_wrappermode="yes"), services={"free": {}, "strict": {"smtpd_tls_req_ccert": "yes", "smtpd_tls_security_level": "encrypt"}}).start()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode, context.maximum_version = False, ssl.CERT_NONE, version
+
+    def greeted(name, session=None):
+        with Client(instance.ports[name], greeting=False) as c:
+            try:
+                c.socket = context.wrap_socket(c.socket, session=session)
+                reply = c.reply() and c.command("EHLO c")
+                return reply[:3], c.socket.session, c.socket.session_reused
+            except (ssl.SSLError, ConnectionError):
+                return "", None, False
+    reply, session, _ = greeted("free")
+    assert reply == "250" and session and any(greeted("free", session)[2] for _ in range(8))
+    reply, _, reused = greeted("strict", session)
+    assert not reused and reply != "250"
 
 
 # ---- sizes
