@@ -4,6 +4,7 @@
 #include "mail/address.h"
 #include "mail/dsn.h"
 #include "mail/event.h"
+#include "mail/header_addresses.h"
 
 #define TEXT_SHOWN 200 /* bytes of the line in the log */
 
@@ -178,7 +179,7 @@ static bool is_text_for(const struct matched *m, const char *action)
 {
 	if (!m->argument[0])
 		bad_rule("%s action without text in %s map", action, m->check->parameter);
-	else if (m->check->header && cleanup_header_name(str_c(m->argument)) == 0)
+	else if (m->check->header && header_name_length(str_c(m->argument)) == 0)
 		bad_rule("bad %s header text \"%s\" in %s map -- need \"headername: headervalue\"", action,
 			m->argument, m->check->parameter);
 	else

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
+#include "mail/header_addresses.h"
 
 #define LINE_MAX_SMTP 998 /* RFC 5321 section 4.5.3.1.6, without CRLF */
 #define CRLF STR("\r\n")
@@ -110,7 +111,7 @@ static void header_add(struct cleanup *c, struct str text)
 /* Blanks before the colon (RFC 5322 section 4.5) go away: who reads on may not expect them. */
 static void header_begin(struct cleanup *c, struct str line)
 {
-	header_add(c, str_first(line, cleanup_header_name(line)));
+	header_add(c, str_first(line, header_name_length(line)));
 	header_add(c, str_from(line, (size_t)str_find(line, ':')));
 }
 
@@ -128,7 +129,7 @@ static bool header_line(struct cleanup *c, struct str line, bool partial)
 		}
 	} else if (line.n == 0 && !partial) {
 		return end_of_headers(c, true);
-	} else if (cleanup_header_name(line) == 0) {
+	} else if (header_name_length(line) == 0) {
 		return end_of_headers(c, false) && body_line(c, line, partial);
 	} else {
 		if (!cleanup_header(c))

@@ -1,20 +1,9 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
 #include "mail/event.h"
+#include "mail/header_addresses.h"
 
 #define NAME_MAX_KEPT 100 /* longer field names are nobody's business here */
-
-size_t cleanup_header_name(struct str line)
-{
-	size_t name = 0, end;
-
-	while (name < line.n && line.p[name] > ' ' && line.p[name] < 127 && line.p[name] != ':')
-		name++;
-	end = name;
-	while (end < line.n && (line.p[end] == ' ' || line.p[end] == '\t'))
-		end++;
-	return end < line.n && line.p[end] == ':' ? name : 0;
-}
 
 struct known_header {
 	const char *name;
@@ -146,7 +135,7 @@ bool cleanup_header(struct cleanup *c)
 	if (c->env->look_inside && !c->options.internal)
 		ok = cleanup_check_header(c, &drop);
 	if (ok && !drop && !c->in_body)
-		ok = inspect_header(c, cleanup_header_name(buf_slice(&c->header)), &drop);
+		ok = inspect_header(c, header_name_length(buf_slice(&c->header)), &drop);
 	if (ok && !drop)
 		ok = cleanup_write_lines(c, buf_slice(&c->header));
 	buf_clear(&c->header);

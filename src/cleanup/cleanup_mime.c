@@ -2,6 +2,7 @@
 #include "cleanup/cleanup_private.h"
 #include "mail/address.h"
 #include "mail/event.h"
+#include "mail/header_addresses.h"
 
 #define MIME_TEXT_SHOWN 100 /* bytes of a line that has a MIME fault */
 
@@ -92,7 +93,7 @@ static bool check_folded(struct cleanup *c, const struct content_check *check, s
 bool cleanup_check_header(struct cleanup *c, bool *drop)
 {
 	struct str header = buf_slice(&c->header);
-	const struct content_check *check = check_for(c, str_first(header, cleanup_header_name(header)));
+	const struct content_check *check = check_for(c, str_first(header, header_name_length(header)));
 	struct check_outcome outcome = {0};
 	bool ok;
 
@@ -120,8 +121,8 @@ bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool e
 	size_t offset;
 	bool ok;
 
-	if (c->mime && begins && mime_boundary(c->mime, *line))
-		c->body_offset = 0;
+	if (c->mime && begins && mime_boundary(c->mime, *line) && mime_section(c->mime) == MIME_BODY)
+		c->body_offset = 0; /* what follows the last part; a part's header begins anew when it ends */
 	if (c->mime && c->env->strict_body && mime_encoding(c->mime) == MIME_7BIT && address_has_8bit(*line))
 		note_fault(c, FAULT_8BIT_BODY, *line);
 	offset = c->body_offset;

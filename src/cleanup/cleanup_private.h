@@ -165,9 +165,6 @@ bool cleanup_header(struct cleanup *c);
 /* Rewrites the addresses in value, a part of c->header that reaches to its end. false: the message is lost.
  */
 bool cleanup_rewrite_header(struct cleanup *c, int class, struct str value);
-/* The length of the field name of a header line, blanks before the colon not counted; 0: not a header (RFC
- * 5322 section 2.2). */
-size_t cleanup_header_name(struct str line);
 /* Message-Id:, Date:, From: and To: where they are missing and ours to add. */
 bool cleanup_missing_headers(struct cleanup *c);
 void cleanup_log_id(struct cleanup *c, struct str value, bool resent);
