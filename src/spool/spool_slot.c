@@ -17,7 +17,7 @@
 
 #define FREE UINT64_C(0)
 #define BUSY UINT64_C(1) /* a writer is trying it */
-#define SLOT_NAME_MAX 16
+#define SLOT_NAME_MAX 20
 
 static const unsigned char no_header[SPOOL_HEADER_SIZE];
 
