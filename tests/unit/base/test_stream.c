@@ -387,16 +387,14 @@ static ssize_t swap_read(void *ctx, void *data, size_t n, short *events)
 static ssize_t swap_write(void *ctx, const void *data, size_t n, short *events)
 {
 	struct swap *l = ctx;
-	char piece[4];
+	char piece;
 
-	if (l->calls++ % 2 == 0) {
+	if (l->calls++ % 2 == 0 || n == 0) {
 		errno = EAGAIN;
 		return -1;
 	}
-	n = n > sizeof(piece) ? sizeof(piece) : n;
-	memcpy(piece, data, n);
-	swap_case(piece, n);
-	return write(l->fd, piece, n);
+	piece = *(const char *)data ^ 0x20;
+	return write(l->fd, &piece, 1);
 }
 
 static size_t swap_pending(void *ctx)
