@@ -28,18 +28,6 @@ bool cleanup_map_trouble(struct cleanup *c, const char *maps, const char *addres
 	return cleanup_fail(c, CLEANUP_TROUBLE, NULL, "Error: queue file write error");
 }
 
-enum table_status cleanup_lookup(struct cleanup *c, struct maps *maps, struct str address, struct buf *value,
-	struct str *extension, struct err *err)
-{
-	return rewrite_lookup(c->env->resolver, maps, address, value, extension, err);
-}
-
-void cleanup_map_result(struct cleanup *c, struct str key, struct str result, struct str extension,
-	bool propagate, struct buf *out)
-{
-	rewrite_map_result(c->env->resolver, key, result, extension, propagate, out);
-}
-
 /* One lookup; 1: *address was replaced, 0: it stays, -1: trouble, and the message is lost. */
 static int canonical_step(struct cleanup *c, struct maps *maps, const char *name, struct buf *address)
 {

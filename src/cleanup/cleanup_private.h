@@ -113,12 +113,6 @@ void cleanup_set_note(
 void cleanup_complain(struct cleanup *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A table could not be asked: complains, and the message is lost. Returns false. */
 bool cleanup_map_trouble(struct cleanup *c, const char *maps, const char *address, const struct err *err);
-/* maps_lookup_address with the message's configuration. */
-enum table_status cleanup_lookup(struct cleanup *c, struct maps *maps, struct str address, struct buf *value,
-	struct str *extension, struct err *err);
-/* The address that one result for the key means, in standard form. */
-void cleanup_map_result(struct cleanup *c, struct str key, struct str result, struct str extension,
-	bool propagate, struct buf *out);
 /* Canonical tables and masquerading for an address in standard form. false: the message is lost. */
 bool cleanup_map_address(struct cleanup *c, int class, struct buf *address);
 /* Adds what virtual alias expansion makes of the recipient. false: the message is lost. */

@@ -4,6 +4,7 @@
 #include "mail/address.h"
 #include "mail/address_list.h"
 #include "rewrite/alias_expand.h"
+#include "rewrite/rewrite_map.h"
 
 static bool unreasonable(struct cleanup *c, const struct alias_expansion *x)
 {
@@ -54,7 +55,7 @@ static bool bcc_by_table(struct cleanup *c, struct maps *maps, const char *name,
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	struct address_list results = {0};
 	struct err err = {""};
-	enum table_status status = cleanup_lookup(c, maps, str_c(address), &value, NULL, &err);
+	enum table_status status = rewrite_lookup(c->env->resolver, maps, str_c(address), &value, NULL, &err);
 	bool ok = true;
 
 	if (status == TABLE_FOUND && address_list_parse(buf_slice(&value), &results) && results.count > 0)
