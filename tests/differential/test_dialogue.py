@@ -90,14 +90,17 @@ def talk(instance, listener, lines):
     return replies
 
 
-def normal_log(text):
-    """Lines about mail without what must differ: time, process numbers, ids, delays."""
+def normal_log(text, accepted):
+    """Lines about mail without what must differ: time, process numbers, ids, delays. Whether Postfix's cleanup had read the header of a message that
+    is then refused for its size is a race between two of its processes."""
     kept = []
     for line in text.splitlines():
         found = re.match(r"\w+ +\d+ [\d:]+ \S+ postfix/(\w+)\[\d+\]: (.*)", line)
         if not found or found.group(1) not in ("smtpd", "cleanup", "qmgr", "discard", "error", "local", "bounce"):
             continue
         program, text = found.groups()
+        if program == "cleanup" and not accepted:
+            continue
         text = re.sub(r"\b(?:[0-9A-F]{8,15})\b", "ID", text)
         text = re.sub(r"delays?=[\d./]+", "delay", text)
         text = re.sub(r"message-id=<\d+\.", "message-id=<TIME.", text)
@@ -121,6 +124,6 @@ def test_dialogue(pair, name):
         instance.wait_log(r"disconnect from", since=mark)
         if sent:
             instance.wait_log(r": removed", since=mark, count=sent)
-        results.append((replies, normal_log(instance.log(mark))))
+        results.append((replies, normal_log(instance.log(mark), sent)))
     assert results[0][0] == results[1][0]
     assert results[0][1] == results[1][1]
