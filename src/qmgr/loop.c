@@ -8,7 +8,7 @@
 #include "qmgr/qmgr.h"
 
 #define EVENTS_AT_ONCE 128
-#define PAUSE_NS (500 * 1000)
+#define PAUSE_NS (1000 * 1000)
 #define WINDOW_NS (20 * NS_PER_MS)
 #define BUSY_EVENTS 20 /* in a window: a thousand a second */
 #define TICK_NS NS_PER_SEC
