@@ -26,9 +26,6 @@ struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spoo
 void cleanup_env_free(struct cleanup_env **env);
 void cleanup_env_warnings(
 	const struct cleanup_env *env, table_warn_fn warn, void *arg); /* what was wrong with its tables */
-/* Whether the file system has room for a message of this size: 1.5 times message_size_limit, or queue_minfree
- * if that is more. For MAIL FROM. */
-bool cleanup_has_space(const struct cleanup_env *env, uint64_t size);
 
 struct cleanup_options {
 	bool local_rewrite; /* local rewriting context (client is in local_header_rewrite_clients, or local

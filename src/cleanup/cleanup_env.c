@@ -207,18 +207,3 @@ void cleanup_env_warnings(const struct cleanup_env *env, table_warn_fn warn, voi
 	matchlist_warnings(env->masquerade_exceptions, warn, arg);
 	cleanup_check_warnings(env, warn, arg);
 }
-
-bool cleanup_has_space(const struct cleanup_env *env, uint64_t size)
-{
-	const struct config *cfg = env->cfg;
-	int64_t available = spool_free_bytes(env->spool);
-	uint64_t wanted = (uint64_t)cfg->message_size_limit + (uint64_t)cfg->message_size_limit / 2;
-
-	if (available < 0)
-		return true;
-	if (wanted < (uint64_t)cfg->queue_minfree)
-		wanted = (uint64_t)cfg->queue_minfree;
-	if (wanted < size)
-		wanted = size;
-	return (uint64_t)available >= wanted;
-}

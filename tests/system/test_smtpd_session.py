@@ -369,3 +369,16 @@ def test_command_filter_and_verp(mta):
     with instance.client("filter") as c:
         c.expect(250, "EHLO c")
         assert c.command("MAIL FROM:<a@b.example> XVERP") == "555 5.5.4 Unsupported option: XVERP"
+
+
+@exercises("queue_minfree", "message_size_limit")
+def test_mail_is_refused_without_room_for_it(mta):
+    a = mta(services={"room": {"message_size_limit": "0"}, "none": {"queue_minfree": "9000000000000000000"}}).start()
+    with a.client("room") as client:
+        client.expect(250, "EHLO client.example")
+        client.expect(452, "MAIL FROM:<s@client.example> SIZE=9000000000000000000")
+        client.expect(250, "MAIL FROM:<s@client.example> SIZE=1000")
+    with a.client("none") as client:
+        client.expect(250, "EHLO client.example")
+        reply = client.expect(452, "MAIL FROM:<s@client.example>")
+        assert reply == "452 4.3.1 Insufficient system storage"

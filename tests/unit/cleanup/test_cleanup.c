@@ -371,17 +371,6 @@ static void test_long_full_name(void **state)
 	assert_int_equal(f->envelope->flags & ENVELOPE_LONG_LINES, 0);
 }
 
-static void test_space(void **state)
-{
-	struct fixture *f = *state;
-
-	assert_true(cleanup_has_space(f->env, 1000));
-	assert_false(cleanup_has_space(f->env, UINT64_MAX));
-	f->cfg.queue_minfree = INT64_MAX;
-	reopen_env(f);
-	assert_false(cleanup_has_space(f->env, 0));
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -403,7 +392,6 @@ int main(void)
 		TEST(test_missing_headers),
 		TEST(test_full_name),
 		TEST(test_long_full_name),
-		TEST(test_space),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
