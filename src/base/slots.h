@@ -69,7 +69,8 @@ bool slots_watch(struct slots *s, int fd, bool exclusive, void (*ready)(int fd, 
 /* When it returns, ready() is not running and will not be called (unless called from within ready()). The
  * descriptor stays open. */
 void slots_unwatch(struct slots *s, int fd);
-/* Calls tick(arg) on the waiter thread about every ms milliseconds. One per struct slots. */
+/* Calls tick(arg) on the waiter thread about every ms milliseconds. One per struct slots. Exclusive watches
+ * look again at each tick for what another process left. */
 void slots_tick(struct slots *s, int ms, void (*tick)(void *arg), void *arg);
 
 struct slots_load {

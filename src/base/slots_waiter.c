@@ -259,6 +259,23 @@ static void watches_rearm(struct slots *s, int64_t now)
 	}
 }
 
+/* Another process may have been woken for an exclusive watch and have left the event to us; the wake-up is
+ * gone then. Arming looks again. */
+static void watches_look_again(struct slots *s)
+{
+	pthread_mutex_lock(&s->lock);
+	list_each(l, &s->watches)
+	{
+		struct watch *w = container_of(l, struct watch, link);
+
+		if (w->exclusive && w->armed) {
+			watch_disarm(s, w);
+			watch_arm(s, w);
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- the thread */
 
 static void earlier(int64_t *until, int64_t when)
@@ -351,8 +368,10 @@ static void call_tick(struct slots *s)
 	}
 	arg = s->tick_arg;
 	pthread_mutex_unlock(&s->lock);
-	if (tick)
-		tick(arg);
+	if (!tick)
+		return;
+	tick(arg);
+	watches_look_again(s);
 }
 
 static void *waiter_main(void *arg)

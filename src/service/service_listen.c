@@ -15,28 +15,41 @@ static void accept_failed(struct service *s, int error)
 	service_pause(s, PAUSE_TROUBLE);
 }
 
+/* Whether a connection is better left to another worker. */
+static bool shall_leave_to_others(struct service *s)
+{
+	struct slots_load load = slots_load(s->slots);
+
+	return s->worker && s->ops->accepted && load.running + load.queued >= load.max &&
+	       shared_others_free(s->shared, s->worker);
+}
+
 /*
  * The kernel wakes whichever worker it likes. One without a free slot leaves the listening sockets to those
  * that have one; when none has, all listen, and connections queue for a slot.
  */
-static void follow_load(struct service *s)
+static bool follow_load(struct service *s)
 {
-	struct slots_load load = slots_load(s->slots);
+	bool leave = shall_leave_to_others(s);
 
-	if (!s->worker || !s->ops->accepted)
-		return;
-	if (load.running + load.queued >= load.max && shared_others_free(s->shared, s->worker))
+	if (leave)
 		service_pause(s, PAUSE_FULL);
 	else
 		service_resume(s, PAUSE_FULL);
+	return !leave;
 }
 
+/* The slots may have filled with sessions that were parked since we last looked. Whom we leave the connection
+ * to sees it at its next tick at the latest. */
 static void ready(int fd, void *arg)
 {
 	struct service *s = arg;
 	struct net_addr peer;
-	int client = net_accept(fd, &peer);
+	int client;
 
+	if (!follow_load(s))
+		return;
+	client = net_accept(fd, &peer);
 	if (client < 0) {
 		accept_failed(s, errno);
 		return;
