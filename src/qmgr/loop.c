@@ -8,7 +8,7 @@
 #include "qmgr/qmgr.h"
 
 #define EVENTS_AT_ONCE 128
-#define PAUSE_NS (1000 * 1000)
+#define PAUSE_NS NS_PER_MS
 #define WINDOW_NS (20 * NS_PER_MS)
 #define BUSY_EVENTS 20 /* in a window: a thousand a second */
 #define TICK_NS NS_PER_SEC
@@ -101,6 +101,9 @@ static int wait_ms(struct qmgr *q, int64_t timers)
 
 	if (due != INT64_MAX && !q->resting && intake_room(q))
 		deadline = earlier(deadline, clock_mono() + (due - clock_real()) * 1000);
+	/* A worker may be at a slow job while others could be woken for the rest. */
+	if (q->pacing && workers_pending(q->workers) > 0)
+		deadline = earlier(deadline, clock_mono() + 2 * PAUSE_NS);
 	return clock_left_ms(deadline);
 }
 
@@ -155,7 +158,7 @@ static void turn(struct qmgr *q)
 		tick(q, clock_mono());
 	}
 	link_flush_all(q);
-	workers_flush(q->workers);
+	workers_flush(q->workers, q->pacing && !q->resting);
 	link_reap(q);
 	control_reap(q);
 	pace(q, n);

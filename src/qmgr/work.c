@@ -20,6 +20,7 @@ struct workers {
 	struct list todo, finished;
 	size_t todo_count;
 	int idle;
+	bool one_by_one; /* the loop wakes the workers, see workers_flush() */
 	bool stop;
 
 	int threads;
@@ -42,7 +43,7 @@ static struct work *next_job(struct workers *w)
 	if (w->stop)
 		return NULL;
 	w->todo_count--;
-	if (w->todo_count > 0 && w->idle > 0)
+	if (w->todo_count > 0 && w->idle > 0 && !w->one_by_one)
 		pthread_cond_signal(&w->more);
 	return work_of(list_shift(&w->todo));
 }
@@ -154,16 +155,17 @@ static void splice(struct list *to, struct list *from)
 	list_init(from);
 }
 
-void workers_flush(struct workers *w)
+void workers_flush(struct workers *w, bool one_by_one)
 {
 	bool wake;
 
-	if (w->collected == 0)
+	if (w->pending == 0)
 		return;
 	pthread_mutex_lock(&w->lock);
 	splice(&w->todo, &w->collecting);
 	w->todo_count += w->collected;
-	wake = w->idle > 0;
+	w->one_by_one = one_by_one;
+	wake = w->todo_count > 0 && w->idle > 0;
 	pthread_mutex_unlock(&w->lock);
 	w->collected = 0;
 	if (wake)

@@ -25,7 +25,12 @@ struct workers *workers_new(int threads, void *owner, struct err *err); /* owner
 void workers_free(struct workers **w);	 /* waits for the jobs that run; jobs not begun are dropped */
 int workers_fd(const struct workers *w); /* readable when jobs are done */
 void work_submit(struct workers *w, struct work *work); /* loop only; starts at the next workers_flush() */
-void workers_flush(struct workers *w);
+/*
+ * Hands over what was submitted and wakes a worker when jobs wait. That one wakes the next and so on, unless
+ * one_by_one: short jobs in quick succession cost less when each call of this wakes one worker more; the loop
+ * must call again soon then.
+ */
+void workers_flush(struct workers *w, bool one_by_one);
 void workers_collect(struct workers *w);	 /* calls done() for every finished job */
 size_t workers_pending(const struct workers *w); /* submitted and not yet collected; loop only */
 /* From inside run(): hands an extra finished job to the loop (the parts of a long walk). */
