@@ -67,6 +67,7 @@ static void clear_counters(const struct worker *w)
 	atomic_store(&sw->queued, 0);
 	atomic_store(&sw->parked, 0);
 	atomic_store(&sw->sessions, 0);
+	atomic_store(&sw->closed, false);
 }
 
 /* The first process of the new configuration took over: those before it may go. */

@@ -60,20 +60,23 @@ static void ready(int fd, void *arg)
 	follow_load(s);
 }
 
+static void unwatch_all(struct service *s)
+{
+	for (int i = 0; i < s->args.listeners; i++)
+		slots_unwatch(s->slots, service_listener(s, (size_t)i));
+	s->listening = false;
+}
+
+/* All or none: a listener that is watched already could not be watched again. */
 static bool watch_all(struct service *s, struct err *err)
 {
 	for (int i = 0; i < s->args.listeners; i++) {
-		if (!slots_watch(s->slots, service_listener(s, (size_t)i), true, ready, s, err))
+		if (!slots_watch(s->slots, service_listener(s, (size_t)i), true, ready, s, err)) {
+			unwatch_all(s);
 			return false;
+		}
 	}
 	return s->listening = true;
-}
-
-static void unwatch_all(struct service *s)
-{
-	for (int i = 0; s->listening && i < s->args.listeners; i++)
-		slots_unwatch(s->slots, service_listener(s, (size_t)i));
-	s->listening = false;
 }
 
 /* With the lock held. */
@@ -82,6 +85,8 @@ static void follow_pauses(struct service *s)
 	bool wanted = s->pauses == 0 && s->args.listeners > 0 && !service_retiring(s);
 	struct err err = {""};
 
+	if (s->worker)
+		atomic_store(&s->worker->closed, (s->pauses & ~PAUSE_FULL) != 0);
 	if (wanted && !s->listening && !watch_all(s, &err))
 		log_warning("listening again: %s", err.text);
 	else if (!wanted && s->listening)

@@ -62,7 +62,8 @@ bool shared_others_free(struct shared_service *s, const struct shared_worker *w)
 	for (size_t i = 0; i < SHARED_WORKERS; i++) {
 		struct shared_worker *other = &s->workers[i];
 
-		if (other != w && used(other) < atomic_load_explicit(&other->slots, memory_order_relaxed))
+		if (other != w && !atomic_load_explicit(&other->closed, memory_order_relaxed) &&
+			used(other) < atomic_load_explicit(&other->slots, memory_order_relaxed))
 			return true;
 	}
 	return false;

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,7 @@ enum service_fd {
 
 struct shared_worker {
 	_Atomic int32_t slots, running, queued, parked, sessions;
+	_Atomic bool closed; /* takes no connections now, whatever slots it has */
 };
 
 struct shared_service {
@@ -58,7 +60,7 @@ struct shared_worker_sum {
 	int slots, running, queued, parked, sessions;
 };
 struct shared_worker_sum shared_sum(struct shared_service *s);
-/* Whether another worker than w has a slot that nobody uses. */
+/* Whether another worker than w takes connections and has a slot that nobody uses. */
 bool shared_others_free(struct shared_service *s, const struct shared_worker *w);
 /* All slots busy or work waiting for one: says so in stressed_until for SHARED_STRESS_HOLD. */
 bool shared_check_stress(struct shared_service *s);

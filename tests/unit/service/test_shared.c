@@ -67,12 +67,32 @@ static void stress_lasts_a_while_and_ends(void **state)
 	munmap(a, sizeof *a);
 }
 
+static void a_worker_that_takes_nothing_is_not_free(void **state)
+{
+	struct err err = {""};
+	struct shared_area *a = shared_map(-1, &err);
+	struct shared_service *s = &a->services[0];
+
+	atomic_store(&s->workers[0].slots, 4);
+	assert_false(shared_others_free(s, &s->workers[0]));
+	atomic_store(&s->workers[1].slots, 4);
+	assert_true(shared_others_free(s, &s->workers[0]));
+	atomic_store(&s->workers[1].closed, true);
+	assert_false(shared_others_free(s, &s->workers[0]));
+	atomic_store(&s->workers[1].closed, false);
+	atomic_store(&s->workers[1].running, 3);
+	atomic_store(&s->workers[1].queued, 1);
+	assert_false(shared_others_free(s, &s->workers[0]));
+	munmap(a, sizeof *a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_mapping_is_shared_and_cannot_shrink),
 		cmocka_unit_test(stress_is_shortage_of_slots),
 		cmocka_unit_test(stress_lasts_a_while_and_ends),
+		cmocka_unit_test(a_worker_that_takes_nothing_is_not_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
