@@ -198,5 +198,5 @@ void check_relay_domains(const struct rule *rule, struct access *a, struct answe
 		out->verdict = VERDICT_PERMIT;
 	else if (out->verdict == VERDICT_DUNNO)
 		answer_refuse(a, out, VERDICT_REFUSE, a->session->cfg->relay_domains_reject_code, "5.7.1",
-			"<%s>: Relay access denied", a->recipient);
+			"<%s>: %s rejected: Relay access denied", a->recipient, recipient_class);
 }

@@ -204,10 +204,12 @@ def test_unlisted(mta):
     assert ask(instance, "code", recipient="gone@test.example") == unknown.replace("550 5", "450 4")
 
 
-@exercises("smtpd_sender_login_maps")
+LOGIN_CHECKS = ("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch")
+
+
+@exercises("smtpd_sender_login_maps", *LOGIN_CHECKS)
 def test_sender_logins(mta):
-    services = {n: {"smtpd_sender_restrictions": n} for n in
-                ("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch")}
+    services = {n: {"smtpd_sender_restrictions": n} for n in LOGIN_CHECKS}
     instance = mta(dict(BASIC, smtpd_sender_login_maps="inline:{ {a@good.example=ann} }"), services=services).start()
     not_in = "553 5.7.1 <a@good.example>: Sender address rejected: not logged in"
     not_owned = "553 5.7.1 <a@good.example>: Sender address rejected: not owned by user bob"
