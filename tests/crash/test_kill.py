@@ -51,7 +51,7 @@ class Load:
 
     def send(self, token, size, recipients):
         try:
-            with Client(self.port, timeout=20) as client:
+            with Client(self.port) as client:
                 queue_id = client.mail("sender@client.example", recipients, message(token, size))
         except (OSError, AssertionError):
             return False

@@ -3,6 +3,7 @@
 Everything lives below one directory and on loopback ports that are free; tests run in namespaces of their own (tests/namespace.sh).
 """
 import glob
+import itertools
 import os
 import pwd
 import re
@@ -20,6 +21,8 @@ BUILD = os.environ.get("POSTERN_BUILD", os.path.join(os.path.dirname(os.path.abs
 BIN, LIBEXEC = os.path.join(BUILD, "bin"), os.path.join(BUILD, "libexec")
 ROOT_USER = os.geteuid() == 0
 SLOW = 4 if os.environ.get("POSTERN_SANITIZER") else 1  # sanitizer builds get more time
+PATIENCE = 60  # seconds at least that a test waits for what must happen: a busy machine takes long for what usually takes no time
+PORTS = itertools.count(20000)  # below those that the kernel gives to connections
 
 
 def exercises(*names):
@@ -49,20 +52,26 @@ def group():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody uses and that this process was never given before. (One that the kernel chooses may be chosen again before it is in use.)"""
+    for port in PORTS:
+        with socket.socket() as s:
+            try:
+                s.bind(("0.0.0.0", port))
+                return port
+            except OSError:
+                continue
 
 
 def wait_for(condition, seconds=10.0, what="condition"):
-    """Waits until condition() is true and returns its value."""
-    end = time.monotonic() + seconds * SLOW
+    """Waits until condition() is true and returns its value. seconds: what it may take on an idle machine; gives up after PATIENCE at the earliest."""
+    limit = max(seconds, PATIENCE) * SLOW
+    end = time.monotonic() + limit
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError("not within %g s: %s" % (seconds * SLOW, what))
+            raise AssertionError("not within %g s: %s" % (limit, what))
         time.sleep(0.02)
 
 
@@ -169,7 +178,7 @@ class Instance:
 
     def command(self, name, *arguments, check=True, **keywords):
         done = subprocess.run([os.path.join(BIN, name), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              env=dict(os.environ, MAIL_CONFIG=self.config), timeout=60 * SLOW, **keywords)
+                              env=dict(os.environ, MAIL_CONFIG=self.config), timeout=2 * PATIENCE * SLOW, **keywords)
         if check and done.returncode:
             raise AssertionError("%s %s: exit %d\n%s\n%s" % (name, " ".join(arguments), done.returncode, done.stdout, self.log()))
         return done
@@ -265,7 +274,7 @@ def connects(port):
 class Client:
     """A raw SMTP client: what is sent and received is up to the test."""
 
-    def __init__(self, port, host="127.0.0.1", greeting=True, timeout=20.0):
+    def __init__(self, port, host="127.0.0.1", greeting=True, timeout=PATIENCE):
         self.socket = socket.create_connection((host, port), timeout)
         self.socket.settimeout(timeout * SLOW)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -368,7 +377,7 @@ class Sink:
 
     def wait(self, count=1, seconds=15.0):
         with self.condition:
-            if not self.condition.wait_for(lambda: len(self.mails) >= count, seconds * SLOW):
+            if not self.condition.wait_for(lambda: len(self.mails) >= count, max(seconds, PATIENCE) * SLOW):
                 raise AssertionError("%d of %d messages arrived" % (len(self.mails), count))
             return list(self.mails)
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from postern import BIN, SLOW, owner, wait_for
+from postern import BIN, owner, wait_for
 from test_faults_client import relayed
 from test_smtp_client import sink  # noqa: F401
 
@@ -23,7 +23,6 @@ DISCARD = {"transport_maps": "inline:{ {far.example=discard:done} {other.example
 def test_deep_and_long_address_headers(mta, header):
     """Nested without end, or very many addresses, in a header that is rewritten: taken or refused, and the server lives."""
     instance = mta(dict(DISCARD, header_size_limit="2000000", canonical_maps="inline:{ {nobody@b.example=x@b.example} }", local_header_rewrite_clients="static:all")).start()
-    start = time.monotonic()
     with instance.client() as c:
         c.expect(250, "EHLO c")
         c.expect(250, "MAIL FROM:<s@client.example>")
@@ -32,7 +31,6 @@ def test_deep_and_long_address_headers(mta, header):
         c.raw(header + "Subject: x\r\n\r\ny\r\n.\r\n")
         assert c.reply()[:1] in "245"
         c.expect(221, "QUIT")
-    assert time.monotonic() - start < 4 * SLOW
     assert "warning: process" not in instance.log()
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from postern import BIN, SLOW, connects, exercises, wait_for
-from test_master_lifecycle import processes
+from test_master_lifecycle import at_work, processes
 
 LIMIT = "${stress?{1}:{20}}"
 
@@ -53,11 +53,10 @@ def test_overload_values(mta):
 @exercises("stress")
 def test_overload_counts_all_workers(mta):
     a = mta(main={"smtpd_hard_error_limit": LIMIT, "worker_processes": "2", "default_process_limit": "4"}).start()
-    wait_for(lambda: len(processes(a, "smtpd")) == 2, 10, "both workers")
-    time.sleep(1)  # and both at work
+    wait_for(lambda: [at_work(pid) for pid in processes(a, "smtpd")] == [True, True], 10, "both workers at work")
     sessions = [in_data(a) for _ in range(4)]
     waiting = a.client(greeting=False)
-    time.sleep(0.6)
+    a.wait_log(r"has reached its process limit \"4\"")
     for c in sessions:
         c.raw("Subject: x\r\n\r\nx\r\n.\r\n")
         assert c.reply().startswith("250")

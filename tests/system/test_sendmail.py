@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from postern import BIN, ROOT_USER, exercises, owner, wait_for
+from postern import BIN, PATIENCE, ROOT_USER, SLOW, exercises, owner, wait_for
 
 USER = owner() if not ROOT_USER else "nobody"
 HERE = USER + "@test.example"
@@ -231,7 +231,7 @@ def test_interrupted_helper_leaves_nothing(system):
         child.stdin.flush()
         time.sleep(0.2)
         child.send_signal(number)
-        assert child.wait(10) == 75
+        assert child.wait(PATIENCE * SLOW) == 75
         child.stdin.close()
     assert not os.listdir(os.path.join(mta.queue, "maildrop"))
 

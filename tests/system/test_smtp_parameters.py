@@ -68,7 +68,7 @@ class Script(threading.Thread):
 OPEN = ["220 hello", None, "250 ok"]
 MAIL, RCPT, DATA, DOT = [None, "250 ok"], [None, "250 ok"], [None, "354 go"], [".", "250 ok"]
 ALL = OPEN + MAIL + RCPT + DATA + DOT
-SILENT = 6
+SILENT = 90
 
 # name: (options, script, recipient's local part, expected outcome pattern, expected lines pattern)
 TIMED = r"4.4.2 deferred conversation with 127.0.0.1\[127.0.0.1\] timed out while "
@@ -139,26 +139,26 @@ def test_server_that_stops_reading(mta):
 
 
 @exercises("smtp_quit_timeout", "smtp_skip_quit_response", "smtp_rset_timeout")
-@pytest.mark.parametrize("main, script, least, most", [
-    ({"smtp_skip_quit_response": "yes"}, ALL + [None, "wait for end"], 0, 0.9),
-    ({"smtp_skip_quit_response": "no", "smtp_quit_timeout": "1s"}, ALL + [None, "wait for end"], 0.9, 3),
-    ({"smtp_rset_timeout": "1s"}, OPEN + MAIL + [None, "550 no", None, "wait for end"], 0.9, 3),
+@pytest.mark.parametrize("main, script, least", [
+    ({"smtp_skip_quit_response": "yes", "smtp_quit_timeout": "1000s"}, ALL + [None, "wait for end"], 0),
+    ({"smtp_skip_quit_response": "no", "smtp_quit_timeout": "1s"}, ALL + [None, "wait for end"], 0.9),
+    ({"smtp_rset_timeout": "1s"}, OPEN + MAIL + [None, "550 no", None, "wait for end"], 0.9),
 ], ids=["skip", "quit", "rset"])
-def test_farewell(mta, main, script, least, most):
-    """How long the client stays after its last word."""
+def test_farewell(mta, main, script, least):
+    """How long the client stays after its last word: at least so long, and far less than without the limit."""
     server = Script(*script)
     instance = mta(dict(CLIENT, relayhost="[127.0.0.1]:%d" % server.port, **main)).start()
     instance.send(recipients=["u@any.example"], sender="")
     wait_for(lambda: server.ended, 10, "the connection's end")
-    assert least <= server.ended[0] <= most
+    assert server.ended[0] >= least
 
 
 @exercises("smtp_connection_cache_on_demand", "smtp_connection_cache_time_limit", "smtp_connection_reuse_time_limit")
 @pytest.mark.parametrize("main, pause, connections", [
-    ({"smtp_connection_cache_time_limit": "10s"}, 0.2, 1),
-    ({"smtp_connection_cache_time_limit": "1s"}, 1.6, 2),
-    ({"smtp_connection_cache_time_limit": "10s", "smtp_connection_reuse_time_limit": "1s"}, 1.6, 2),
-    ({"smtp_connection_cache_time_limit": "10s", "smtp_connection_cache_destinations": "example.net"}, 0.2, 2),
+    ({"smtp_connection_cache_time_limit": "500s"}, lambda server: None, 1),
+    ({"smtp_connection_cache_time_limit": "1s"}, lambda server: wait_for(lambda: not server.open), 2),
+    ({"smtp_connection_cache_time_limit": "500s", "smtp_connection_reuse_time_limit": "1s"}, lambda server: time.sleep(1.6), 2),
+    ({"smtp_connection_cache_time_limit": "500s", "smtp_connection_cache_destinations": "example.net"}, lambda server: None, 2),
 ], ids=["kept", "idle", "old", "other"])
 def test_reuse_limits(mta, main, pause, connections):
     server = Sink()
@@ -166,7 +166,7 @@ def test_reuse_limits(mta, main, pause, connections):
     for i in range(2):
         instance.send(recipients=["u%d@any.example" % i])
         outcome(instance, "u%d@any.example" % i)
-        time.sleep(pause)
+        pause(server)
     assert server.connections == connections
     server.close()
 
@@ -174,11 +174,14 @@ def test_reuse_limits(mta, main, pause, connections):
 @exercises("smtp_connection_cache_on_demand")
 @pytest.mark.parametrize("demand", ["yes", "no"])
 def test_backlog_keeps_connections(mta, demand):
-    server = Sink(rules={"DOT": lambda line: time.sleep(0.05) or "250 2.0.0 queued"})
+    queued = threading.Event()
+    server = Sink(rules={"DOT": lambda line: queued.wait(300) and "250 2.0.0 queued"})
     instance = mta(dict(CLIENT, relayhost="[127.0.0.1]:%d" % server.port, smtp_connection_cache_on_demand=demand, smtp_destination_concurrency_limit="2",
                         initial_destination_concurrency="2")).start()
     for i in range(30):
         instance.send(recipients=["u%d@any.example" % i])
+    instance.wait_log("queue active", count=30)
+    queued.set()
     server.wait(30)
     assert server.connections == 30 if demand == "no" else server.connections < 15
     server.close()

@@ -185,10 +185,8 @@ def test_client_names(mta, dns):
 def test_nothing_refuses_relaying(mta):
     """A configuration that forgets relay control does not serve."""
     instance = mta(dict(BASIC, smtpd_relay_restrictions="", smtpd_recipient_restrictions="permit_mynetworks"))
-    try:
-        instance.start()
-    except AssertionError:
-        pass
+    instance.control("start", check=False)
+    instance.started = True
     instance.wait_log(r"specify at least one working instance of: reject_unauth_destination")
 
 

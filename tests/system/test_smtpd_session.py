@@ -63,13 +63,19 @@ def test_order_of_commands(mta):
 @exercises("smtpd_hard_error_limit", "smtpd_soft_error_limit", "smtpd_error_sleep_time", "smtpd_junk_command_limit")
 def test_errors_cost_time(mta):
     instance = mta({"smtpd_soft_error_limit": "2", "smtpd_hard_error_limit": "4", "smtpd_error_sleep_time": "1s", "smtpd_junk_command_limit": "3"}).start()
+
+    def first_error():
+        with instance.client() as c:
+            return timed(c)
+
+    def timed(c):
+        start = time.monotonic()
+        c.expect(500, "FOO")
+        return time.monotonic() - start
+    assert min(first_error() for _ in range(5)) < 0.9
     with instance.client() as c:
-        times = []
-        for _ in range(4):
-            start = time.monotonic()
-            c.expect(500, "FOO")
-            times.append(time.monotonic() - start)
-        assert times[0] < 0.5 * SLOW and times[1] >= 0.9 and times[2] >= 0.9
+        times = [timed(c) for _ in range(4)]
+        assert times[1] >= 0.9 and times[2] >= 0.9
         assert c.reply() == "421 4.7.0 mail.test.example Error: too many errors"
         assert c.reply() == ""
     instance.wait_log(r"too many errors after UNKNOWN from unknown\[127.0.0.1\]\n")
@@ -130,19 +136,27 @@ def test_time_limits(mta):
         instance.wait_log(r"timeout after %s from unknown\[127.0.0.1\]\n" % after, since=mark)
     # A byte now and then keeps a session alive with the one, not with the other.
     for name, closed in (("reads", False), ("request", True)):
-        with instance.client(name) as c:
-            for _ in range(8):
-                try:
-                    c.raw("N")
-                except OSError:
-                    break
-                time.sleep(0.5)
-            c.socket.settimeout(0.5)
+        assert wait_for(lambda: drip(instance.client(name)), 60, "an attempt without a pause of our own") == ("closed" if closed else "open")
+
+
+def drip(c):
+    """Half a command, a byte each half second for four seconds: "open", "closed", or None when this machine made longer pauses."""
+    with c:
+        last, pause = time.monotonic(), 0
+        for _ in range(8):
             try:
-                reply = c.reply()
-            except TimeoutError:
-                reply = None
-            assert (reply == "421 4.4.2 mail.test.example Error: timeout exceeded") == closed
+                c.raw("N")
+            except OSError:
+                break
+            time.sleep(0.5)
+            pause, last = max(pause, time.monotonic() - last), time.monotonic()
+        c.socket.settimeout(0.5)
+        try:
+            reply = c.reply()
+        except TimeoutError:
+            return "open"
+        assert reply in ("421 4.4.2 mail.test.example Error: timeout exceeded", "")
+        return "closed" if pause < 1 else None
 
 
 @exercises("smtpd_forbid_unauth_pipelining")
@@ -233,8 +247,7 @@ def test_parked_sessions(mta):
     time.sleep(0.5 * SLOW)
     before = sum(rss(p) for p in pids)
     clients += [Client(instance.port) for _ in range(400)]
-    time.sleep(0.5 * SLOW)
-    assert sum(rss(p) for p in pids) - before < 400 * 16 * SLOW
+    wait_for(lambda: sum(rss(p) for p in pids) - before < 400 * 16 * SLOW, 10, "little memory once all are parked")
     for c in clients:
         c.raw("EHLO c\r\nMAIL FR")
     for c in clients:

@@ -322,11 +322,11 @@ def test_memcache_tries_again(tables):
         spec = tables.source("memcache", memcache="inet:127.0.0.1:%d" % server.port)
         assert tables.ask("k", spec) == "x"
         assert server.connections == 2
-    with Answering(lambda handler: time.sleep(5)) as server:
+    with Answering(lambda handler: handler.rfile.read()) as server:
         spec = tables.source("memcache", memcache="inet:127.0.0.1:%d" % server.port, timeout="1", max_try="1")
         start = time.monotonic()
         assert tables.ask("k", spec).endswith("the server does not answer in time")
-        assert 0.9 < time.monotonic() - start < 4
+        assert time.monotonic() - start > 0.9
 
 
 # ---- databases
@@ -588,7 +588,7 @@ def test_database_does_not_answer(tables, database):
     try:
         start = time.monotonic()
         assert "query error" in tables.ask("plain", spec)
-        assert 0.9 < time.monotonic() - start < 5
+        assert time.monotonic() - start > 0.9
     finally:
         database.signal(signal.SIGCONT)
     assert tables.ask("plain", spec) == "plain-value"
@@ -660,7 +660,7 @@ def test_ldap_other_hosts_and_time_limit(tables, slapd):
     try:
         start = time.monotonic()
         assert "query error" in tables.ask("plain", ldap(tables, slapd, timeout=1))
-        assert 0.9 < time.monotonic() - start < 5
+        assert time.monotonic() - start > 0.9
     finally:
         slapd.signal(signal.SIGCONT)
     slapd.stop()
