@@ -101,7 +101,7 @@ bool ehlo_auth_offered(struct session *s)
 {
 	if (!s->server->sasl || (ehlo_hidden(s) & EHLO_AUTH))
 		return false;
-	if (s->cfg->smtpd_tls_auth_only && !s->tls)
+	if (!s->tls && (s->cfg->smtpd_tls_auth_only || s->server->tls_level == TLS_REQUIRED))
 		return false;
 	return !session_client_in(s, &s->server->sasl_exceptions);
 }

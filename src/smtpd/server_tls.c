@@ -11,8 +11,13 @@ static enum tls_level configured_level(const struct config *cfg)
 		return TLS_REQUIRED;
 	if (strcmp(level, "may") == 0)
 		return TLS_OFFERED;
-	if (*level)
+	if (strcmp(level, "none") == 0)
 		return TLS_OFF;
+	if (*level) {
+		log_warning(
+			"smtpd_tls_security_level: unsupported TLS level \"%s\", using \"encrypt\"", level);
+		return TLS_REQUIRED;
+	}
 	if (cfg->smtpd_enforce_tls)
 		return TLS_REQUIRED;
 	return cfg->smtpd_use_tls ? TLS_OFFERED : TLS_OFF;
@@ -24,6 +29,10 @@ static const char *cipher_list(const struct config *cfg, const char *grade)
 		return cfg->tls_high_cipherlist;
 	if (strcmp(grade, "null") == 0)
 		return cfg->tls_null_cipherlist;
+	if (strcmp(grade, "low") == 0)
+		return cfg->tls_low_cipherlist;
+	if (strcmp(grade, "export") == 0)
+		return cfg->tls_export_cipherlist;
 	return cfg->tls_medium_cipherlist;
 }
 

@@ -133,7 +133,8 @@ def test_commands_before_the_handshake(mta, certificate):
            "smtpd_sasl_exceptions_networks", "permit_sasl_authenticated")
 def test_auth(mta, certificate, sasl):
     services = {"plain": {"broken_sasl_auth_clients": "yes", "smtpd_sasl_authenticated_header": "yes"},
-                "tls": {"smtpd_tls_auth_only": "yes", "smtpd_tls_security_level": "may"}, "except": {"smtpd_sasl_exceptions_networks": "127.0.0.0/8"}}
+                "tls": {"smtpd_tls_auth_only": "yes", "smtpd_tls_security_level": "may"}, "encrypt": {"smtpd_tls_security_level": "encrypt"},
+                "except": {"smtpd_sasl_exceptions_networks": "127.0.0.0/8"}}
     instance = mta(dict(certificate, **sasl, mynetworks="192.0.2.1", smtpd_relay_restrictions="permit_sasl_authenticated, reject"), services=services).start()
     with instance.client("plain") as c:
         offered = c.expect(250, "EHLO c").split("\n")
@@ -159,8 +160,11 @@ def test_auth(mta, certificate, sasl):
         c.starttls()
         assert "AUTH PLAIN LOGIN" in c.expect(250, "EHLO c")
         assert c.command(plain("ann", "secret")) == "235 2.7.0 Authentication successful"
+    for name in ("except", "encrypt"):
+        with instance.client(name) as c:
+            assert "AUTH" not in c.expect(250, "EHLO c")
     with instance.client("except") as c:
-        assert "AUTH" not in c.expect(250, "EHLO c")
+        c.expect(250, "EHLO c")
         c.expect(503, plain("ann", "secret"))
 
 
