@@ -41,7 +41,8 @@ int net_listen_unix(const char *path, int mode, int backlog,
 	struct err *err); /* replaces a stale socket, sets its mode */
 int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t deadline,
 	struct err *err); /* source may be NULL; result nonblocking; ETIMEDOUT in errno past the deadline */
-int net_connect_unix(const char *path, struct err *err); /* blocking connect, result nonblocking */
+/* Waits until the deadline for a listener whose queue of connections is full; result nonblocking. */
+int net_connect_unix(const char *path, int64_t deadline, struct err *err);
 /* "inet:host:port" (names by the system's resolver), "unix:path" or a path: how parameters name the
  * operator's services. */
 int net_connect_endpoint(const char *endpoint, int64_t deadline, struct err *err);

@@ -71,5 +71,5 @@ int net_connect_endpoint(const char *endpoint, int64_t deadline, struct err *err
 		return connect_inet(endpoint + 5, deadline, err);
 	if (str_starts(str_c(endpoint), STR("unix:")))
 		endpoint += 5;
-	return net_connect_unix(endpoint, err);
+	return net_connect_unix(endpoint, deadline, err);
 }

@@ -142,7 +142,20 @@ int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t
 	return fd;
 }
 
-int net_connect_unix(const char *path, struct err *err)
+/* A listener that accepts nothing lets a connect wait for as long as the socket may wait for writing. */
+static bool limit_waiting(int fd, int64_t deadline)
+{
+	int ms = clock_left_ms(deadline);
+	struct timeval limit = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	if (ms < 0)
+		return true;
+	if (ms == 0)
+		limit.tv_usec = 1000;
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0;
+}
+
+int net_connect_unix(const char *path, int64_t deadline, struct err *err)
 {
 	struct net_addr a;
 	int fd;
@@ -150,7 +163,10 @@ int net_connect_unix(const char *path, struct err *err)
 	if (!unix_address(path, &a, err))
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, generic(&a), a.len) < 0 || !net_nonblock(fd, true)) {
+	if (fd < 0 || !limit_waiting(fd, deadline) || connect(fd, generic(&a), a.len) < 0 ||
+		!net_nonblock(fd, true)) {
+		if (errno == EAGAIN)
+			errno = ETIMEDOUT;
 		err_errno(err, "connect to %s", path);
 		sys_close(&fd);
 	}

@@ -91,7 +91,7 @@ static bool read_answer(struct asking *a, struct err *err)
 static bool ask_once(struct asking *a, const char *socket_path, const struct queue_request *r, int seconds,
 	struct err *err)
 {
-	int fd = net_connect_unix(socket_path, err);
+	int fd = net_connect_unix(socket_path, deadline_in(seconds), err);
 	bool ok;
 
 	if (fd < 0)

@@ -104,7 +104,7 @@ struct smtp_session *smtp_connect_path(
 	const char *name = c->cfg->myhostname;
 	struct err err = {""};
 	struct smtp_session *s;
-	int fd = net_connect_unix(path, &err), problem = errno;
+	int fd = net_connect_unix(path, deadline_in(c->cfg->smtp_connect_timeout), &err), problem = errno;
 
 	if (fd < 0) {
 		*why = dsn_make(

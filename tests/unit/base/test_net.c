@@ -146,12 +146,12 @@ static void test_unix(void **state)
 
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/s", dir);
-	assert_int_equal(net_connect_unix(path, &e), -1);
+	assert_int_equal(net_connect_unix(path, INT64_MAX, &e), -1);
 	fd = net_listen_unix(path, 0666, 5, &e);
 	assert_true(fd >= 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0666);
-	client = net_connect_unix(path, &e);
+	client = net_connect_unix(path, INT64_MAX, &e);
 	assert_true(client >= 0);
 	sys_close(&client);
 	sys_close(&fd);
@@ -166,7 +166,30 @@ static void test_unix(void **state)
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	assert_int_equal(net_listen_unix(longer, 0600, 5, &e), -1);
-	assert_int_equal(net_connect_unix(longer, &e), -1);
+	assert_int_equal(net_connect_unix(longer, INT64_MAX, &e), -1);
+}
+
+/* Who listens and accepts nothing costs no more time than there is. */
+static void test_unix_deadline(void **state)
+{
+	char dir[] = "/tmp/test_net.XXXXXX", path[100];
+	int listener, clients[10], n = 0;
+	struct err e;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+	listener = net_listen_unix(path, 0600, 1, &e);
+	assert_true(listener >= 0);
+	while (n < 10 && (clients[n] = net_connect_unix(path, clock_mono() + 20 * NS_PER_MS, &e)) >= 0)
+		n++;
+	assert_in_range(n, 1, 9);
+	assert_non_null(strstr(e.text, "timed out"));
+	assert_int_equal(net_connect_unix(path, clock_mono() - 1, &e), -1);
+	while (n > 0)
+		sys_close(&clients[--n]);
+	sys_close(&listener);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 int main(void)
@@ -177,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_cidr),
 		cmocka_unit_test(test_connect_and_accept),
 		cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_unix_deadline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
