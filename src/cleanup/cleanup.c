@@ -157,9 +157,9 @@ static bool commit(struct cleanup *c)
 		spool_abort(&c->writer);
 		return true;
 	}
-	cleanup_settle_recipients(c);
 	if (c->status != CLEANUP_OK || !cleanup_message_bcc(c))
 		return false;
+	cleanup_settle_recipients(c);
 	if (c->envelope.recipient_count == 0)
 		return cleanup_fail(c, CLEANUP_NO_RECIPIENTS, NULL, NULL);
 	if (c->options.internal)

@@ -86,10 +86,17 @@ void cleanup_redirect(struct cleanup *c, const char *address)
 
 void cleanup_settle_recipients(struct cleanup *c)
 {
-	if (!c->redirect)
+	struct envelope *e = &c->envelope;
+	struct spool_recipient *kept;
+
+	if (!c->redirect || e->recipient_count == 0)
 		return;
-	c->envelope.recipient_count = 0;
-	cleanup_recipient(c, c->redirect, NULL, NULL, 0);
+	kept = &e->recipients[0];
+	*kept = e->recipients[e->recipient_count - 1];
+	if (!kept->original && c->env->cfg->enable_original_recipient)
+		kept->original = kept->address;
+	kept->address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, c->redirect);
+	e->recipient_count = 1;
 }
 
 void cleanup_hold(struct cleanup *c)

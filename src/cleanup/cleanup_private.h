@@ -147,7 +147,7 @@ bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool e
 /* At the end: faults of MIME form lose the message. */
 bool cleanup_mime_verdict(struct cleanup *c);
 
-/* Puts the target of a redirect in the place of all recipients. */
+/* Puts the target of a redirect in the place of all recipients; the options are those of the last one. */
 void cleanup_settle_recipients(struct cleanup *c);
 
 /* Writes one line (or a piece of it) to the spool and notes what it tells about the content. */
