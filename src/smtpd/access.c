@@ -146,7 +146,11 @@ enum verdict access_list(struct access *a, const struct rule_list *list)
 
 static void access_begin(struct access *a, struct session *s, enum access_stage stage, const char *where)
 {
-	*a = (struct access){.session = s, .stage = stage, .where = where, .pool = session_scratch(s)};
+	*a = (struct access){.session = s,
+		.stage = stage,
+		.stage_of_command = stage,
+		.where = where,
+		.pool = session_scratch(s)};
 	if (s->tx)
 		a->sender = s->tx->sender;
 }

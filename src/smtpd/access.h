@@ -45,10 +45,11 @@ struct trace_step {
 /* One evaluation. */
 struct access {
 	struct session *session;
-	enum access_stage stage;
-	const char *where;     /* command for the log: "RCPT" */
-	const char *sender;    /* internal form, NULL before MAIL */
-	const char *recipient; /* RCPT and VRFY; NULL otherwise */
+	enum access_stage stage;	    /* of the list under evaluation */
+	enum access_stage stage_of_command; /* why there is an evaluation at all */
+	const char *where;		    /* command for the log: "RCPT" */
+	const char *sender;		    /* internal form, NULL before MAIL */
+	const char *recipient;		    /* RCPT and VRFY; NULL otherwise */
 	const char *etrn_domain;
 	struct pool *pool; /* as long as the command */
 	/* what the replies call the thing under test */
@@ -57,6 +58,7 @@ struct access {
 	bool warn; /* warn_if_reject before this rule */
 	int depth;
 	bool recipient_checked, sender_checked;
+	bool policy_failed; /* the default action of a policy service is under way */
 	struct deferral if_permit, if_reject;
 	struct refusal refusal;
 	struct effects effects;
@@ -105,7 +107,7 @@ access_check check_non_fqdn_recipient, check_unknown_recipient_domain, check_unl
 	check_recipient_access, check_auth_destination, check_unauth_destination, check_relay_domains;
 access_check check_etrn_access, check_sender_login, check_trusted_certificate, check_known_certificate,
 	check_certificate_access;
-access_check check_hosts_access, check_mx_backup;
+access_check check_hosts_access, check_mx_backup, check_policy;
 access_check check_rbl_client, check_maps_rbl, check_rhsbl_client, check_rhsbl_reverse_client,
 	check_rhsbl_helo, check_rhsbl_sender, check_rhsbl_recipient, check_dnswl_client, check_rhswl_client;
 

@@ -293,8 +293,10 @@ void access_result(struct access *a, const struct rule *rule, const char *key, c
 		out->verdict = VERDICT_PERMIT;
 		return;
 	}
-	if (!str_word(&rest, " \t", &word))
+	if (!str_word(&rest, " \t", &word)) {
+		log_warning("access table %s entry %s has empty value", result_table(&r), key);
 		return;
+	}
 	r.text = str_trim(rest);
 	if (reply_code(word, &code)) {
 		result_refuse(&r, out, VERDICT_REFUSE, code, "Access denied");

@@ -9,6 +9,7 @@ static const struct restriction restrictions[] = {
 	{"defer_if_permit", check_defer_if_permit, ARG_NONE, 0, true},
 	{"defer_if_reject", check_defer_if_reject, ARG_NONE, 0, false},
 	{"warn_if_reject", NULL, ARG_NONE, 0, false},
+	{"check_policy_service", check_policy, ARG_POLICY, 0, false},
 	{"sleep", check_sleep, ARG_SECONDS, 0, false},
 	{"reject_plaintext_session", check_plaintext, ARG_NONE, 0, false},
 	{"reject_unauth_pipelining", check_pipelining, ARG_NONE, 0, false},

@@ -210,6 +210,7 @@ static bool message_finish(struct session *s)
 		line_add(tx, STR("\r"));
 	if (tx->chunks.in_line)
 		line_finish(tx);
+	tx->content_size = tx->chunks.stored;
 	snprintf(prefix, sizeof(prefix), "%llu bytes ", (unsigned long long)tx->chunks.stored);
 	return transaction_finish(s, prefix);
 }

@@ -27,6 +27,7 @@ static bool data_finish(struct session *s, const struct content *c)
 	} else if (c->bare && s->bare_newline == BARE_REJECTED) {
 		content_refuse_bare(s, "DATA content");
 	} else {
+		s->tx->content_size = c->stored;
 		return transaction_finish(s, "");
 	}
 	transaction_end(s);

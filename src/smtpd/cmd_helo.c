@@ -37,13 +37,13 @@ static bool helo_accept(struct session *s, const char *verb, struct str rest)
 		return false;
 	}
 	transaction_end(s);
-	s->protocol = strcmp(verb, "EHLO") == 0 ? "ESMTP" : "SMTP";
 	session_set(&s->helo, shown_name(s, name));
 	if (!access_helo(s, verb, s->helo, &refusal)) {
 		reply_refusal(s, &refusal);
 		session_set(&s->helo, NULL);
 		return false;
 	}
+	s->protocol = strcmp(verb, "EHLO") == 0 ? "ESMTP" : "SMTP";
 	neuter(s->helo);
 	return true;
 }

@@ -52,6 +52,7 @@ bool content_read(struct session *s, struct content *c)
 		}
 		c->bare |= end == LINE_LF;
 		before = end;
+		c->stored += line.n + (end == LINE_PARTIAL ? 0 : 2);
 		if (wanted)
 			wanted = message_line(s->tx->message, line, end == LINE_PARTIAL);
 		if (c->bytes > patience) {

@@ -9,9 +9,10 @@
 struct session;
 
 struct content {
-	bool bare;	/* some line ended in a bare LF */
-	bool too_long;	/* input was cut: the session must end */
-	uint64_t bytes; /* as read */
+	bool bare;	 /* some line ended in a bare LF */
+	bool too_long;	 /* input was cut: the session must end */
+	uint64_t bytes;	 /* as read */
+	uint64_t stored; /* of the message, each line end as CR LF */
 };
 
 /* Reads up to the end of data into the transaction's message. false: the client is gone or too slow

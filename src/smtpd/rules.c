@@ -9,7 +9,24 @@ void rules_env_init(struct rules_env *env, const struct config *cfg, struct pool
 {
 	*env = (struct rules_env){.cfg = cfg, .pool = pool};
 	env->tables = hash_new(NULL);
+	env->policies = hash_new(NULL);
 	env->classes = hash_new(NULL);
+}
+
+void rules_each_policy(
+	const struct rules_env *env, void (*act)(struct policy_client *client, void *arg), void *arg)
+{
+	struct str key;
+	size_t pos = 0;
+	void *value;
+
+	while (env->policies && hash_next(env->policies, &pos, &key, &value))
+		act(value, arg);
+}
+
+static void free_policy(struct policy_client *client, void *arg)
+{
+	policy_client_free(&client);
 }
 
 void rules_env_free(struct rules_env *env)
@@ -26,6 +43,8 @@ void rules_env_free(struct rules_env *env)
 		table_close(&table);
 	}
 	hash_free(&env->tables);
+	rules_each_policy(env, free_policy, NULL);
+	hash_free(&env->policies);
 	hash_free(&env->classes);
 }
 
@@ -78,6 +97,49 @@ static void rule_set_seconds(struct pool *pool, struct rule *rule, struct str te
 			pool_printf(pool, "restriction %s: bad number \"%s\"", rule->name, rule->argument);
 }
 
+static struct policy_options policy_defaults(const struct config *cfg)
+{
+	return (struct policy_options){.default_action = cfg->smtpd_policy_service_default_action,
+		.context = cfg->smtpd_policy_service_policy_context,
+		.timeout = cfg->smtpd_policy_service_timeout,
+		.max_idle = cfg->smtpd_policy_service_max_idle,
+		.max_ttl = cfg->smtpd_policy_service_max_ttl,
+		.request_limit = cfg->smtpd_policy_service_request_limit,
+		.try_limit = cfg->smtpd_policy_service_try_limit,
+		.retry_delay = cfg->smtpd_policy_service_retry_delay};
+}
+
+static struct policy_client *rules_policy(
+	struct rules_env *env, struct pool *pool, struct str spec, const char **error)
+{
+	struct policy_client *client = hash_get(env->policies, spec);
+	struct policy_options defaults = policy_defaults(env->cfg), options;
+	struct err err = {0};
+
+	if (client)
+		return client;
+	if (env->sealed) {
+		*error = pool_printf(pool,
+			"policy service " STR_FMT " is not named in any restriction list of main.cf",
+			STR_ARG(spec));
+		return NULL;
+	}
+	if (!policy_options_parse(spec, &defaults, env->pool, &options, &err)) {
+		*error = pool_printf(pool, "%s", err.text);
+		return NULL;
+	}
+	client = policy_client_new(&options);
+	hash_put(env->policies, spec, client);
+	return client;
+}
+
+static void rule_set_policy(struct rules_env *env, struct pool *pool, struct rule *rule, struct str spec)
+{
+	rule->policy = rules_policy(env, pool, spec, &rule->error);
+	rule->argument = rule->policy ? policy_client_options(rule->policy)->endpoint
+				      : pool_strndup(pool, spec.p, spec.n);
+}
+
 /* Takes the argument that the row asks for off the list. */
 static void rule_argument(struct rules_env *env, struct pool *pool, struct rule *rule, struct str *rest)
 {
@@ -89,6 +151,8 @@ static void rule_argument(struct rules_env *env, struct pool *pool, struct rule 
 		rule->error = pool_printf(pool, "restriction %s: argument is missing", rule->name);
 	else if (rule->row->argument == ARG_TABLE)
 		rule_set_table(env, pool, rule, word);
+	else if (rule->row->argument == ARG_POLICY)
+		rule_set_policy(env, pool, rule, word);
 	else if (rule->row->argument == ARG_WORD)
 		rule->argument = pool_strndup(pool, word.p, word.n);
 	else

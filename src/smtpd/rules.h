@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "config/config.h"
+#include "policy/policy.h"
 #include "table/table.h"
 
 enum access_stage {
@@ -30,7 +31,8 @@ enum rule_argument {
 	ARG_NONE,
 	ARG_TABLE, /* type:table */
 	ARG_SECONDS,
-	ARG_WORD /* a DNS list */
+	ARG_WORD,  /* a DNS list */
+	ARG_POLICY /* a policy service */
 };
 
 struct restriction {
@@ -51,23 +53,28 @@ struct rule {
 	const struct restriction *row;	    /* NULL: class or error */
 	const struct rule_list *class_list; /* restriction class */
 	const char *name;
-	const char *argument; /* text of the argument, or NULL */
-	struct table *table;  /* ARG_TABLE */
+	const char *argument;	      /* text of the argument, or NULL */
+	struct table *table;	      /* ARG_TABLE */
+	struct policy_client *policy; /* ARG_POLICY */
 	int seconds;
 	const char *error; /* why the rule cannot be used */
 };
 
-/* Tables opened once per specification, and the restriction classes. */
+/* Tables and policy services opened once per specification, and the restriction classes. */
 struct rules_env {
 	const struct config *cfg;
 	struct pool *pool;
 	struct hash *tables;
-	struct hash *classes; /* struct rule_list by name */
-	bool sealed;	      /* no more tables are opened: after the start */
+	struct hash *policies; /* struct policy_client */
+	struct hash *classes;  /* struct rule_list by name */
+	bool sealed;	       /* no more tables and services are opened: after the start */
 };
 
 void rules_env_init(struct rules_env *env, const struct config *cfg, struct pool *pool);
 void rules_env_free(struct rules_env *env);
+/* Calls act for every policy service. */
+void rules_each_policy(
+	const struct rules_env *env, void (*act)(struct policy_client *client, void *arg), void *arg);
 /* Parses the lists that smtpd_restriction_classes names. */
 void rules_parse_classes(struct rules_env *env);
 /* Parses a list; strings and rules are made in the pool. Bare type:table names mean the stage's

@@ -73,6 +73,7 @@ struct server {
 		verp_clients, limit_exceptions;
 	struct limits limits; /* table NULL: nothing is counted */
 	struct rules_env rules;
+	_Atomic uint64_t policy_owners; /* messages that policy servers were asked about */
 	struct rule_list restrictions[STAGE_COUNT];
 	struct rule_list relay_restrictions;
 	struct rule_list local_rewrite_clients;

@@ -17,21 +17,40 @@ static bool smtpd_before_jail(struct service *s, struct err *err)
 	return true;
 }
 
+static void limit_policy(struct policy_client *client, void *slots)
+{
+	policy_client_limit(client, *(int *)slots);
+}
+
+static void tidy_policy(struct policy_client *client, void *arg)
+{
+	policy_client_tidy(client);
+}
+
 static bool smtpd_start(struct service *s, struct err *err)
 {
 	struct server *server = service_data(s);
 	void *counters;
 	size_t size;
+	int slots = service_slot_limit(s);
 
 	server->slots = service_slots(s);
 	counters = service_shared_clients(s, &size);
 	limits_init(&server->limits, counters, size, service_config(s)->anvil_rate_time_unit);
+	rules_each_policy(&server->rules, limit_policy, &slots);
 	return true;
 }
 
 static void smtpd_accepted(struct service *s, int fd, const struct net_addr *peer)
 {
 	session_accept(service_data(s), fd, peer, service_stressed(s));
+}
+
+static void smtpd_tick(struct service *s)
+{
+	struct server *server = service_data(s);
+
+	rules_each_policy(&server->rules, tidy_policy, NULL);
 }
 
 static void smtpd_end(struct service *s)
@@ -65,6 +84,7 @@ int main(int argc, char **argv)
 		.before_jail = smtpd_before_jail,
 		.start = smtpd_start,
 		.accepted = smtpd_accepted,
+		.tick = smtpd_tick,
 		.end = smtpd_end,
 		.slot_start = smtpd_slot_start,
 		.slot_end = smtpd_slot_end};

@@ -23,6 +23,11 @@ struct transaction *transaction_begin(
 	return tx;
 }
 
+static void forget_policy(struct policy_client *client, void *owner)
+{
+	policy_client_forget(client, *(uint64_t *)owner);
+}
+
 void transaction_end(struct session *s)
 {
 	struct transaction *tx = s->tx;
@@ -31,6 +36,8 @@ void transaction_end(struct session *s)
 	if (!tx)
 		return;
 	s->tx = NULL;
+	if (tx->policy_owner)
+		rules_each_policy(&s->server->rules, forget_policy, &tx->policy_owner);
 	message_abort(&tx->message);
 	buf_free(&tx->chunks.line);
 	pool = tx->pool;

@@ -42,6 +42,9 @@ struct transaction {
 	size_t over_limit;	 /* refused beyond smtpd_recipient_limit */
 	const char *recipient;	 /* the only accepted one so far; NULL: none or several */
 	bool prepended;		 /* the server's own headers are in */
+	const char *instance;	 /* attribute of requests to policy servers; NULL until the first */
+	uint64_t policy_owner;	 /* goes with it; 0: none was asked */
+	uint64_t content_size;	 /* of the message that has ended, each line end as CR LF */
 	struct deferral if_permit;
 	struct effects effects;
 	struct chunks chunks;

@@ -32,7 +32,8 @@ struct tls_info {	      /* of an established session; strings live as long as th
 	bool trusted;	       /* its chain verified */
 	const char *peer_name; /* subject CN or first DNS name, printable; "" */
 	const char *peer_issuer;
-	const char *peer_fingerprint; /* by the configured digest */
+	const char *peer_fingerprint;	  /* of the certificate, by the configured digest */
+	const char *peer_key_fingerprint; /* of its public key */
 	bool reused;
 	bool matched; /* client: trusted and with one of the names, or with one of the fingerprints, of the
 			 rules */

@@ -46,13 +46,11 @@ static const char *first_dns_name(struct pool *pool, const X509 *cert)
 	return found;
 }
 
-static const char *fingerprint(struct pool *pool, const X509 *cert, const EVP_MD *digest)
+static const char *print_digest(struct pool *pool, const unsigned char *raw, unsigned n)
 {
-	unsigned char raw[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
 	char *out;
 
-	if (!X509_digest(cert, digest, raw, &n) || n == 0)
+	if (n == 0)
 		return "";
 	out = pool_alloc(pool, n * 3 + 1);
 	for (unsigned i = 0; i < n; i++)
@@ -60,12 +58,32 @@ static const char *fingerprint(struct pool *pool, const X509 *cert, const EVP_MD
 	return out;
 }
 
+static const char *fingerprint(struct pool *pool, const X509 *cert, const EVP_MD *digest)
+{
+	unsigned char raw[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	return X509_digest(cert, digest, raw, &n) ? print_digest(pool, raw, n) : "";
+}
+
+static const char *key_fingerprint(struct pool *pool, const X509 *cert, const EVP_MD *digest)
+{
+	unsigned char raw[EVP_MAX_MD_SIZE], *key = NULL;
+	int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &key);
+	unsigned n = 0;
+
+	if (size <= 0 || !EVP_Digest(key, (size_t)size, raw, &n, digest, NULL))
+		n = 0;
+	OPENSSL_free(key);
+	return print_digest(pool, raw, n);
+}
+
 static void describe_peer(struct tls_session *t, const EVP_MD *digest)
 {
 	struct tls_info *info = &t->info;
 	X509 *cert = SSL_get1_peer_certificate(t->ssl);
 
-	info->peer_name = info->peer_issuer = info->peer_fingerprint = "";
+	info->peer_name = info->peer_issuer = info->peer_fingerprint = info->peer_key_fingerprint = "";
 	if (!cert)
 		return;
 	info->peer_certificate = true;
@@ -77,6 +95,7 @@ static void describe_peer(struct tls_session *t, const EVP_MD *digest)
 	if (!info->peer_issuer[0])
 		info->peer_issuer = name_part(t->pool, X509_get_issuer_name(cert), NID_organizationName);
 	info->peer_fingerprint = fingerprint(t->pool, cert, digest);
+	info->peer_key_fingerprint = key_fingerprint(t->pool, cert, digest);
 	X509_free(cert);
 }
 
