@@ -66,6 +66,7 @@ def test_commands_need_a_running_system(mta):
     assert a.control("start-it", check=False).returncode == 1
 
 
+@exercises("queue_directory", "data_directory")
 def test_second_instance_is_refused(mta):
     a = mta().start()
     again = a.control("start", check=False)
@@ -113,7 +114,7 @@ def test_killed_process_is_replaced(mta, program, count):
 
 
 @pytest.mark.parametrize("status, words", [(9, "exit status 9"), (0, "ended without a word")])
-@exercises("service_throttle_time")
+@exercises("service_throttle_time", "daemon_directory")
 def test_service_that_dies_at_start_is_throttled(mta, tmp_path, status, words):
     daemons = tmp_path / "libexec"
     daemons.mkdir()
@@ -210,6 +211,7 @@ def test_idle_agent_ends(mta):
     wait_for(lambda: processes(a, "discard"), 5, "agent on demand again")
 
 
+@exercises("mail_owner", "queue_directory")
 @pytest.mark.skipif(not ROOT_USER, reason="needs root")
 def test_privileges_and_chroot(mta):
     a = mta(listener_columns="n - y - -").start()

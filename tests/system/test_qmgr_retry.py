@@ -239,7 +239,7 @@ def test_the_end_of_a_delay_is_told(mta, sink):
     m.wait_log(r"%s: sender delivery status notification: \w+" % qid)
 
 
-@exercises("bounce_template_file")
+@exercises("bounce_template_file", "config_directory")
 def test_templates_of_reports(mta, sink):
     far, home = sink(rules={"RCPT": "550 5.1.1 no such user"}), sink()
     m = mta(main=dict(OPEN, transport_maps=routes(far=far, client=home), bounce_template_file="$config_directory/bounce.cf"))

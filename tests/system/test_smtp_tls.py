@@ -197,8 +197,8 @@ def test_levels(mta, dns, keys, server, main, certificate, expected, kind):
     assert sink.mails == ([kind is not None] if expected == TAKEN else [])
 
 
-@exercises("smtp_tls_note_starttls_offer", "smtp_tls_protocols", "smtp_tls_mandatory_protocols", "smtp_tls_ciphers", "smtp_tls_mandatory_ciphers", "smtp_tls_exclude_ciphers",
-           "smtp_tls_mandatory_exclude_ciphers", "smtp_starttls_timeout", "smtp_tls_servername", "smtp_tls_cert_file", "smtp_tls_key_file", "smtp_tls_chain_files")
+@exercises("smtp_tls_protocols", "smtp_tls_mandatory_protocols", "smtp_tls_exclude_ciphers",
+           "smtp_tls_mandatory_exclude_ciphers")
 @pytest.mark.parametrize("main, how, expected, mails", [
     ({"smtp_tls_security_level": "may"}, {"offer": False}, TAKEN, [False]),
     ({"smtp_tls_security_level": "encrypt"}, {"offer": False}, ("4.7.4", "deferred", "TLS is required, but was not offered by " + SAID), []),
@@ -239,6 +239,7 @@ def test_broken_tls(mta, dns, keys, server, level):
     assert sink.mails == ([False] if level == "may" else [])
 
 
+@exercises("smtp_tls_servername", "smtp_tls_cert_file", "smtp_tls_key_file")
 def test_dialogue(mta, dns, keys, server):
     """What was announced before TLS counts no more; the name and our certificate reach the server."""
     dns(ZONE)

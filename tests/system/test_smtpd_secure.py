@@ -41,7 +41,8 @@ class TlsClient(Client):
 class DovecotAuth:
     """The auth server of Dovecot, for PLAIN and LOGIN and one user."""
 
-    def __init__(self):
+    def __init__(self, mechanisms=("PLAIN\tplaintext", "LOGIN\tplaintext")):
+        self.mechanisms, self.requests, self.connections = mechanisms, [], 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -52,6 +53,7 @@ class DovecotAuth:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
@@ -60,11 +62,12 @@ class DovecotAuth:
         def say(*fields):
             stream.write("\t".join(fields).encode() + b"\n")
             stream.flush()
-        for line in ("VERSION\t1\t2", "MECH\tPLAIN\tplaintext", "MECH\tLOGIN\tplaintext", "SPID\t1", "CUID\t1", "COOKIE\t" + "0" * 32, "DONE"):
+        for line in ("VERSION\t1\t2", *("MECH\t" + m for m in self.mechanisms), "SPID\t1", "CUID\t1", "COOKIE\t" + "0" * 32, "DONE"):
             say(line)
         names = {}
         for line in stream:
             f = line.decode().rstrip("\n").split("\t")
+            self.requests.append(f)
             if f[0] == "AUTH" and f[2] == "LOGIN" and not any(x.startswith("resp=") for x in f):
                 names[f[1]] = None
                 say("CONT", f[1], base64.b64encode(b"Username:").decode())
