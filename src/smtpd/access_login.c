@@ -85,6 +85,8 @@ void check_known_certificate(const struct rule *rule, struct access *a, struct a
 	if (!info || !maps)
 		return;
 	status = maps_lookup(maps, str_c(info->peer_fingerprint), &value, &err);
+	if (status == TABLE_NOT_FOUND)
+		status = maps_lookup(maps, str_c(info->peer_key_fingerprint), &value, &err);
 	if (status == TABLE_FOUND)
 		out->verdict = VERDICT_PERMIT;
 	else if (status != TABLE_NOT_FOUND)
@@ -94,9 +96,9 @@ void check_known_certificate(const struct rule *rule, struct access *a, struct a
 
 void check_certificate_access(const struct rule *rule, struct access *a, struct answer *out)
 {
+	static const char class[] = "Client certificate";
 	const struct tls_info *info = client_certificate(a);
 
-	if (info)
-		access_lookup_key(
-			a, rule, info->peer_fingerprint, a->session->client.text, "Client certificate", out);
+	if (info && !access_lookup_key(a, rule, info->peer_fingerprint, a->session->client.text, class, out))
+		access_lookup_key(a, rule, info->peer_key_fingerprint, a->session->client.text, class, out);
 }

@@ -51,8 +51,15 @@ def keys(tmp_path_factory):
     return folder
 
 
-def fingerprint(keys, name, digest="sha256"):
-    data = subprocess.run(["openssl", "x509", "-in", str(keys / (name + ".pem")), "-outform", "DER"], stdout=subprocess.PIPE, check=True).stdout
+def fingerprint(keys, name, digest="sha256", public=False):
+    def openssl(*argv, **keywords):
+        return subprocess.run(["openssl", *argv], stdout=subprocess.PIPE, check=True, **keywords).stdout
+
+    certificate = str(keys / (name + ".pem"))
+    if public:
+        data = openssl("pkey", "-pubin", "-outform", "DER", input=openssl("x509", "-in", certificate, "-noout", "-pubkey"))
+    else:
+        data = openssl("x509", "-in", certificate, "-outform", "DER")
     return ":".join("%02X" % b for b in hashlib.new(digest, data).digest())
 
 
@@ -135,16 +142,17 @@ ROWS = [
      client_is("Untrusted")),
     *((dict(ASK, smtpd_recipient_restrictions="permit_tls_clientcerts, reject", smtpd_relay_restrictions="permit", relay_clientcerts="inline:{ {%s=x} }" % mark,
             smtpd_tls_fingerprint_digest=digest), {"certificate": "alone"}, client_is("Untrusted", reply))
-      for mark, digest, reply in (("$alone_sha256", "sha256", 250), ("$alone_sha1", "sha1", 250), ("$alone_sha1", "sha256", 554))),
+      for mark, digest, reply in (("$alone_sha256", "sha256", 250), ("$alone_key", "sha256", 250), ("$alone_sha1", "sha1", 250), ("$alone_sha1", "sha256", 554))),
     *((dict(ASK, smtpd_recipient_restrictions="check_ccert_access inline:{ {%s=OK} }, reject" % mark, smtpd_relay_restrictions="permit",
             smtpd_tls_fingerprint_digest="sha256"), {"certificate": "alone"}, client_is("Untrusted", reply))
-      for mark, reply in (("$alone_sha256", 250), ("$alone_sha1", 554))),
+      for mark, reply in (("$alone_sha256", 250), ("$alone_key", 250), ("$alone_sha1", 554))),
 ]
 
 
 def listeners(rows, keys):
     """The listeners that the rows need, one for each set of options, and the listener of each row."""
-    words = {"$keys": str(keys), "$alone_sha256": fingerprint(keys, "alone"), "$alone_sha1": fingerprint(keys, "alone", "sha1")}
+    words = {"$keys": str(keys), "$alone_sha256": fingerprint(keys, "alone"), "$alone_sha1": fingerprint(keys, "alone", "sha1"),
+             "$alone_key": fingerprint(keys, "alone", public=True)}
     names, services, of_row = {}, {}, []
     for options, _, _ in rows:
         name = names.setdefault(repr(sorted(options.items())), "s%d" % len(names))
