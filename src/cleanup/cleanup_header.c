@@ -5,44 +5,33 @@
 
 #define NAME_MAX_KEPT 100 /* longer field names are nobody's business here */
 
-struct known_header {
+struct marked_header {
 	const char *name;
 	int seen;
-	int class; /* of its addresses; 0: it has none to rewrite */
 };
 
-static const struct known_header known_headers[] = {
-	{"apparently-to", 0, CLASS_HEADER_RECIPIENT},
-	{"bcc", SEEN_RECIPIENTS, CLASS_HEADER_RECIPIENT},
-	{"cc", SEEN_RECIPIENTS, CLASS_HEADER_RECIPIENT},
-	{"date", SEEN_DATE, 0},
-	{"disposition-notification-to", 0, CLASS_HEADER_SENDER},
-	{"errors-to", 0, CLASS_HEADER_SENDER},
-	{"from", SEEN_FROM, CLASS_HEADER_SENDER},
-	{"mail-followup-to", 0, CLASS_HEADER_SENDER},
-	{"message-id", SEEN_MESSAGE_ID, 0},
-	{"reply-to", 0, CLASS_HEADER_SENDER},
-	{"resent-bcc", SEEN_RECIPIENTS << SEEN_RESENT, CLASS_HEADER_RECIPIENT},
-	{"resent-cc", SEEN_RECIPIENTS << SEEN_RESENT, CLASS_HEADER_RECIPIENT},
-	{"resent-date", SEEN_DATE << SEEN_RESENT, 0},
-	{"resent-from", SEEN_FROM << SEEN_RESENT, CLASS_HEADER_SENDER},
-	{"resent-message-id", SEEN_MESSAGE_ID << SEEN_RESENT, 0},
-	{"resent-reply-to", 0, CLASS_HEADER_SENDER},
-	{"resent-sender", 0, CLASS_HEADER_SENDER},
-	{"resent-to", SEEN_RECIPIENTS << SEEN_RESENT, CLASS_HEADER_RECIPIENT},
-	{"return-path", 0, CLASS_HEADER_SENDER},
-	{"return-receipt-to", 0, CLASS_HEADER_SENDER},
-	{"sender", 0, CLASS_HEADER_SENDER},
-	{"to", SEEN_RECIPIENTS, CLASS_HEADER_RECIPIENT},
+static const struct marked_header marked_headers[] = {
+	{"bcc", SEEN_RECIPIENTS},
+	{"cc", SEEN_RECIPIENTS},
+	{"date", SEEN_DATE},
+	{"from", SEEN_FROM},
+	{"message-id", SEEN_MESSAGE_ID},
+	{"resent-bcc", SEEN_RECIPIENTS << SEEN_RESENT},
+	{"resent-cc", SEEN_RECIPIENTS << SEEN_RESENT},
+	{"resent-date", SEEN_DATE << SEEN_RESENT},
+	{"resent-from", SEEN_FROM << SEEN_RESENT},
+	{"resent-message-id", SEEN_MESSAGE_ID << SEEN_RESENT},
+	{"resent-to", SEEN_RECIPIENTS << SEEN_RESENT},
+	{"to", SEEN_RECIPIENTS},
 };
 
-static const struct known_header *header_find(struct str name)
+static int header_mark(struct str name)
 {
-	for (size_t i = 0; i < sizeof(known_headers) / sizeof(*known_headers); i++) {
-		if (str_is(name, known_headers[i].name))
-			return &known_headers[i];
+	for (size_t i = 0; i < sizeof(marked_headers) / sizeof(*marked_headers); i++) {
+		if (str_is(name, marked_headers[i].name))
+			return marked_headers[i].seen;
 	}
-	return NULL;
+	return 0;
 }
 
 static struct str header_value(struct cleanup *c, size_t name)
@@ -78,16 +67,26 @@ void cleanup_log_id(struct cleanup *c, struct str value, bool resent)
 	c->id_logged = true;
 }
 
-static bool note_header(struct cleanup *c, const struct known_header *known, size_t name_length)
+static void note_header(struct cleanup *c, int mark, size_t name_length)
 {
-	int mark = known->seen;
-
 	if (mark == SEEN_MESSAGE_ID)
 		cleanup_log_id(c, header_value(c, name_length), false);
 	else if (mark == SEEN_MESSAGE_ID << SEEN_RESENT && !(c->seen & mark))
 		cleanup_log_id(c, header_value(c, name_length), true);
 	c->seen |= mark;
-	return !known->class || cleanup_rewrite_header(c, known->class, header_value(c, name_length));
+}
+
+static bool rewrite_header(struct cleanup *c, struct str name)
+{
+	switch (header_addresses_kind(name)) {
+	case HEADER_OF_SENDERS:
+		return cleanup_rewrite_header(c, CLASS_HEADER_SENDER);
+	case HEADER_OF_RECIPIENTS:
+		return cleanup_rewrite_header(c, CLASS_HEADER_RECIPIENT);
+	case HEADER_WITHOUT_ADDRESSES:
+		break;
+	}
+	return true;
 }
 
 static bool count_hop(struct cleanup *c)
@@ -101,7 +100,6 @@ static bool count_hop(struct cleanup *c)
 /* What is known of the field: taken note of, or dropped (*drop). */
 static bool inspect_header(struct cleanup *c, size_t name_length, bool *drop)
 {
-	const struct known_header *known;
 	char name[NAME_MAX_KEPT + 1];
 
 	*drop = false;
@@ -112,8 +110,8 @@ static bool inspect_header(struct cleanup *c, size_t name_length, bool *drop)
 	if (strcmp(name, "received") == 0 && !count_hop(c))
 		return false;
 	*drop = hash_get(c->env->drop_headers, str_c(name)) != NULL;
-	known = header_find(str_c(name));
-	return !known || note_header(c, known, name_length);
+	note_header(c, header_mark(str_c(name)), name_length);
+	return rewrite_header(c, str_c(name));
 }
 
 static void note_encoding(struct cleanup *c)

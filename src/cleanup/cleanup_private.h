@@ -156,9 +156,8 @@ bool cleanup_write_lines(struct cleanup *c, struct str text); /* lines joined by
 
 /* A logical header is complete in c->header: drops it or writes it, and takes notes. */
 bool cleanup_header(struct cleanup *c);
-/* Rewrites the addresses in value, a part of c->header that reaches to its end. false: the message is lost.
- */
-bool cleanup_rewrite_header(struct cleanup *c, int class, struct str value);
+/* Rewrites the addresses of c->header. false: the message is lost. */
+bool cleanup_rewrite_header(struct cleanup *c, int class);
 /* Message-Id:, Date:, From: and To: where they are missing and ours to add. */
 bool cleanup_missing_headers(struct cleanup *c);
 void cleanup_log_id(struct cleanup *c, struct str value, bool resent);

@@ -195,12 +195,8 @@ void address_unquote(struct str external, struct buf *internal)
 {
 	struct address_tokens tokens;
 
-	if (!address_tokenize(external, false, &tokens)) {
-		buf_str(internal, external);
-		return;
-	}
-	for (size_t i = 0; i < tokens.count; i++)
-		address_token_text(&tokens.list[i], internal);
+	address_tokenize(external, SIZE_MAX, &tokens);
+	address_tokens_text(tokens.list, tokens.count, internal);
 	address_tokens_free(&tokens);
 }
 

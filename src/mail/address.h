@@ -29,7 +29,7 @@ enum {
 bool address_parse_path(struct str *rest, int flags, struct buf *internal, struct err *err);
 /* Internal to external form: quotes the local part if it is not a dot-string. */
 bool address_quote(struct str internal, struct buf *external);
-/* External to internal. Never fails: what cannot be parsed is copied. */
+/* External to internal: quotes and backslashes taken off. */
 void address_unquote(struct str external, struct buf *internal);
 /* Index of the @ that starts the domain of an internal address, or -1. */
 ptrdiff_t address_at(struct str internal);

@@ -3,16 +3,17 @@
 #include "base/net.h"
 #include "base/utf8.h"
 #include "mail/address.h"
-#include "mail/address_token.h"
+#include "mail/address_tree.h"
 #include <idn2.h>
 
-/* Length of the path at the start of s: it ends at a blank outside quotes and < >. */
-static size_t path_length(struct str s)
+/* The path at the start of s: it ends at a blank outside quotes and < >. false: those are not balanced. */
+static bool path_take(struct str s, struct str *path)
 {
 	int depth = 0;
 	bool quoted = false;
+	size_t i = 0;
 
-	for (size_t i = 0; i < s.n; i++) {
+	for (; i < s.n; i++) {
 		char c = s.p[i];
 
 		if (c == '\\')
@@ -23,12 +24,13 @@ static size_t path_length(struct str s)
 			continue;
 		else if (c == '<')
 			depth++;
-		else if (c == '>' && --depth <= 0)
-			return i + 1;
-		else if ((c == ' ' || c == '\t') && depth <= 0)
-			return i;
+		else if (c == '>')
+			depth -= depth > 0;
+		else if ((c == ' ' || c == '\t') && depth == 0)
+			break;
 	}
-	return s.n;
+	*path = str_first(s, i);
+	return depth == 0 && !quoted;
 }
 
 /* Whether the byte at `at` has a backslash of its own before it. */
@@ -41,87 +43,60 @@ static bool is_escaped(struct str s, size_t at)
 	return slashes % 2 == 1;
 }
 
-/* Takes the outer < > off; false where strictness or balance forbids what is there. */
+/* Takes the outer < > off; strict paths must have them. */
 static bool path_unwrap(struct str *path, bool strict)
 {
-	bool open = path->n > 0 && path->p[0] == '<';
-
-	if (!open)
+	if (path->n < 2 || path->p[0] != '<' || path->p[path->n - 1] != '>' || is_escaped(*path, path->n - 1))
 		return !strict;
-	if (path->n < 2 || path->p[path->n - 1] != '>' || is_escaped(*path, path->n - 1))
-		return false;
 	*path = str_first(str_from(*path, 1), path->n - 2);
 	return true;
 }
 
-/* "phrase <address>": keeps the tokens of the address. */
-static bool path_select_angle(const struct address_tokens *t, bool strict, size_t *from, size_t *to)
+/* "@a,@b:user@c": what follows the route. */
+static struct str path_skip_route(struct str path)
 {
-	size_t open = SIZE_MAX;
+	struct address_tokens tokens;
+	const struct address_token *rest;
+	size_t count;
 
-	for (size_t i = *from; i < *to; i++) {
-		if (address_token_is(&t->list[i], '<')) {
-			open = i;
-		} else if (address_token_is(&t->list[i], '>')) {
-			if (open == SIZE_MAX || strict || i + 1 != *to)
-				return false;
-			*from = open + 1;
-			*to = i;
-			return true;
-		}
-	}
-	return open == SIZE_MAX;
+	address_tokenize(path, SIZE_MAX, &tokens);
+	rest = tokens.list;
+	count = tokens.count;
+	address_skip_route(&rest, &count);
+	if (count < tokens.count)
+		path = str_from(path, (size_t)(rest[-1].text.p + 1 - path.p));
+	address_tokens_free(&tokens);
+	return path;
 }
 
-/* "@a,@b:user@c": skips the route. */
-static bool path_skip_route(const struct address_tokens *t, size_t *from, size_t to)
+/* In strict paths nothing stands around the address. */
+static bool path_is_bare(const struct address_tree *tree)
 {
-	if (*from >= to || !address_token_is(&t->list[*from], '@'))
-		return true;
-	for (size_t i = *from; i < to; i++) {
-		if (address_token_is(&t->list[i], ':')) {
-			*from = i + 1;
-			return *from < to;
-		}
-	}
-	return false;
-}
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct address_node *node = &tree->nodes[i];
 
-static bool is_word(const struct address_token *t)
-{
-	return t->type == TOKEN_ATOM || t->type == TOKEN_QUOTED;
-}
-
-/* local-part [ "@" domain ]: words and dots; two words never touch. */
-static bool path_mailbox(const struct address_tokens *t, size_t from, size_t to, struct buf *out)
-{
-	bool after_word = false;
-
-	for (size_t i = from; i < to; i++) {
-		const struct address_token *token = &t->list[i];
-		bool word = is_word(token) || token->type == TOKEN_LITERAL;
-
-		if (word && after_word)
+		if (node->type != NODE_ADDRESS &&
+			!(node->type == NODE_TOKEN &&
+				(address_token_is(node->tokens, '<') || address_token_is(node->tokens, '>'))))
 			return false;
-		if (token->type == TOKEN_LITERAL && (i == from || !address_token_is(&t->list[i - 1], '@')))
-			return false;
-		if (token->type == TOKEN_SPECIAL && !address_token_is(token, '.') &&
-			!address_token_is(token, '@'))
-			return false;
-		if (address_token_is(token, '@') && i == from)
-			return false;
-		after_word = word;
-		address_token_text(token, out);
 	}
 	return true;
 }
 
-static bool path_has_empty_quotes(const struct address_tokens *t, size_t from, size_t to)
+/* The one address in the tree; without any, the path is null. */
+static bool path_mailbox(const struct address_tree *tree, bool strict, struct buf *out)
 {
-	for (size_t i = from; i < to; i++)
-		if (t->list[i].type == TOKEN_QUOTED && t->list[i].text.n == 0)
-			return true;
-	return false;
+	if (tree->addresses > 1 || tree->tokens.open_quote || (strict && !path_is_bare(tree)))
+		return false;
+	for (size_t i = 0; i < tree->count; i++) {
+		struct address_node path = tree->nodes[i];
+
+		if (path.type != NODE_ADDRESS)
+			continue;
+		address_skip_route(&path.tokens, &path.count);
+		address_tokens_text(path.tokens, path.count, out);
+	}
+	return !strict || out->len == 0 || out->data[0] != '@';
 }
 
 /* An internationalised domain is valid when it has an A-label form (RFC 5891). */
@@ -169,26 +144,22 @@ static bool path_check(struct str internal, int flags, struct err *err)
 
 bool address_parse_path(struct str *rest, int flags, struct buf *internal, struct err *err)
 {
-	bool strict = flags & PATH_STRICT, ok;
-	struct address_tokens tokens;
-	struct str text = *rest;
-	size_t from = 0, to;
+	const bool strict = flags & PATH_STRICT;
+	struct address_tree tree;
+	struct str text = *rest, path;
+	bool ok;
 
 	while (text.n > 0 && (text.p[0] == ' ' || text.p[0] == '\t'))
 		text = str_from(text, 1);
-	struct str path = str_first(text, path_length(text));
+	ok = path_take(text, &path);
 	*rest = str_from(text, path.n);
 	if (path.n == 0)
 		return err_set(err, "address expected");
-	if (!path_unwrap(&path, strict))
-		return err_set(err, "unbalanced or missing < >");
-	if (!address_tokenize(path, strict, &tokens))
-		return err_set(err, "unbalanced quotes or comment in address");
-	to = tokens.count;
-	ok = path_select_angle(&tokens, strict, &from, &to) && path_skip_route(&tokens, &from, to) &&
-	     !(strict && path_has_empty_quotes(&tokens, from, to)) &&
-	     path_mailbox(&tokens, from, to, internal);
-	address_tokens_free(&tokens);
+	if (!ok || !path_unwrap(&path, strict))
+		return err_set(err, "unbalanced quotes, unbalanced or missing < >");
+	address_tree_parse(path_skip_route(path), SIZE_MAX, &tree);
+	ok = path_mailbox(&tree, strict, internal);
+	address_tree_free(&tree);
 	if (!ok)
 		return err_set(err, "malformed address");
 	return path_check(buf_slice(internal), flags, err);

@@ -2,11 +2,17 @@
 
 #include "base/mem.h"
 
-#define TOKEN_SPECIALS ".@,:;<>"
+#define TOKEN_SPECIALS "()<>[]:;@,.|%!"
+#define TOKEN_BLANKS " \t\r\n"
 
 bool address_token_is(const struct address_token *token, char special)
 {
 	return token->type == TOKEN_SPECIAL && token->text.p[0] == special;
+}
+
+bool address_token_is_word(const struct address_token *token)
+{
+	return token->type == TOKEN_ATOM || token->type == TOKEN_QUOTED || token->type == TOKEN_LITERAL;
 }
 
 void address_tokens_free(struct address_tokens *tokens)
@@ -15,13 +21,13 @@ void address_tokens_free(struct address_tokens *tokens)
 	tokens->count = tokens->cap = 0;
 }
 
-static void token_add(struct address_tokens *t, enum address_token_type type, struct str text, bool closed)
+static void token_add(struct address_tokens *t, enum address_token_type type, struct str text)
 {
 	if (t->count == t->cap) {
 		t->cap = t->cap ? t->cap * 2 : 16;
 		t->list = x_realloc(t->list, t->cap * sizeof(*t->list));
 	}
-	t->list[t->count++] = (struct address_token){type, text, closed};
+	t->list[t->count++] = (struct address_token){type, text};
 }
 
 /* Length of a comment at the start of s, nested ones included; an open one reaches to the end. */
@@ -40,91 +46,183 @@ static size_t comment_length(struct str s)
 	return s.n;
 }
 
-/* Length of text that starts with an opening byte, up to and with the closing one; *closed tells whether it
- * was there. */
-static size_t enclosed_length(struct str s, char close, bool *closed)
+/* Length of the text in front of the closing byte, or of all of it. */
+static size_t enclosed_length(struct str s, char close)
 {
-	for (size_t i = 1; i < s.n; i++) {
-		if (s.p[i] == '\\') {
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '\\')
 			i++;
-		} else if (s.p[i] == close) {
-			*closed = true;
-			return i + 1;
-		}
+		else if (s.p[i] == close)
+			return i;
 	}
-	*closed = false;
 	return s.n;
 }
 
-static size_t atom_length(struct str s)
+static bool is_one_of(char c, const char *set)
 {
+	return c && strchr(set, c);
+}
+
+/* Takes an atom off the front. Marks that it has behind backslashes must not be taken for marks again. */
+static size_t take_atom(struct str s, struct address_tokens *out)
+{
+	enum address_token_type type = TOKEN_ATOM;
 	size_t i = 0;
 
-	while (i < s.n && s.p[i] && !strchr(TOKEN_SPECIALS " \t\r\n\"[(", s.p[i]))
-		i += s.p[i] == '\\' && i + 1 < s.n ? 2 : 1;
+	for (; i < s.n && !is_one_of(s.p[i], TOKEN_SPECIALS TOKEN_BLANKS "\""); i++) {
+		bool escape = s.p[i] == '\\' && i + 1 < s.n;
+
+		i += escape;
+		if (ascii_is_control(s.p[i]) || (escape && is_one_of(s.p[i], TOKEN_SPECIALS " \\\"")))
+			type = TOKEN_QUOTED;
+	}
+	token_add(out, type, str_first(s, i));
 	return i;
 }
 
-/* Takes one token off the front; 0: error. */
-static size_t token_take(struct str s, bool strict, struct address_tokens *out)
+static size_t take_enclosed(
+	struct str s, enum address_token_type type, char close, struct address_tokens *out)
 {
-	bool closed = true;
+	struct str inner = str_from(s, 1);
+	size_t n = enclosed_length(inner, close);
+
+	token_add(out, type, str_first(inner, n));
+	if (type == TOKEN_QUOTED && n == inner.n)
+		out->open_quote = true;
+	return n == inner.n ? s.n : n + 2;
+}
+
+/* Takes one token off the front, or a blank. */
+static size_t token_take(struct str s, struct address_tokens *out)
+{
 	size_t n;
 
-	switch (s.p[0]) {
-	case ' ':
-	case '\t':
-	case '\r':
-	case '\n':
+	if (is_one_of(s.p[0], TOKEN_BLANKS))
 		return 1;
+	switch (s.p[0]) {
 	case '(':
-		return strict ? 0 : comment_length(s);
+		n = comment_length(s);
+		token_add(out, TOKEN_COMMENT, str_first(s, n));
+		return n;
 	case '"':
-		n = enclosed_length(s, '"', &closed);
-		if (!closed)
-			return 0;
-		token_add(out, TOKEN_QUOTED, str_first(str_from(s, 1), n - 2), true);
-		return n;
+		return take_enclosed(s, TOKEN_QUOTED, '"', out);
 	case '[':
-		n = enclosed_length(s, ']', &closed);
-		token_add(out, TOKEN_LITERAL, str_first(s, n), closed);
-		return n;
+		return take_enclosed(s, TOKEN_LITERAL, ']', out);
 	default:
-		if (s.p[0] && strchr(TOKEN_SPECIALS, s.p[0])) {
-			token_add(out, TOKEN_SPECIAL, str_first(s, 1), true);
-			return 1;
-		}
-		n = atom_length(s);
-		if (n > 0)
-			token_add(out, TOKEN_ATOM, str_first(s, n), true);
-		return n;
+		if (!is_one_of(s.p[0], TOKEN_SPECIALS))
+			return take_atom(s, out);
+		token_add(out, TOKEN_SPECIAL, str_first(s, 1));
+		return 1;
 	}
 }
 
-bool address_tokenize(struct str in, bool strict, struct address_tokens *out)
+void address_tokenize(struct str in, size_t max, struct address_tokens *out)
 {
 	*out = (struct address_tokens){0};
-	while (in.n > 0) {
-		size_t n = token_take(in, strict, out);
+	while (in.n > 0 && out->count < max)
+		in = str_from(in, token_take(in, out));
+}
 
-		if (n == 0) {
-			address_tokens_free(out);
-			return false;
-		}
-		in = str_from(in, n);
+static void add_byte(char c, struct buf *out)
+{
+	if (c != '\r')
+		buf_putc(out, c == '\n' || c == '\t' ? ' ' : c);
+}
+
+/* Without backslashes; those in `again` get one. */
+static void add_plain(struct str s, const char *again, struct buf *out)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '\\' && ++i == s.n)
+			return;
+		if (is_one_of(s.p[i], again))
+			buf_putc(out, '\\');
+		add_byte(s.p[i], out);
 	}
-	return true;
 }
 
 void address_token_text(const struct address_token *token, struct buf *out)
 {
-	struct str s = token->text;
-
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\\' && i + 1 < s.n)
-			i++;
-		buf_putc(out, s.p[i]);
+	if (token->type == TOKEN_COMMENT) {
+		for (size_t i = 0; i < token->text.n; i++)
+			add_byte(token->text.p[i], out);
+		return;
 	}
-	if (token->type == TOKEN_LITERAL && !token->closed)
+	if (token->type == TOKEN_LITERAL)
+		buf_putc(out, '[');
+	add_plain(token->text, "", out);
+	if (token->type == TOKEN_LITERAL)
 		buf_putc(out, ']');
+}
+
+void address_token_write(const struct address_token *token, struct buf *out)
+{
+	if (token->type != TOKEN_QUOTED) {
+		address_token_text(token, out);
+		return;
+	}
+	buf_putc(out, '"');
+	add_plain(token->text, "\"\\", out);
+	buf_putc(out, '"');
+}
+
+void address_skip_route(const struct address_token **tokens, size_t *count)
+{
+	size_t i = 0;
+
+	if (*count == 0 || !address_token_is(*tokens, '@'))
+		return;
+	for (; i < *count; i++) {
+		if (address_token_is(&(*tokens)[i], ':')) {
+			*tokens += i + 1;
+			*count -= i + 1;
+			address_skip_route(tokens, count);
+			return;
+		}
+	}
+}
+
+/* Whether a blank keeps the two apart in an address that was read. */
+static bool are_apart(const struct address_token *a, const struct address_token *b)
+{
+	if (address_token_is(b, '<'))
+		return !address_token_is(a, ',');
+	return address_token_is_word(a) && address_token_is_word(b) &&
+	       (a->type != TOKEN_ATOM || b->type != TOKEN_ATOM);
+}
+
+static const struct address_token *next_but_comments(const struct address_token *t, size_t *count)
+{
+	while (*count > 0 && t->type == TOKEN_COMMENT) {
+		t++;
+		--*count;
+	}
+	return *count > 0 ? t : NULL;
+}
+
+static void tokens_join(const struct address_token *tokens, size_t count,
+	void (*add)(const struct address_token *, struct buf *), struct buf *out)
+{
+	const struct address_token *before = NULL, *t;
+
+	while ((t = next_but_comments(tokens, &count))) {
+		if (before && add == address_token_text && are_apart(before, t))
+			buf_putc(out, ' ');
+		add(t, out);
+		if (address_token_is(t, ','))
+			buf_putc(out, ' ');
+		before = t;
+		tokens = t + 1;
+		count--;
+	}
+}
+
+void address_tokens_text(const struct address_token *tokens, size_t count, struct buf *out)
+{
+	tokens_join(tokens, count, address_token_text, out);
+}
+
+void address_tokens_write(const struct address_token *tokens, size_t count, struct buf *out)
+{
+	tokens_join(tokens, count, address_token_write, out);
 }

@@ -1,198 +1,213 @@
 #include "mail/header_addresses.h"
 
 #include "mail/address.h"
-#include "mail/address_token.h"
+#include "mail/address_tree.h"
 
-struct splice {
-	header_map_fn map;
-	void *arg;
-	struct str value; /* the field's body */
-	size_t copied;	  /* bytes of it that are in out */
-	struct buf *out;
+#define LINE_WIDTH 70 /* bytes of a line; an address that would reach it goes to the next one */
+#define AROUND_MAX                                                                                           \
+	250		/* bytes around an address: more are dropped, for the sake of servers that overflow  \
+			 */
+#define VALUE_GROWTH 64 /* times ADDRESS_MAX: enough for every header that does not grow without end */
+
+/* What was printed last, where it makes a difference. */
+enum printed { PRINTED_MARK, PRINTED_WORD, PRINTED_BLANK };
+
+struct printer {
+	const struct header_map *map;
 	bool changed;
+	struct buf *out;
+	size_t line;	    /* bytes of the present line, without its tab */
+	bool started;	    /* a piece was printed */
+	struct buf piece;   /* what stands between two commas */
+	struct buf address; /* the last one in it */
+	bool has_address;
+	enum printed last;
 };
 
-static size_t token_start(const struct splice *s, const struct address_token *t)
+/* An empty local part is written too. */
+static void write_address(struct str internal, struct buf *out)
 {
-	return (size_t)(t->text.p - s->value.p) - (t->type == TOKEN_QUOTED);
+	if (address_at(internal) == 0)
+		buf_puts(out, "\"\"");
+	address_quote(internal, out);
 }
 
-static size_t token_end(const struct splice *s, const struct address_token *t)
+/* One that stays has the form of the others; an empty one and a route have none. */
+static void write_same(struct str written, struct buf *out)
 {
-	size_t end = (size_t)(t->text.p - s->value.p) + t->text.n;
+	struct buf internal = BUF(8 * ADDRESS_MAX);
 
-	return t->type == TOKEN_QUOTED && t->closed ? end + 1 : end;
-}
-
-/* As it stands there, without blanks and comments. */
-static void standing_form(
-	const struct splice *s, const struct address_token *tokens, size_t count, struct buf *out)
-{
-	for (size_t i = 0; i < count; i++) {
-		size_t start = token_start(s, &tokens[i]);
-
-		buf_str(out, str_first(str_from(s->value, start), token_end(s, &tokens[i]) - start));
-	}
-}
-
-static void replace_text(struct splice *s, size_t start, size_t end, struct str text, bool comma)
-{
-	buf_str(s->out, str_first(str_from(s->value, s->copied), start - s->copied));
-	buf_str(s->out, text);
-	if (comma)
-		buf_putc(s->out, ',');
-	if (comma && end < s->value.n && !strchr(" \t\r\n", s->value.p[end]))
-		buf_putc(s->out, ' ');
-	s->copied = end;
-	s->changed = true;
-}
-
-/* Asks what the address becomes; false: give up. */
-static bool map_tokens(
-	struct splice *s, const struct address_token *tokens, size_t count, struct buf *external)
-{
-	struct buf internal = BUF(4 * ADDRESS_MAX), mapped = BUF(4 * ADDRESS_MAX);
-	bool has_domain = false, ok;
-
-	for (size_t i = 0; i < count; i++) {
-		address_token_text(&tokens[i], &internal);
-		has_domain = has_domain || address_token_is(&tokens[i], '@');
-	}
-	ok = s->map(s->arg, buf_slice(&internal), has_domain, &mapped);
-	if (mapped.len && mapped.data[0] == '@')
-		buf_puts(external, "\"\"");
-	if (mapped.len)
-		address_quote(buf_slice(&mapped), external);
-	external->over = external->over || internal.over || mapped.over;
+	address_unquote(written, &internal);
+	if (internal.len && internal.data[0] != '@')
+		address_quote(buf_slice(&internal), out);
+	else
+		buf_str(out, written);
 	buf_free(&internal);
+}
+
+/* What becomes of the address as it was written; false: give up. */
+static bool map_address(struct printer *p, struct str written)
+{
+	struct buf mapped = BUF(4 * ADDRESS_MAX);
+	bool ok = written.n == 0 || p->map->address(p->map->arg, written, &mapped);
+
+	if (str_is(written, "@"))
+		buf_puts(&p->address, "\"\"");
+	else if (ok && mapped.len && !mapped.over)
+		write_address(buf_slice(&mapped), &p->address);
+	if (p->address.len == 0)
+		write_same(written, &p->address);
+	else if (!str_eq(buf_slice(&p->address), written))
+		p->changed = true;
 	buf_free(&mapped);
 	return ok;
 }
 
-/* The tokens are one address; comma: another one stands beside it without a comma. */
-static bool rewrite_one(struct splice *s, const struct address_token *tokens, size_t count, bool comma)
+static bool print_address(struct printer *p, const struct address_node *node)
 {
-	struct buf given = BUF(8 * ADDRESS_MAX), external = BUF(8 * ADDRESS_MAX);
-	bool ok = map_tokens(s, tokens, count, &external);
+	struct buf written = BUF(8 * ADDRESS_MAX);
+	bool ok;
 
-	standing_form(s, tokens, count, &given);
-	if (ok && external.len && !given.over && !external.over &&
-		(comma || !str_eq(buf_slice(&given), buf_slice(&external))))
-		replace_text(s, token_start(s, &tokens[0]), token_end(s, &tokens[count - 1]),
-			buf_slice(&external), comma);
-	buf_free(&given);
-	buf_free(&external);
+	address_tokens_write(node->tokens, node->count, &written);
+	buf_clear(&p->address);
+	p->has_address = true;
+	ok = map_address(p, buf_slice(&written));
+	if (written.over || p->address.over)
+		p->out->over = true;
+	buf_str(&p->piece, buf_slice(&p->address));
+	p->last = PRINTED_WORD;
+	buf_free(&written);
 	return ok;
 }
 
-static bool is_connector(const struct address_token *t)
+static void print_token(struct printer *p, const struct address_token *t)
 {
-	return address_token_is(t, '.') || address_token_is(t, '@');
+	bool mark = t->type == TOKEN_SPECIAL;
+
+	if (p->last != PRINTED_BLANK && (mark ? address_token_is(t, '<') : p->last == PRINTED_WORD))
+		buf_putc(&p->piece, ' ');
+	address_token_write(t, &p->piece);
+	p->last = mark ? PRINTED_MARK : PRINTED_WORD;
 }
 
-/* Addresses between two commas: one, or several side by side. */
-static bool rewrite_run(struct splice *s, const struct address_token *tokens, size_t count)
+static void strip_piece(struct printer *p)
 {
-	size_t first = 0;
+	if (!p->has_address || p->piece.len <= p->address.len + AROUND_MAX)
+		return;
+	if (p->map->stripped)
+		p->map->stripped(p->map->arg, buf_slice(&p->piece));
+	buf_clear(&p->piece);
+	buf_printf(&p->piece, "<%s>", buf_cstr(&p->address));
+}
 
-	if (count == 0)
-		return true;
-	for (size_t i = 1; i <= count; i++) {
-		if (i < count && (is_connector(&tokens[i - 1]) || is_connector(&tokens[i])))
-			continue;
-		if (!rewrite_one(s, &tokens[first], i - first, i < count))
-			return false;
-		first = i;
+/* A piece is complete: it goes to the present line where there is room, else to the next. */
+static void print_piece(struct printer *p, bool comma)
+{
+	strip_piece(p);
+	if (comma)
+		buf_putc(&p->piece, ',');
+	if (p->started && p->piece.len && p->line + 1 + p->piece.len >= LINE_WIDTH) {
+		buf_puts(p->out, "\r\n\t");
+		p->line = 0;
+	} else {
+		buf_putc(p->out, ' ');
+		p->line++;
 	}
+	buf_str(p->out, buf_slice(&p->piece));
+	p->line += p->piece.len;
+	p->started = true;
+	buf_clear(&p->piece);
+	p->has_address = false;
+	p->last = PRINTED_BLANK;
+}
+
+static bool print_node(struct printer *p, const struct address_node *node)
+{
+	switch (node->type) {
+	case NODE_ADDRESS:
+		return print_address(p, node);
+	case NODE_COMMA:
+		print_piece(p, true);
+		return true;
+	case NODE_GROUP:
+		buf_puts(&p->piece, ": ");
+		p->last = PRINTED_BLANK;
+		return true;
+	case NODE_TOKEN:
+		print_token(p, node->tokens);
+		return true;
+	}
+	return false;
+}
+
+static bool print_tree(struct printer *p, const struct address_tree *tree)
+{
+	for (size_t i = 0; i < tree->count; i++) {
+		if (!print_node(p, &tree->nodes[i]))
+			return false;
+	}
+	print_piece(p, false);
 	return true;
 }
 
-static void drop_text(struct splice *s, size_t start, size_t end)
-{
-	buf_str(s->out, str_first(str_from(s->value, s->copied), start - s->copied));
-	s->copied = end;
-	s->changed = true;
-}
-
-/* < >: one address, possibly behind a source route. A list in there makes no sense and is left as it is. */
-static bool rewrite_angle(struct splice *s, const struct address_token *tokens, size_t count)
-{
-	size_t first = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		if (address_token_is(&tokens[i], ':'))
-			first = i + 1;
-	}
-	for (size_t i = first; i < count; i++) {
-		if (tokens[i].type == TOKEN_SPECIAL && !is_connector(&tokens[i]))
-			return true;
-	}
-	if (first > 0 && first < count)
-		drop_text(s, token_start(s, &tokens[0]), token_start(s, &tokens[first]));
-	return first == count || rewrite_one(s, &tokens[first], count - first, false);
-}
-
-/* What stands before a colon, which is tokens[count]: the name of a group, or a source route. */
-static void drop_route(struct splice *s, const struct address_token *tokens, size_t count)
-{
-	if (count > 0 && address_token_is(&tokens[0], '@'))
-		drop_text(s, token_start(s, &tokens[0]), token_end(s, &tokens[count]));
-}
-
-static bool rewrite_tokens(struct splice *s, const struct address_token *tokens, size_t count)
-{
-	size_t first = 0;
-	bool angle = false, ok = true;
-
-	for (size_t i = 0; ok && i < count; i++) {
-		if (tokens[i].type != TOKEN_SPECIAL || is_connector(&tokens[i]))
-			continue;
-		if (address_token_is(&tokens[i], '<'))
-			angle = true;
-		else if (angle && !address_token_is(&tokens[i], '>'))
-			continue;
-		else if (angle)
-			ok = rewrite_angle(s, &tokens[first], i - first);
-		else if (address_token_is(&tokens[i], ':'))
-			drop_route(s, &tokens[first], i - first);
-		else if (!address_token_is(&tokens[i], '>'))
-			ok = rewrite_run(s, &tokens[first], i - first);
-		angle = address_token_is(&tokens[i], '<');
-		first = i + 1;
-	}
-	return ok && (angle || rewrite_run(s, &tokens[first], count - first));
-}
-
 enum header_change header_addresses_map(
-	struct str value, size_t max_tokens, header_map_fn map, void *arg, struct buf *out)
+	struct str header, size_t max_tokens, const struct header_map *map, struct buf *out)
 {
-	struct splice s = {.map = map, .arg = arg, .value = value, .out = out};
-	struct address_tokens tokens = {0};
-	bool ok = true;
+	struct str name = str_first(header, header_name_length(header));
+	struct str value = str_trim(str_from(header, (size_t)str_find(header, ':') + 1));
+	struct printer p = {.map = map, .out = out, .line = name.n + 1, .last = PRINTED_BLANK};
+	struct address_tree tree;
+	ptrdiff_t nul = str_find(value, '\0');
+	bool ok;
 
-	if (address_tokenize(value, false, &tokens) && tokens.count > 0)
-		ok = rewrite_tokens(&s, tokens.list, tokens.count < max_tokens ? tokens.count : max_tokens);
-	address_tokens_free(&tokens);
+	if (name.n == 0)
+		return HEADER_SAME;
+	p.piece = BUF(header.n + VALUE_GROWTH * ADDRESS_MAX);
+	p.address = BUF(8 * ADDRESS_MAX);
+	address_tree_parse(nul < 0 ? value : str_first(value, (size_t)nul), max_tokens, &tree);
+	buf_str(out, name);
+	buf_putc(out, ':');
+	ok = print_tree(&p, &tree);
+	out->over = out->over || p.piece.over;
+	address_tree_free(&tree);
+	buf_free(&p.piece);
+	buf_free(&p.address);
 	if (!ok)
 		return HEADER_GIVEN_UP;
-	if (!s.changed)
-		return HEADER_SAME;
-	buf_str(out, str_from(value, s.copied));
-	return HEADER_CHANGED;
+	return p.changed ? HEADER_CHANGED : HEADER_SAME;
 }
 
-bool header_has_addresses(struct str name)
+enum header_addresses header_addresses_kind(struct str name)
 {
-	static const char *const names[] = {"apparently-to", "bcc", "cc", "disposition-notification-to",
-		"errors-to", "from", "mail-followup-to", "reply-to", "resent-bcc", "resent-cc", "resent-from",
-		"resent-reply-to", "resent-sender", "resent-to", "return-path", "return-receipt-to", "sender",
-		"to"};
+	static const struct {
+		const char *name;
+		enum header_addresses kind;
+	} rows[] = {
+		{"apparently-to", HEADER_OF_RECIPIENTS},
+		{"bcc", HEADER_OF_RECIPIENTS},
+		{"cc", HEADER_OF_RECIPIENTS},
+		{"disposition-notification-to", HEADER_OF_SENDERS},
+		{"errors-to", HEADER_OF_SENDERS},
+		{"from", HEADER_OF_SENDERS},
+		{"mail-followup-to", HEADER_OF_SENDERS},
+		{"reply-to", HEADER_OF_SENDERS},
+		{"resent-bcc", HEADER_OF_RECIPIENTS},
+		{"resent-cc", HEADER_OF_RECIPIENTS},
+		{"resent-from", HEADER_OF_SENDERS},
+		{"resent-reply-to", HEADER_OF_RECIPIENTS},
+		{"resent-sender", HEADER_OF_SENDERS},
+		{"resent-to", HEADER_OF_RECIPIENTS},
+		{"return-path", HEADER_OF_SENDERS},
+		{"return-receipt-to", HEADER_OF_SENDERS},
+		{"sender", HEADER_OF_SENDERS},
+		{"to", HEADER_OF_RECIPIENTS},
+	};
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (str_case_is(name, names[i]))
-			return true;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (str_case_is(name, rows[i].name))
+			return rows[i].kind;
 	}
-	return false;
+	return HEADER_WITHOUT_ADDRESSES;
 }
 
 size_t header_name_length(struct str line)

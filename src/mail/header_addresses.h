@@ -1,30 +1,37 @@
 /*
- * Changing the addresses of a header field: each one where it stands; the text around it (names, comments,
- * folds) stays as the sender made it.
+ * Changing the addresses of a header field. When one changes, the field is written anew: addresses in
+ * standard form with their comments behind them, commas where they lack, one blank between words, folded
+ * before addresses.
  */
 #ifndef MAIL_HEADER_ADDRESSES_H
 #define MAIL_HEADER_ADDRESSES_H
 
 #include "base/buf.h"
 
-/*
- * Appends to `to` what the address becomes, in internal form; nothing: it stays as it stands. has_domain:
- * there is an @ outside quotes; without one, an @ in `from` is inside the quotes of a local part. false: the
- * whole change is given up.
- */
-typedef bool (*header_map_fn)(void *arg, struct str from, bool has_domain, struct buf *to);
+struct header_map {
+	/* Appends to `to` what the address becomes, in internal form; nothing: it stays. `written` is as the
+	 * field has it, without blanks and comments, but with the quotes. false: the whole change is given
+	 * up.
+	 */
+	bool (*address)(void *arg, struct str written, struct buf *to);
+	/* Told of a piece of the field of which only the address will be left; may be NULL. */
+	void (*stripped)(void *arg, struct str piece);
+	void *arg;
+};
 
 enum header_change { HEADER_SAME, HEADER_CHANGED, HEADER_GIVEN_UP };
 
 /*
- * The field's body goes to out when the result is HEADER_CHANGED. What cannot be read as addresses stays, and
- * so do addresses past the first max_tokens words and marks (header_address_token_limit).
+ * The whole field goes to out, as it was given (lines joined by CRLF, no line end); it counts only when the
+ * result is HEADER_CHANGED. Words and marks past max_tokens (header_address_token_limit) are dropped then,
+ * and so are names and comments of over 250 bytes around an address.
  */
 enum header_change header_addresses_map(
-	struct str value, size_t max_tokens, header_map_fn map, void *arg, struct buf *out);
+	struct str header, size_t max_tokens, const struct header_map *map, struct buf *out);
 
-/* Whether the field has addresses that are to be rewritten, of senders or recipients. */
-bool header_has_addresses(struct str name);
+/* Whose addresses the field has; others are not rewritten. */
+enum header_addresses { HEADER_WITHOUT_ADDRESSES, HEADER_OF_SENDERS, HEADER_OF_RECIPIENTS };
+enum header_addresses header_addresses_kind(struct str name);
 /* Bytes of the name that a header begins with; 0: the line is none (RFC 5322 section 2.2; blanks before the
  * colon are allowed). */
 size_t header_name_length(struct str line);

@@ -38,6 +38,10 @@ bool resolve_is_deliverable(struct resolver *r, const char *address);
 /* Canonical form: append_at_myorigin, append_dot_mydomain, ... local: local rewriting context, else
  * remote_header_rewrite_domain's. Internal forms. */
 void rewrite_address(struct resolver *r, bool local, struct str address, struct buf *out);
+/* The same for an address as it is written, where quotes tell what is a part of the name: "a%b" is nobody at
+ * b.
+ */
+void rewrite_written(struct resolver *r, bool local, struct str written, struct buf *out);
 
 /* Its tables, for cleanup; they live as long as the resolver. */
 struct maps *resolver_alias_maps(const struct resolver *r);

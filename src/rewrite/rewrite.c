@@ -1,4 +1,5 @@
 #include "mail/address.h"
+#include "mail/address_token.h"
 #include "rewrite/resolver.h"
 
 bool rewrite_needs_quotes(struct str local)
@@ -72,7 +73,7 @@ static void finish_domain(const struct resolver *r, bool local, struct buf *out)
 
 	if (domain.n > 1 && domain.p[domain.n - 1] == '.' && domain.p[domain.n - 2] != '.')
 		buf_truncate(out, out->len - 1);
-	else if (r->cfg->append_dot_mydomain && parent[0] && domain.n && domain.p[0] != '[' &&
+	else if (r->cfg->append_dot_mydomain && parent[0] && domain.n && str_find(domain, '[') < 0 &&
 		 str_find(domain, '.') < 0)
 		buf_printf(out, ".%s", parent);
 }
@@ -92,4 +93,61 @@ void rewrite_address(struct resolver *r, bool local, struct str address, struct 
 		append_origin(r, local, out);
 	}
 	finish_domain(r, local, out);
+}
+
+/* The first '!' leads to the site that is next, of the other marks the last one. */
+static bool find_special(const struct address_token *tokens, size_t count, char special, size_t *at)
+{
+	bool found = false;
+
+	*at = 0;
+	for (size_t i = 0; i < count && !(found && special == '!'); i++) {
+		if (address_token_is(&tokens[i], special)) {
+			found = true;
+			*at = i;
+		}
+	}
+	return found;
+}
+
+/* site!user, user%site: the mark is tokens[at]. */
+static void swap_tokens(
+	const struct address_token *tokens, size_t count, size_t at, bool site_first, struct buf *out)
+{
+	const struct address_token *behind = tokens + at + 1;
+	size_t rest = count - at - 1;
+
+	address_tokens_text(site_first ? behind : tokens, site_first ? rest : at, out);
+	buf_putc(out, '@');
+	address_tokens_text(site_first ? tokens : behind, site_first ? at : rest, out);
+}
+
+static void rewrite_tokens(
+	struct resolver *r, bool local, const struct address_token *tokens, size_t count, struct buf *out)
+{
+	size_t at;
+
+	address_skip_route(&tokens, &count);
+	if (find_special(tokens, count, '@', &at)) {
+		address_tokens_text(tokens, count, out);
+	} else if (r->cfg->swap_bangpath && find_special(tokens, count, '!', &at)) {
+		swap_tokens(tokens, count, at, true, out);
+	} else if (r->cfg->allow_percent_hack && find_special(tokens, count, '%', &at)) {
+		swap_tokens(tokens, count, at, false, out);
+	} else {
+		address_tokens_text(tokens, count, out);
+		if (out->len == 0)
+			return;
+		append_origin(r, local, out);
+	}
+	finish_domain(r, local, out);
+}
+
+void rewrite_written(struct resolver *r, bool local, struct str written, struct buf *out)
+{
+	struct address_tokens tokens;
+
+	address_tokenize(written, SIZE_MAX, &tokens);
+	rewrite_tokens(r, local, tokens.list, tokens.count, out);
+	address_tokens_free(&tokens);
 }

@@ -121,7 +121,7 @@ static bool send_header(struct smtp_edit *e, struct str header)
 
 	if (set_aside(e, name, header))
 		return true;
-	if (e->client->generic && section(e) == MIME_PRIMARY && header_has_addresses(name) &&
+	if (e->client->generic && section(e) == MIME_PRIMARY && header_addresses_kind(name) &&
 		!change_addresses(e, &header))
 		return false;
 	return put(e, header) && put(e, CRLF);

@@ -60,30 +60,26 @@ struct header_mapping {
 	struct err *err;
 };
 
-/* "a@b" in quotes and without domain is nobody that tables know. */
-static bool map_address(void *arg, struct str from, bool has_domain, struct buf *to)
+static bool map_address(void *arg, struct str written, struct buf *to)
 {
 	const struct header_mapping *m = arg;
+	struct buf internal = BUF(4 * ADDRESS_MAX);
+	bool ok;
 
-	if (!has_domain && str_find(from, '@') >= 0)
-		return true;
-	return smtp_generic_map(m->client, from, to, m->err);
+	address_unquote(written, &internal);
+	ok = smtp_generic_map(m->client, buf_slice(&internal), to, m->err);
+	buf_free(&internal);
+	return ok;
 }
 
 bool smtp_generic_header(const struct smtp_client *c, struct str header, struct buf *out, struct err *err)
 {
 	struct header_mapping mapping = {c, err};
-	struct str value = str_trim(str_from(header, (size_t)str_find(header, ':') + 1));
-	struct buf changed = BUF(out->max);
-	enum header_change change = header_addresses_map(
-		value, (size_t)c->cfg->header_address_token_limit, map_address, &mapping, &changed);
+	struct header_map map = {.address = map_address, .arg = &mapping};
+	enum header_change change =
+		header_addresses_map(header, (size_t)c->cfg->header_address_token_limit, &map, out);
 
-	if (change == HEADER_CHANGED) {
-		buf_str(out, str_first(header, (size_t)(value.p - header.p)));
-		buf_str(out, buf_slice(&changed));
-		if (changed.over || out->over)
-			buf_clear(out);
-	}
-	buf_free(&changed);
+	if (change != HEADER_CHANGED || out->over)
+		buf_clear(out);
 	return change != HEADER_GIVEN_UP;
 }

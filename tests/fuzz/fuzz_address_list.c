@@ -2,7 +2,9 @@
  */
 #include "base/lines.h"
 #include "base/mem.h"
+#include "mail/address.h"
 #include "mail/address_list.h"
+#include "mail/header_addresses.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,6 +34,29 @@ static void check_lines(struct str in, size_t step)
 	lines_free(&l);
 }
 
+static bool take_address(void *arg, struct str written, struct buf *to)
+{
+	address_unquote(written, to);
+	buf_puts(to, "@x");
+	return true;
+}
+
+/* Whatever stands there, the field keeps its name. */
+static void check_header(struct str value)
+{
+	struct buf header = BUF(1 << 20), out = BUF(1 << 20);
+	struct header_map map = {.address = take_address};
+
+	buf_puts(&header, "To: ");
+	buf_str(&header, value);
+	if (header_addresses_map(buf_slice(&header), 10240, &map, &out) == HEADER_GIVEN_UP)
+		__builtin_trap();
+	if (!out.over && !str_starts(buf_slice(&out), STR("To:")))
+		__builtin_trap();
+	buf_free(&header);
+	buf_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct address_list list = {0};
@@ -41,10 +66,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	in = (struct str){(const char *)data + 1, size - 1};
 	check_lines(in, data[0] + (size_t)1);
+	check_header(in);
 	if (!address_list_parse(in, &list) && list.count > 0)
 		__builtin_trap();
 	for (size_t i = 0; i < list.count; i++) {
-		if (strlen(list.items[i]) > size)
+		if (strlen(list.items[i]) > 4 * size)
 			__builtin_trap();
 	}
 	address_list_free(&list);

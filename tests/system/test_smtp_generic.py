@@ -44,7 +44,7 @@ def test_envelope_and_headers(sending):
     assert sender == "x@out.example"
     assert sorted(recipients) == ["b@else.example", "d@out.example", "y@test.example", "z@out.example"]
     content = mail["data"].decode()
-    assert "From: A <x@out.example>\r\nTo: y@test.example (B),\r\n z@out.example, \"q@in.example\"@else.example\r\n" in content
+    assert "From: A <x@out.example>\r\nTo: y@test.example (B), z@out.example, \"q@in.example\"@else.example\r\n" in content
     assert "Reply-To: m@test.example\r\n" in content and content.endswith("\r\n\r\nFrom: a@in.example\r\n.\r\nbody\r\n")
     instance.wait_log("to=<d@in.example>, relay=")
 
@@ -66,12 +66,12 @@ def test_lmtp(sending):
 def test_null_sender_and_big_content(sending):
     instance, sink = sending(smtp_generic_maps="regexp:{{/^(.*)@in.example$$/ $${1}@out.example}}")
     body = "".join("line %d of many, some with a dot\r\n.%d\r\n" % (i, i) for i in range(20000))
-    names = ",\r\n ".join("user%d@in.example" % i for i in range(200))
-    instance.send("", ["u@in.example"], "To: " + names + "\r\n\r\n" + body)
+    names = ["user%d@in.example" % i for i in range(200)]
+    instance.send("", ["u@in.example"], "To: " + ",\r\n ".join(names) + "\r\n\r\n" + body)
     mail = sink.wait(1)[0]
     head, content = mail["data"].decode().split("\r\n\r\n", 1)
     assert paths(mail) == ["", "u@out.example"] and content == body
-    assert "To: " + names.replace("in.ex", "out.ex") in head
+    assert ", ".join(names).replace("in.ex", "out.ex") in head.replace(",\r\n\t", ", ")
 
 
 def test_table_failure_defers(sending):

@@ -32,6 +32,11 @@ static void test_lists(void **state)
 		{"a@x.org (comment (nested)) ", "a@x.org|", false},
 		{"\"open@x.org", NULL, false},
 		{"a@x.org, \"open", NULL, false},
+		{"name: <a>", "name|a|", false},
+		{"a:b@x.org", "a:b@x.org|", false},
+		{"<a,b>", "a, b|", false},
+		{"<@r.org:>", "", false},
+		{"a <b", "a <b|", false},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -40,7 +40,7 @@ static const struct edit_case cases[] = {
 	{"To: a@in.example\r\n\r\nTo: a@in.example\r\n", "To: b@out.example\r\n\r\nTo: a@in.example\r\n",
 		TABLE},
 	{"TO : x,\r\n\ta@in.example\r\nX-To: a@in.example\r\n\r\n",
-		"TO : x,\r\n\tb@out.example\r\nX-To: a@in.example\r\n\r\n", TABLE},
+		"TO: x, b@out.example\r\nX-To: a@in.example\r\n\r\n", TABLE},
 	{MULTI "\r\n--x\r\nTo: a@in.example\r\n\r\n", NULL, TABLE},
 	{"To: a@in.example", "To: b@out.example\r\n", TABLE},
 	{"", NULL, TABLE},
