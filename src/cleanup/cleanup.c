@@ -37,7 +37,7 @@ struct cleanup *cleanup_begin(struct cleanup_env *env, const struct cleanup_opti
 	buf_init(&c->replacement, TABLE_VALUE_MAX);
 	buf_init(&c->scratch, SIZE_MAX / 2);
 	c->envelope.sender = "";
-	if (env->follow_mime && !options->internal)
+	if (env->follow_mime && !cleanup_is_trusted(options))
 		c->mime = mime_new(&(struct mime_options){
 			env->cfg->mime_nesting_limit, (size_t)env->cfg->mime_boundary_length_limit});
 	return c;
@@ -145,7 +145,8 @@ static void note_filter(struct cleanup *c)
 {
 	const char *filter = c->env->service_cfg->content_filter;
 
-	if (!c->options.internal && *filter && !envelope_attribute(&c->envelope, "content_filter"))
+	if (!cleanup_is_trusted(&c->options) && *filter &&
+		!envelope_attribute(&c->envelope, "content_filter"))
 		cleanup_note(c, "content_filter", filter);
 }
 

@@ -31,6 +31,7 @@ struct cleanup_options {
 	bool local_rewrite; /* local rewriting context (client is in local_header_rewrite_clients, or local
 			       submission) */
 	bool internal;	    /* made by the mail system: no checks, no bcc */
+	bool forwarded; /* was checked when it came in: addresses are mapped, the content is not looked at */
 	enum spool_queue queue; /* QUEUE_INCOMING; QUEUE_HOLD */
 	const char *client;	/* "name[addr]" or "local" for log lines */
 };

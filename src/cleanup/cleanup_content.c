@@ -61,7 +61,7 @@ static bool check_size(struct cleanup *c)
 {
 	const long long limit = c->env->cfg->message_size_limit;
 
-	if (limit > 0 && !c->options.internal &&
+	if (limit > 0 && !cleanup_is_trusted(&c->options) &&
 		spool_content_size(c->writer) + c->header.len > (uint64_t)limit)
 		return cleanup_fail(c, CLEANUP_TOO_BIG, NULL, NULL);
 	return true;
@@ -84,7 +84,7 @@ static bool body_line(struct cleanup *c, struct str line, bool partial)
 	bool begins = !c->mid_line, drop = false;
 
 	c->mid_line = partial;
-	if (c->env->look_inside && !c->options.internal &&
+	if (c->env->look_inside && !cleanup_is_trusted(&c->options) &&
 		!cleanup_check_body(c, &line, begins, !partial, &drop))
 		return false;
 	if (!drop)
@@ -200,7 +200,7 @@ static struct str mailbox_line(struct cleanup *c, struct str line)
 bool cleanup_line(struct cleanup *c, struct str line, bool partial)
 {
 	const struct cleanup_env *env = c->env;
-	const bool checked = env->check_content && !c->options.internal;
+	const bool checked = env->check_content && !cleanup_is_trusted(&c->options);
 
 	if (c->status != CLEANUP_OK)
 		return false;

@@ -130,7 +130,7 @@ bool cleanup_header(struct cleanup *c)
 	if (c->header.len == 0)
 		return true;
 	note_encoding(c);
-	if (c->env->look_inside && !c->options.internal)
+	if (c->env->look_inside && !cleanup_is_trusted(&c->options))
 		ok = cleanup_check_header(c, &drop);
 	if (ok && !drop && !c->in_body)
 		ok = inspect_header(c, header_name_length(buf_slice(&c->header)), &drop);

@@ -101,6 +101,12 @@ struct cleanup {
 	struct buf scratch;
 };
 
+/* Nobody asks what is in the message. */
+static inline bool cleanup_is_trusted(const struct cleanup_options *options)
+{
+	return options->internal || options->forwarded;
+}
+
 /* The message is lost; the first reason stays. Returns false. */
 bool cleanup_fail(struct cleanup *c, enum cleanup_status status, const char *dsn, const char *text);
 

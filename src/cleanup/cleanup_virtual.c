@@ -69,7 +69,7 @@ static bool bcc_by_table(struct cleanup *c, struct maps *maps, const char *name,
 
 static bool wants_bcc(const struct cleanup *c)
 {
-	return c->env->map_addresses && !c->options.internal;
+	return c->env->map_addresses && !cleanup_is_trusted(&c->options);
 }
 
 bool cleanup_recipient_bcc(struct cleanup *c, const char *address)

@@ -347,7 +347,7 @@ bool delivery_request_decode(struct cursor fields, struct pool *pool, struct del
 
 /* ---- result */
 enum { RESULT_ID = 1, RESULT_TROUBLE, RESULT_CORRUPT, RESULT_OUTCOME };
-enum { OUTCOME_INDEX = 1, OUTCOME_DSN };
+enum { OUTCOME_INDEX = 1, OUTCOME_DSN, OUTCOME_TRANSPORT, OUTCOME_NEXTHOP };
 
 void delivery_result_encode(struct buf *out, const struct delivery_result *r)
 {
@@ -361,26 +361,43 @@ void delivery_result_encode(struct buf *out, const struct delivery_result *r)
 
 		frame_u64(out, OUTCOME_INDEX, r->outcomes[i].index);
 		encode_dsn(out, OUTCOME_DSN, r->outcomes[i].dsn);
+		frame_text(out, OUTCOME_TRANSPORT, r->outcomes[i].transport);
+		frame_text(out, OUTCOME_NEXTHOP, r->outcomes[i].nexthop);
 		frame_close(out, inner);
 	}
 	frame_end(out, mark);
 }
 
+static bool decode_outcome_field(const struct frame_field *f, struct pool *pool, struct delivery_outcome *o)
+{
+	uint64_t v;
+
+	switch (f->tag) {
+	case OUTCOME_DSN:
+		o->dsn = decode_dsn(nested(f), pool);
+		return o->dsn != NULL;
+	case OUTCOME_INDEX:
+		if (!take_number(f, UINT32_MAX, &v))
+			return false;
+		o->index = (uint32_t)v;
+		return true;
+	case OUTCOME_TRANSPORT:
+		return take_text(pool, f, &o->transport);
+	case OUTCOME_NEXTHOP:
+		return take_text(pool, f, &o->nexthop);
+	default:
+		return true;
+	}
+}
+
 static bool decode_outcome(struct cursor fields, struct pool *pool, struct delivery_outcome *o)
 {
 	struct frame_field f;
-	uint64_t v;
 
-	while (frame_next(&fields, &f)) {
-		if (f.tag == OUTCOME_DSN && !(o->dsn = decode_dsn(nested(&f), pool)))
+	while (frame_next(&fields, &f))
+		if (!decode_outcome_field(&f, pool, o))
 			return false;
-		if (f.tag != OUTCOME_INDEX)
-			continue;
-		if (!take_number(&f, UINT32_MAX, &v))
-			return false;
-		o->index = (uint32_t)v;
-	}
-	return !fields.bad && o->dsn;
+	return !fields.bad && (o->dsn || (o->transport && o->nexthop));
 }
 
 static bool decode_result_field(const struct frame_field *f, struct pool *pool, struct delivery_result *r)

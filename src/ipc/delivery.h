@@ -47,7 +47,9 @@ struct delivery_request {
 
 struct delivery_outcome {
 	uint32_t index;
-	const struct dsn *dsn;
+	const struct dsn *dsn; /* NULL with a transport */
+	/* The agent leaves the recipient to another (mailbox_transport): no decision yet. NULL: no. */
+	const char *transport, *nexthop;
 };
 
 struct delivery_result {

@@ -1,44 +1,37 @@
 /* local(8): delivery requests of the queue manager, one at a time. */
 #include "base/log.h"
 #include "local/local.h"
-#include "service/agent.h"
 
 static bool start(struct service *s, struct err *err)
 {
-	struct local_settings *settings = x_alloc(sizeof(*settings));
+	struct local_env *env = local_env_new(service_config(s), service_spool(s), err);
 
-	service_set_data(s, settings);
-	return local_settings_make(settings, service_config(s), err);
+	service_set_data(s, env);
+	return env != NULL;
 }
 
 static void end(struct service *s)
 {
-	struct local_settings *settings = service_data(s);
+	struct local_env *env = service_data(s);
 
-	x_free(&settings);
+	local_env_free(&env);
 }
 
 /* false: the queue file is damaged, and the rest of the recipients need not be tried. */
 static bool deliver_recipient(struct agent_delivery *d, size_t i, struct spool_reader *reader)
 {
-	const struct delivery_recipient *r = &d->request->recipients[i];
-	struct local_job job = {
-		.settings = service_data(d->service),
+	struct local_plan plan = {
+		.env = service_data(d->service),
+		.agent = d,
 		.pool = d->pool,
 		.reader = reader,
-		.sender = d->request->sender ? d->request->sender : "",
-		.recipient = r->address,
-		.original = r->original,
-		.queue_id = d->request->qid.text,
+		.recipient = &d->request->recipients[i],
+		.index = i,
 	};
-	const struct dsn *dsn = local_deliver(&job);
 
-	if (job.corrupt) {
-		d->result.corrupt = true;
-		return false;
-	}
-	agent_outcome(d, i, dsn, "local", 0);
-	return true;
+	local_recipient(&plan);
+	d->result.corrupt |= plan.corrupt;
+	return !plan.corrupt;
 }
 
 static void deliver(struct agent_delivery *d)

@@ -132,22 +132,32 @@ bool address_valid_domain(struct str domain)
 /* Local parts that are never split into user and extension. */
 static const char *const unsplit_names[] = {"mailer-daemon", "double-bounce"};
 
-ptrdiff_t address_extension(struct str local, const char *delimiters)
+/* With '-' as delimiter, owner-list and list-request are names of their own. */
+static bool is_list_name(struct str local, const char *delimiters)
+{
+	return strchr(delimiters, '-') &&
+	       (str_case_starts(local, STR("owner-")) ||
+		       (local.n > 8 && str_case_eq(str_from(local, local.n - 8), STR("-request"))));
+}
+
+ptrdiff_t address_extension_of_any(struct str local, const char *delimiters)
 {
 	if (!delimiters || !*delimiters)
 		return -1;
 	for (size_t i = 0; i < sizeof(unsplit_names) / sizeof(unsplit_names[0]); i++)
 		if (str_case_is(local, unsplit_names[i]))
 			return -1;
-	/* With '-' as delimiter, owner-list and list-request are names of their own. */
-	if (strchr(delimiters, '-') &&
-		(str_case_starts(local, STR("owner-")) ||
-			(local.n > 8 && str_case_eq(str_from(local, local.n - 8), STR("-request")))))
-		return -1;
 	for (size_t i = 1; i < local.n; i++)
 		if (local.p[i] && strchr(delimiters, local.p[i]))
 			return (ptrdiff_t)i;
 	return -1;
+}
+
+ptrdiff_t address_extension(struct str local, const char *delimiters)
+{
+	if (!delimiters || is_list_name(local, delimiters))
+		return -1;
+	return address_extension_of_any(local, delimiters);
 }
 
 static bool is_atext(unsigned char c)

@@ -38,6 +38,8 @@ struct str address_domain(struct str internal); /* without @; empty when there i
 /* Splits "user+ext": index of the first byte of delimiters in the local part (not at 0), or -1; special names
  * and owner- forms are never split. */
 ptrdiff_t address_extension(struct str local, const char *delimiters);
+/* The same with owner-list and list-request like other names (owner_request_special = no). */
+ptrdiff_t address_extension_of_any(struct str local, const char *delimiters);
 bool address_has_8bit(struct str s);
 /* Host name syntax of valid_hostname: labels of letters, digits, '-', '_' (not first or last '-'), at most 63
  * each, 255 together, not all numeric. */

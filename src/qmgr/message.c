@@ -166,6 +166,40 @@ static void log_window(const struct dest *d, bool died)
 		d->window.size, d->busy, d->window.credit, d->window.cohorts, died ? ", dead" : "");
 }
 
+static void put_off_job(struct qmgr *q, struct job *job, bool urgent);
+
+/* mailbox_transport and the like: a recipient goes on from one agent to another, once. */
+static void pass_on(struct qmgr *q, struct message *m, const struct delivery_outcome *o, bool again)
+{
+	struct transport *t = sched_transport(&q->sched, str_c(o->transport));
+	const char *address = m->env->recipients[o->index].address;
+	const char *key = t->set.recipient_limit == 1 ? address : o->nexthop;
+	struct job *job;
+	struct entry *e;
+
+	if (again) {
+		decide(m, o->index, put_off_dsn(m, "4.3.5", "mail transport loop"), true);
+		return;
+	}
+	job = sched_job(t, m->pool, m, &m->jobs);
+	e = sched_add(job, sched_dest(t, str_c(key), str_c(o->nexthop)), m->pool, &o->index, 1);
+	e->passed = true;
+	m->owners[o->index] = e;
+	sched_job_ready(job);
+	put_off_job(q, job, false);
+}
+
+static void take_outcome(
+	struct qmgr *q, struct message *m, const struct entry *e, const struct delivery_outcome *o)
+{
+	bool ours = o->index < m->env->recipient_count && m->owners[o->index] == e;
+
+	if (ours && o->dsn != NULL)
+		decide(m, o->index, dsn_copy(m->pool, o->dsn), false);
+	else if (ours)
+		pass_on(q, m, o, e->passed || strcmp(o->transport, e->peer->job->transport->name) == 0);
+}
+
 void message_result(struct qmgr *q, struct entry *e, const struct delivery_result *result)
 {
 	struct message *m = e->peer->job->message;
@@ -173,12 +207,8 @@ void message_result(struct qmgr *q, struct entry *e, const struct delivery_resul
 	const struct dsn *trouble = result->trouble ? dsn_copy(m->pool, result->trouble) : NULL;
 	bool died;
 
-	for (size_t i = 0; i < result->outcome_count; i++) {
-		const struct delivery_outcome *o = &result->outcomes[i];
-
-		if (o->dsn != NULL && o->index < m->env->recipient_count && m->owners[o->index] == e)
-			decide(m, o->index, dsn_copy(m->pool, o->dsn), false);
-	}
+	for (size_t i = 0; i < result->outcome_count; i++)
+		take_outcome(q, m, e, &result->outcomes[i]);
 	m->corrupt |= result->corrupt;
 	died = sched_done(e, trouble ? SCHED_TROUBLE : SCHED_GOOD, trouble, clock_mono());
 	if (q->cfg->destination_concurrency_feedback_debug)

@@ -91,6 +91,7 @@ struct entry {
 	uint32_t *indexes; /* recipients, in the envelope */
 	uint32_t count;
 	uint32_t strikes; /* agents that ended while they had it */
+	bool passed;	  /* by another agent, which it does not go back to */
 	uint64_t request_id;
 };
 

@@ -24,6 +24,13 @@ struct agent_delivery {
  * "local", "none") and adds the outcome. conn_use 0: not shown. */
 void agent_outcome(
 	struct agent_delivery *d, size_t i, const struct dsn *dsn, const char *relay, int conn_use);
+/* The parts of agent_outcome: what became of what a recipient was expanded to, for the log; and the decision
+ * itself, without a line in the log. */
+void agent_log(struct agent_delivery *d, const char *address, const char *original, const struct dsn *dsn,
+	const char *relay, int conn_use);
+void agent_decide(struct agent_delivery *d, size_t i, const struct dsn *dsn);
+/* Leaves one recipient to another agent, which the queue manager asks. */
+void agent_pass(struct agent_delivery *d, size_t i, const char *transport, const char *nexthop);
 /* All recipients without an outcome get dsn; with trouble true the destination is reported as unusable. */
 void agent_outcome_rest(struct agent_delivery *d, const struct dsn *dsn, const char *relay, bool trouble);
 bool agent_decided(const struct agent_delivery *d, size_t i);

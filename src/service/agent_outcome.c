@@ -19,11 +19,9 @@ static void format_delays(const struct agent_delivery *d, int64_t now, char *out
 	snprintf(out, size, "%s/%s/%s/%s", text[0], text[1], text[2], text[3]);
 }
 
-static const char *different_original(const struct delivery_recipient *r)
+static const char *different_original(const char *original, const char *address)
 {
-	if (!r->original || !*r->original || ascii_casecmp(r->original, r->address) == 0)
-		return NULL;
-	return r->original;
+	return original && *original && ascii_casecmp(original, address) != 0 ? original : NULL;
 }
 
 static struct event_field conn_use_field(int conn_use)
@@ -31,15 +29,15 @@ static struct event_field conn_use_field(int conn_use)
 	return conn_use > 0 ? ev_int("conn_use", conn_use) : ev_text("conn_use", NULL);
 }
 
-static void log_outcome(const struct agent_delivery *d, const struct delivery_recipient *r,
-	const struct dsn *dsn, const char *relay, int conn_use)
+void agent_log(struct agent_delivery *d, const char *address, const char *original, const struct dsn *dsn,
+	const char *relay, int conn_use)
 {
 	int64_t now = clock_real();
 	char delays[100];
 
 	format_delays(d, now, delays, sizeof delays);
-	EVENT_LOG(DELIVERY, ev_text("qid", d->request->qid.text), ev_address("to", r->address),
-		ev_address("orig_to", different_original(r)), ev_text("relay", relay),
+	EVENT_LOG(DELIVERY, ev_text("qid", d->request->qid.text), ev_address("to", address),
+		ev_address("orig_to", different_original(original, address)), ev_text("relay", relay),
 		conn_use_field(conn_use), ev_seconds("delay", not_negative(now - d->request->arrival_us)),
 		ev_text("delays", delays), ev_text("dsn", dsn->status),
 		ev_text("status", dsn_log_status(dsn->action)), ev_text("text", dsn->reason));
@@ -55,15 +53,33 @@ bool agent_decided(const struct agent_delivery *d, size_t i)
 	return job_of(d)->decided[i];
 }
 
+static void decide(struct agent_delivery *d, size_t i, struct delivery_outcome outcome)
+{
+	outcome.index = d->request->recipients[i].index;
+	job_of(d)->decided[i] = true;
+	d->result.outcomes[d->result.outcome_count++] = outcome;
+}
+
+void agent_decide(struct agent_delivery *d, size_t i, const struct dsn *dsn)
+{
+	if (!agent_decided(d, i))
+		decide(d, i, (struct delivery_outcome){.dsn = dsn});
+}
+
+void agent_pass(struct agent_delivery *d, size_t i, const char *transport, const char *nexthop)
+{
+	if (!agent_decided(d, i))
+		decide(d, i, (struct delivery_outcome){.transport = transport, .nexthop = nexthop});
+}
+
 void agent_outcome(struct agent_delivery *d, size_t i, const struct dsn *dsn, const char *relay, int conn_use)
 {
 	const struct delivery_recipient *r = &d->request->recipients[i];
 
 	if (agent_decided(d, i))
 		return;
-	job_of(d)->decided[i] = true;
-	d->result.outcomes[d->result.outcome_count++] = (struct delivery_outcome){r->index, dsn};
-	log_outcome(d, r, dsn, relay, conn_use);
+	agent_decide(d, i, dsn);
+	agent_log(d, r->address, r->original, dsn, relay, conn_use);
 }
 
 void agent_outcome_rest(struct agent_delivery *d, const struct dsn *dsn, const char *relay, bool trouble)

@@ -14,17 +14,17 @@
 #include "base/clock.h"
 #include "base/sys.h"
 #include "base/sys_identity.h"
-#include "local/local.h"
+#include "deliver/deliver.h"
 
 /* A message in a queue and a mailbox directory beside it; everything as ourselves. */
 struct setting {
 	struct fixture *spool;
 	struct config cfg;
-	struct local_settings settings;
-	struct local_user user;
+	struct deliver_settings settings;
+	struct deliver_user user;
 	struct spool_reader *reader;
 	struct queue_id id;
-	struct local_job job;
+	struct deliver_job job;
 	char box[100];
 };
 
@@ -34,21 +34,22 @@ static void setting_begin(struct setting *s, void **state, struct str content)
 
 	*s = (struct setting){.spool = *state,
 		.cfg = {.mailbox_delivery_lock = "fcntl, dotlock",
-			.prepend_delivered_header = "file",
 			.deliver_lock_attempts = 1,
 			.stale_lock_time = 500,
 			.strict_mailbox_ownership = true},
 		.user = {.name = "joe", .home = "/nonexistent", .uid = geteuid(), .gid = getegid()}};
-	assert_true(local_settings_make(&s->settings, &s->cfg, &err));
+	assert_true(deliver_settings_make(
+		&s->settings, &s->cfg, "mailbox_delivery_lock", s->cfg.mailbox_delivery_lock, 0, &err));
 	s->id = fixture_write(s->spool, QUEUE_ACTIVE, content);
 	assert_int_equal(
 		spool_open_content(s->spool->spool, QUEUE_ACTIVE, &s->id, &s->reader, &err), SPOOL_OK);
 	snprintf(s->box, sizeof(s->box), "%s/box", s->spool->directory);
-	s->job = (struct local_job){.settings = &s->settings,
+	s->job = (struct deliver_job){.settings = &s->settings,
 		.pool = s->spool->pool,
 		.reader = s->reader,
 		.sender = "s@x.org",
-		.recipient = "joe@y.org",
+		.delivered = "joe@y.org",
+		.original = "joe@y.org",
 		.queue_id = s->id.text,
 		.user = &s->user};
 }
@@ -81,7 +82,8 @@ static void test_mailbox(void **state)
 	const char *first;
 
 	setting_begin(&s, state, STR("Subject: x\r\n\r\nFrom a\r\n>From b\r\nbare\rcr\r\nlf\nend\r\n"));
-	expect_dsn(local_mailbox(&s.job, s.box, true), DSN_DELIVERED, "2.0.0", "delivered to mailbox");
+	expect_dsn(deliver_mailbox(&s.job, s.box, DELIVER_SHARED), DSN_DELIVERED, "2.0.0",
+		"delivered to mailbox");
 	read_box(&s, &text);
 	first = strchr(buf_cstr(&text), '\n');
 	assert_int_equal(strncmp(buf_cstr(&text), "From s@x.org  ", 14), 0);
@@ -99,8 +101,8 @@ static void test_mailbox_is_cut_back_after_a_failure(void **state)
 
 	setting_begin(&s, state, STR("Subject: x\r\n\r\n0123456789\r\n"));
 	assert_true(sys_replace_file(s.box, STR("old content\n"), 0600, NULL));
-	s.cfg.mailbox_size_limit = 100;
-	expect_dsn(local_mailbox(&s.job, s.box, true), DSN_FAILED, "5.2.2", "File too large");
+	s.settings.size_limit = 100;
+	expect_dsn(deliver_mailbox(&s.job, s.box, DELIVER_SHARED), DSN_FAILED, "5.2.2", "File too large");
 	read_box(&s, &text);
 	assert_string_equal(buf_cstr(&text), "old content\n");
 	setting_end(&s);
@@ -116,13 +118,13 @@ static void test_mailbox_locked_by_another(void **state)
 	setting_begin(&s, state, STR("x\r\n"));
 	snprintf(lock, sizeof(lock), "%s.lock", s.box);
 	assert_true(sys_replace_file(lock, STR(""), 0600, NULL));
-	expect_dsn(local_mailbox(&s.job, s.box, true), DSN_DELAYED, "4.2.0", "unable to lock");
+	expect_dsn(deliver_mailbox(&s.job, s.box, DELIVER_SHARED), DSN_DELAYED, "4.2.0", "unable to lock");
 	assert_int_equal(access(lock, F_OK), 0);
 	assert_int_equal(access(s.box, F_OK), -1);
 	assert_int_equal(utimensat(AT_FDCWD, lock, old, 0), 0);
 	s.cfg.stale_lock_time = -10;
 	assert_true(spool_rewind(s.reader));
-	expect_dsn(local_mailbox(&s.job, s.box, true), DSN_DELIVERED, "2.0.0", "");
+	expect_dsn(deliver_mailbox(&s.job, s.box, DELIVER_SHARED), DSN_DELIVERED, "2.0.0", "");
 	assert_int_equal(access(lock, F_OK), -1);
 	setting_end(&s);
 }
@@ -135,7 +137,7 @@ static void test_envelope_cannot_forge_lines(void **state)
 	setting_begin(&s, state, STR("x\r\n"));
 	s.job.sender = "a\nFrom evil@x.org";
 	s.job.original = "b\r\nBcc: c";
-	expect_dsn(local_mailbox(&s.job, s.box, true), DSN_DELIVERED, "2.0.0", "");
+	expect_dsn(deliver_mailbox(&s.job, s.box, DELIVER_SHARED), DSN_DELIVERED, "2.0.0", "");
 	read_box(&s, &text);
 	assert_null(strstr(buf_cstr(&text), "\nFrom"));
 	assert_null(strstr(buf_cstr(&text), "\nBcc"));
@@ -163,8 +165,8 @@ static void test_maildir(void **state)
 	setting_begin(&s, state, STR("Subject: x\r\n\r\nFrom a\r\n"));
 	snprintf(path, sizeof(path), "%s/deep/er//", s.box);
 	for (int i = 0; i < 5; i++) {
-		expect_dsn(
-			local_maildir(&s.job, path, false), DSN_DELIVERED, "2.0.0", "delivered to maildir");
+		expect_dsn(deliver_maildir(&s.job, path, DELIVER_HOME), DSN_DELIVERED, "2.0.0",
+			"delivered to maildir");
 		assert_true(spool_rewind(s.reader));
 	}
 	snprintf(path, sizeof(path), "%s/deep/er/new", s.box);
@@ -180,15 +182,15 @@ static void test_maildir_failures_leave_nothing(void **state)
 	char path[150];
 
 	setting_begin(&s, state, STR("Subject: x\r\n\r\n0123456789\r\n"));
-	s.cfg.mailbox_size_limit = 50;
-	expect_dsn(
-		local_maildir(&s.job, s.box, false), DSN_FAILED, "5.2.2", "maildir delivery failed: write");
+	s.settings.size_limit = 50;
+	expect_dsn(deliver_maildir(&s.job, s.box, DELIVER_HOME), DSN_FAILED, "5.2.2",
+		"maildir delivery failed: write");
 	snprintf(path, sizeof(path), "%s/tmp", s.box);
 	assert_int_equal(count_files(path), 0);
 	snprintf(path, sizeof(path), "%s/file", s.spool->directory);
 	assert_true(sys_replace_file(path, STR(""), 0600, NULL));
 	assert_true(spool_rewind(s.reader));
-	expect_dsn(local_maildir(&s.job, path, false), DSN_DELAYED, "4.2.0", "Too many levels");
+	expect_dsn(deliver_maildir(&s.job, path, DELIVER_HOME), DSN_DELAYED, "4.2.0", "Too many levels");
 	setting_end(&s);
 }
 
@@ -215,7 +217,7 @@ static void test_loop(void **state)
 		bool found = !cases[i].found;
 
 		setting_begin(&s, state, str_c(cases[i].content));
-		assert_int_equal(local_content_delivered_to(s.reader, "joe@y.org", &found, &err), SPOOL_OK);
+		assert_int_equal(deliver_content_delivered_to(s.reader, "joe@y.org", &found, &err), SPOOL_OK);
 		assert_int_equal(found, cases[i].found);
 		setting_end(&s);
 	}
@@ -224,32 +226,31 @@ static void test_loop(void **state)
 static void test_users(void **state)
 {
 	struct pool *pool = pool_new(256);
-	struct local_user user;
+	struct deliver_user user;
 	struct err err;
 
-	assert_int_equal(local_user_find(pool, "root", &user, &err), LOCAL_USER_FOUND);
+	assert_int_equal(deliver_user_find(pool, "root", &user, &err), DELIVER_USER_FOUND);
 	assert_int_equal(user.uid, 0);
-	assert_int_equal(local_user_find(pool, "no-such-user", &user, &err), LOCAL_USER_UNKNOWN);
-	assert_int_equal(local_user_find(pool, "", &user, &err), LOCAL_USER_UNKNOWN);
-	assert_int_equal(local_user_find(pool, "..", &user, &err), LOCAL_USER_UNKNOWN);
-	assert_int_equal(local_user_find(pool, "../root", &user, &err), LOCAL_USER_UNKNOWN);
+	assert_int_equal(deliver_user_find(pool, "no-such-user", &user, &err), DELIVER_USER_UNKNOWN);
+	assert_int_equal(deliver_user_find(pool, "", &user, &err), DELIVER_USER_UNKNOWN);
+	assert_int_equal(deliver_user_find(pool, "..", &user, &err), DELIVER_USER_UNKNOWN);
+	assert_int_equal(deliver_user_find(pool, "../root", &user, &err), DELIVER_USER_UNKNOWN);
 	pool_free(&pool);
 }
 
 static void test_settings(void **state)
 {
-	struct config cfg = {
-		.mailbox_delivery_lock = "flock", .prepend_delivered_header = "command, forward"};
-	struct local_settings s;
+	struct config cfg = {.mailbox_delivery_lock = ""};
+	struct deliver_settings s;
 	struct err err;
 
-	assert_true(local_settings_make(&s, &cfg, &err));
+	assert_true(deliver_settings_make(&s, &cfg, "p", "flock", 0, &err));
 	assert_int_equal(s.locks, LOCK_FLOCK);
-	assert_false(s.delivered_header);
-	cfg.mailbox_delivery_lock = "fcntl, nonsense";
-	assert_false(local_settings_make(&s, &cfg, &err));
-	cfg.mailbox_delivery_lock = "";
-	assert_false(local_settings_make(&s, &cfg, &err));
+	assert_false(deliver_settings_make(&s, &cfg, "p", "fcntl, nonsense", 0, &err));
+	assert_string_equal(err.text, "parameter p: unknown method \"nonsense\"");
+	assert_false(deliver_settings_make(&s, &cfg, "p", "", 0, &err));
+	assert_true(deliver_has_word("command, file", "file"));
+	assert_false(deliver_has_word("commander", "command"));
 }
 
 static void test_identity(void **state)

@@ -1,7 +1,7 @@
 /* Locks on a mailbox file, taken in the order dotlock, then fcntl and flock, as other mail programs do. */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "local/local.h"
+#include "deliver/deliver.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -36,7 +36,7 @@ static bool make_dotlock(const char *dotlock)
 	return true;
 }
 
-bool local_lock_dot(struct local_lock *lock, const struct config *cfg, const char *path)
+bool deliver_lock_dot(struct deliver_lock *lock, const struct config *cfg, const char *path)
 {
 	char *dotlock = x_asprintf("%s.lock", path);
 	bool made = false;
@@ -68,7 +68,7 @@ static bool lock_once(int locks, int fd)
 	return !(locks & LOCK_FLOCK) || flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-bool local_lock_file(struct local_lock *lock, const struct config *cfg, int fd)
+bool deliver_lock_file(struct deliver_lock *lock, const struct config *cfg, int fd)
 {
 	lock->fd = fd;
 	for (int i = 0; i < cfg->deliver_lock_attempts; i++) {
@@ -84,7 +84,7 @@ bool local_lock_file(struct local_lock *lock, const struct config *cfg, int fd)
 }
 
 /* The locks on the file itself end when it is closed. */
-void local_unlock(struct local_lock *lock)
+void deliver_unlock(struct deliver_lock *lock)
 {
 	int error = errno;
 

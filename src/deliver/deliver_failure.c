@@ -1,4 +1,4 @@
-#include "local/local.h"
+#include "deliver/deliver.h"
 #include <errno.h>
 
 /* What waiting can mend, and who is to be told what (RFC 3463). Errors that are not listed may go away: they
@@ -19,7 +19,7 @@ static const struct {
 	{ENAMETOOLONG, DSN_FAILED, "5.2.0"},
 };
 
-const struct dsn *local_failure(struct pool *pool, int error, const char *fmt, ...)
+const struct dsn *deliver_failure(struct pool *pool, int error, const char *fmt, ...)
 {
 	enum dsn_action action = DSN_DELAYED;
 	const char *status = "4.2.0";

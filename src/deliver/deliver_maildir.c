@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/sys_identity.h"
-#include "local/local.h"
+#include "deliver/deliver.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -13,7 +13,7 @@
 #define HEADERS_MAX 16384
 
 struct maildir {
-	struct local_job *job;
+	struct deliver_job *job;
 	const char *path;
 	int base, tmp, new; /* directories */
 	int fd;
@@ -116,24 +116,22 @@ static bool publish(struct maildir *m)
 	return fsync(m->new) == 0;
 }
 
-static int64_t size_limit(const struct local_job *job)
+static int64_t size_limit(const struct deliver_job *job)
 {
-	long long limit = job->settings->cfg->mailbox_size_limit;
-
-	return limit > 0 ? limit : -1;
+	return job->settings->size_limit > 0 ? job->settings->size_limit : -1;
 }
 
-static enum local_step write_file(struct maildir *m, struct err *err)
+static enum deliver_step write_file(struct maildir *m, struct err *err)
 {
 	struct buf head = BUF(HEADERS_MAX);
-	enum local_step step;
+	enum deliver_step step;
 
 	m->doing = "write";
-	local_headers(m->job, &head);
-	step = local_copy(m->job, buf_slice(&head), m->fd, false, size_limit(m->job), err);
+	deliver_headers(m->job, &head);
+	step = deliver_copy_to_file(m->job, buf_slice(&head), m->fd, false, size_limit(m->job), err);
 	buf_free(&head);
-	if (step == LOCAL_COPIED && (fsync(m->fd) < 0 || !publish(m)))
-		step = LOCAL_WRITE_FAILED;
+	if (step == DELIVER_COPIED && (fsync(m->fd) < 0 || !publish(m)))
+		step = DELIVER_WRITE_FAILED;
 	return step;
 }
 
@@ -152,14 +150,14 @@ static void maildir_close(struct maildir *m)
 
 static const struct dsn *failure(struct maildir *m, int error)
 {
-	const struct local_user *u = m->job->user;
+	const struct deliver_user *u = m->job->user;
 	struct pool *pool = m->job->pool;
 	const struct dsn *dsn;
 
 	if (m->refused)
 		return dsn_make(
 			pool, DSN_DELAYED, "4.2.0", "maildir delivery failed: %s: %s", m->path, m->refused);
-	dsn = local_failure(pool, error, "maildir delivery failed: %s %s", m->doing, m->path);
+	dsn = deliver_failure(pool, error, "maildir delivery failed: %s %s", m->doing, m->path);
 
 	if (error == EACCES || error == EPERM || error == ENOENT)
 		log_warning("maildir access problem for UID/GID=%u/%u: %s", u->uid, u->gid, dsn->reason);
@@ -169,15 +167,15 @@ static const struct dsn *failure(struct maildir *m, int error)
 static const struct dsn *deliver_as_user(struct maildir *m)
 {
 	struct err err = {""};
-	enum local_step step = LOCAL_WRITE_FAILED;
+	enum deliver_step step = DELIVER_WRITE_FAILED;
 
 	m->doing = "create maildir file in";
 	if (open_parts(m) && make_file(m))
 		step = write_file(m, &err);
 	maildir_close(m);
-	if (step == LOCAL_COPIED)
+	if (step == DELIVER_COPIED)
 		return dsn_make(m->job->pool, DSN_DELIVERED, "2.0.0", "delivered to maildir");
-	if (step == LOCAL_READ_FAILED)
+	if (step == DELIVER_READ_FAILED)
 		return dsn_make(m->job->pool, DSN_DELAYED, "4.3.0", "cannot read the message: %s", err.text);
 	return failure(m, errno);
 }
@@ -186,7 +184,7 @@ static const struct dsn *deliver_as_user(struct maildir *m)
  * Where only root may make names (a mail spool directory of root's that is not open to all), the user's
  * Maildir is made for the user. Nobody else can have put something else in the place between the two steps.
  */
-static void make_for_user(const char *path, const struct local_user *user)
+static void make_for_user(const char *path, const struct deliver_user *user)
 {
 	const char *slash = strrchr(path, '/');
 	char *parent = x_strndup(path, slash ? (size_t)(slash - path + 1) : 0);
@@ -202,7 +200,7 @@ static void make_for_user(const char *path, const struct local_user *user)
 	x_free(&parent);
 }
 
-const struct dsn *local_maildir(struct local_job *job, const char *path, bool shared)
+const struct dsn *deliver_maildir(struct deliver_job *job, const char *path, enum deliver_place place)
 {
 	char *plain = pool_strdup(job->pool, path);
 	struct maildir m = {.job = job, .path = plain, .base = -1, .tmp = -1, .new = -1, .fd = -1};
@@ -212,7 +210,7 @@ const struct dsn *local_maildir(struct local_job *job, const char *path, bool sh
 
 	while (strlen(plain) > 1 && plain[strlen(plain) - 1] == '/')
 		plain[strlen(plain) - 1] = '\0';
-	if (shared)
+	if (place == DELIVER_SHARED)
 		make_for_user(plain, job->user);
 	if (!sys_act_as(&saved, job->user->uid, job->user->gid, &err))
 		return dsn_make(job->pool, DSN_DELAYED, "4.3.0", "%s", err.text);

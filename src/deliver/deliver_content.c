@@ -1,4 +1,4 @@
-#include "local/local.h"
+#include "deliver/deliver.h"
 #include "mail/address.h"
 #include "spool/spool_lines.h"
 
@@ -49,7 +49,7 @@ static bool starts_field(struct str piece)
 	return piece.n && piece.p[0] != ' ' && piece.p[0] != '\t';
 }
 
-enum spool_status local_content_delivered_to(
+enum spool_status deliver_content_delivered_to(
 	struct spool_reader *reader, const char *address, bool *found, struct err *err)
 {
 	struct field f = {.value = BUF(DELIVERED_TO_MAX)};

@@ -1,4 +1,4 @@
-#include "local/local.h"
+#include "deliver/deliver.h"
 #include <unistd.h>
 
 static int lock_bit(struct str word)
@@ -15,7 +15,7 @@ static int lock_bit(struct str word)
 	return 0;
 }
 
-static bool parse_locks(const char *value, int *locks, struct err *err)
+static bool parse_locks(const char *parameter, const char *value, int *locks, struct err *err)
 {
 	struct str rest = str_c(value), word;
 
@@ -24,16 +24,16 @@ static bool parse_locks(const char *value, int *locks, struct err *err)
 		int bit = lock_bit(word);
 
 		if (!bit)
-			return err_set(err, "parameter mailbox_delivery_lock: unknown method \"" STR_FMT "\"",
+			return err_set(err, "parameter %s: unknown method \"" STR_FMT "\"", parameter,
 				STR_ARG(word));
 		*locks |= bit;
 	}
-	return *locks != 0 || err_set(err, "parameter mailbox_delivery_lock: no method");
+	return *locks != 0 || err_set(err, "parameter %s: no method", parameter);
 }
 
-static bool has_word(const char *value, const char *wanted)
+bool deliver_has_word(const char *list, const char *wanted)
 {
-	struct str rest = str_c(value), word;
+	struct str rest = str_c(list), word;
 
 	while (str_word(&rest, ", \t\r\n", &word)) {
 		if (str_is(word, wanted))
@@ -42,15 +42,15 @@ static bool has_word(const char *value, const char *wanted)
 	return false;
 }
 
-bool local_settings_make(struct local_settings *out, const struct config *cfg, struct err *err)
+bool deliver_settings_make(struct deliver_settings *out, const struct config *cfg, const char *lock_parameter,
+	const char *locks, long long size_limit, struct err *err)
 {
-	*out = (struct local_settings){.cfg = cfg};
+	*out = (struct deliver_settings){.cfg = cfg, .size_limit = size_limit};
 	if (gethostname(out->host, sizeof(out->host) - 1) < 0 || !out->host[0])
 		snprintf(out->host, sizeof(out->host), "localhost");
 	for (char *p = out->host; *p; p++) {
 		if (*p == '/' || *p == ':')
 			*p = '_';
 	}
-	out->delivered_header = has_word(cfg->prepend_delivered_header, "file");
-	return parse_locks(cfg->mailbox_delivery_lock, &out->locks, err);
+	return parse_locks(lock_parameter, locks, &out->locks, err);
 }

@@ -1,0 +1,131 @@
+#include "base/log.h"
+#include "local/local.h"
+#include "mail/address.h"
+#include "table/table.h"
+#include <sys/stat.h>
+
+struct alias_table {
+	struct table *table; /* NULL: could not be opened */
+	char *spec;
+	char *file; /* whose owner is the table's, or NULL */
+};
+
+struct local_aliases {
+	struct alias_table *list;
+	size_t count;
+};
+
+/* Types that are a file, and what their names end in there. */
+static const struct {
+	const char *type, *suffix;
+} file_types[] = {{"hash", ".db"}, {"btree", ".db"}, {"lmdb", ".lmdb"}, {"cdb", ".cdb"}, {"texthash", ""},
+	{"regexp", ""}, {"pcre", ""}, {"cidr", ""}};
+
+static char *file_of(const char *spec)
+{
+	for (size_t i = 0; i < sizeof(file_types) / sizeof(file_types[0]); i++) {
+		size_t n = strlen(file_types[i].type);
+
+		if (strncmp(spec, file_types[i].type, n) == 0 && spec[n] == ':' && spec[n + 1] == '/')
+			return x_asprintf("%s%s", spec + n + 1, file_types[i].suffix);
+	}
+	return NULL;
+}
+
+static void warn(void *arg, const char *text)
+{
+	log_warning("%s", text);
+}
+
+/* Tables are read directly, proxy: or not: commands depend on whose they are. */
+static void add_table(struct local_aliases *a, struct str word)
+{
+	struct alias_table *t = &a->list[a->count++];
+	struct err err = {""};
+
+	if (str_starts(word, STR("proxy:")))
+		word = str_from(word, 6);
+	t->spec = x_strndup(word.p, word.n);
+	t->file = file_of(t->spec);
+	t->table = table_open(t->spec, TABLE_FOLD | TABLE_NO_SUBST, &err);
+	if (t->table)
+		table_warnings(t->table, warn, NULL);
+	else
+		log_warning("%s is unavailable. %s", t->spec, err.text);
+}
+
+struct local_aliases *local_aliases_open(const char *list, struct err *err)
+{
+	struct local_aliases *a = x_alloc(sizeof(*a));
+	struct str rest = str_c(list), word;
+
+	a->list = x_alloc((strlen(list) + 1) * sizeof(*a->list));
+	while (str_group(&rest, ", \t\r\n", &word))
+		add_table(a, word);
+	return a;
+}
+
+void local_aliases_close(struct local_aliases **pa)
+{
+	struct local_aliases *a = *pa;
+
+	if (!a)
+		return;
+	for (size_t i = 0; i < a->count; i++) {
+		if (a->list[i].table)
+			table_close(&a->list[i].table);
+		x_free(&a->list[i].spec);
+		x_free(&a->list[i].file);
+	}
+	x_free(&a->list);
+	x_free(pa);
+}
+
+static bool find_owner(const struct alias_table *t, uid_t *owner, struct err *err)
+{
+	struct stat st;
+
+	*owner = 0;
+	if (!t->file)
+		return true;
+	if (stat(t->file, &st) < 0)
+		return err_errno(err, "owner of %s", t->file);
+	*owner = st.st_uid;
+	return true;
+}
+
+/* Names that need quotes stand in tables with them, or, in older ones, without. */
+static enum table_status find_in(struct table *t, const char *name, struct buf *value, struct err *err)
+{
+	struct buf quoted = BUF(4 * ADDRESS_MAX);
+	enum table_status status = TABLE_NOT_FOUND;
+
+	address_quote(str_c(name), &quoted);
+	if (!str_is(buf_slice(&quoted), name))
+		status = table_lookup(t, buf_slice(&quoted), value, err);
+	buf_free(&quoted);
+	return status == TABLE_NOT_FOUND ? table_lookup(t, str_c(name), value, err) : status;
+}
+
+enum table_status local_aliases_find(struct local_aliases *aliases, const char *name, bool part,
+	struct buf *value, uid_t *owner, struct err *err)
+{
+	for (size_t i = 0; i < aliases->count; i++) {
+		const struct alias_table *t = &aliases->list[i];
+		enum table_status status;
+
+		if (!t->table) {
+			err_set(err, "%s is unavailable", t->spec);
+			return TABLE_MISCONFIGURED;
+		}
+		if (part && table_is_pattern(t->table))
+			continue;
+		buf_clear(value);
+		status = find_in(t->table, name, value, err);
+		if (status == TABLE_FOUND && !find_owner(t, owner, err))
+			return TABLE_RETRY;
+		if (status != TABLE_NOT_FOUND)
+			return status;
+	}
+	return TABLE_NOT_FOUND;
+}
