@@ -179,6 +179,7 @@ static void keep_descriptors_private(const struct service *s)
 /* All that needs root or the real root directory comes before service_drop. */
 static bool prepare(struct service *s, struct err *err)
 {
+	s->started = clock_mono();
 	keep_descriptors_private(s);
 	if (!map_shared(s, err) || !service_load_config(s, err))
 		return false;
@@ -296,6 +297,7 @@ static int serve(struct service *s)
 	while (!service_retiring(s)) {
 		service_control_step(s, 1000);
 		check_watchdog(s);
+		service_renew(s);
 	}
 	return finish(s);
 }

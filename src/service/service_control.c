@@ -13,8 +13,10 @@
 #include "base/net.h"
 #include "base/sys.h"
 #include "service/service_private.h"
+#include "table/table.h"
 
 #define CONTROL_STACK (64u << 10)
+#define RENEWAL_AGE 5 /* seconds */
 
 static void enter_state(struct service *s, enum service_state state)
 {
@@ -30,6 +32,20 @@ static void enter_state(struct service *s, enum service_state state)
 void service_leave(struct service *s)
 {
 	enter_state(s, SERVICE_RETIRING);
+}
+
+/* A table changed that only a new process can open. Not at once: a table that changes all the time does not
+ * fill the machine with processes that finish. */
+void service_renew(struct service *s)
+{
+	struct buf which = BUF(1000);
+
+	if (!service_retiring(s) && clock_mono() - s->started >= RENEWAL_AGE * NS_PER_SEC &&
+		table_renewal_due(&which)) {
+		log_info("table %s has changed -- restarting", buf_cstr(&which));
+		service_leave(s);
+	}
+	buf_free(&which);
 }
 
 static sigset_t our_signals(void)
@@ -155,8 +171,10 @@ static void *control_main(void *arg)
 {
 	struct service *s = arg;
 
-	for (;;)
-		service_control_step(s, -1);
+	for (;;) {
+		service_control_step(s, 1000);
+		service_renew(s);
+	}
 	return NULL;
 }
 

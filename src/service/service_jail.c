@@ -81,6 +81,11 @@ bool service_load_config(struct service *s, struct err *err)
 	return ok;
 }
 
+static void log_report(enum log_level level, const char *text)
+{
+	log_line(level, "%s", text);
+}
+
 void service_open_log(struct service *s)
 {
 	struct log_options options = {
@@ -94,6 +99,7 @@ void service_open_log(struct service *s)
 	};
 
 	log_open(&options);
+	table_report_to(log_report);
 }
 
 int service_raise_limits(void)
@@ -164,7 +170,7 @@ bool service_open_spool(struct service *s, struct err *err)
 	return s->spool != NULL;
 }
 
-/* Accounts (unix:passwd.byname) are asked for from inside the jail too. */
+/* Accounts (unix:passwd.byname) and the tables of proxy: are asked for from inside the jail too. */
 bool service_stay_outside(struct service *s, struct err *err)
 {
 	if (!s->args.chroot || geteuid() != 0)
@@ -177,6 +183,7 @@ static bool enter_jail(struct service *s, struct err *err)
 	if (geteuid() != 0)
 		return true;
 	tzset();
+	table_outside_seal();
 	if (chroot(".") != 0 || chdir("/") != 0)
 		return err_errno(err, "chroot %s", s->config->queue_directory);
 	return true;

@@ -34,6 +34,7 @@ struct service {
 	int pauses;		   /* enum service_pause bits */
 	unsigned ticks;		   /* the waiter thread's own */
 	_Atomic int64_t heartbeat; /* last tick, for the watchdog */
+	int64_t started;
 };
 
 /* service_jail.c */
@@ -54,6 +55,7 @@ bool service_control_open(struct service *s, struct err *err);
 bool service_control_thread(struct service *s, struct err *err); /* for programs with their own loop */
 void service_control_step(struct service *s, int timeout_ms);	 /* one wait on signals and channel */
 void service_tell(char byte);
+void service_renew(struct service *s); /* retires when a table changed that only a new process can open */
 
 /* service_listen.c */
 enum service_pause {

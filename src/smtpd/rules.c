@@ -52,7 +52,6 @@ static struct table *rules_table(
 	struct rules_env *env, struct pool *pool, const char *spec, const char **error)
 {
 	struct table *table = hash_get(env->tables, str_c(spec));
-	struct err err = {0};
 
 	if (table)
 		return table;
@@ -60,11 +59,7 @@ static struct table *rules_table(
 		*error = pool_printf(pool, "table %s is not named in any restriction list of main.cf", spec);
 		return NULL;
 	}
-	table = table_open(spec, TABLE_FOLD, &err);
-	if (!table) {
-		*error = pool_printf(pool, "%s", err.text);
-		return NULL;
-	}
+	table = table_open_or_wait(spec, TABLE_FOLD);
 	hash_put(env->tables, str_c(spec), table);
 	return table;
 }

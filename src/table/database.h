@@ -10,7 +10,7 @@
 #include "table/settings.h"
 #include "table/table.h"
 
-#define DATABASE_VERSION 1
+#define DATABASE_VERSION 2
 
 enum database_status {
 	DATABASE_DONE,	 /* all values were given; none: not found */
@@ -27,6 +27,7 @@ struct database_driver {
 	int version;		   /* DATABASE_VERSION */
 	const char *hosts_setting; /* NULL: there are no hosts, connect gets "" */
 	const char *hosts_default;
+	bool files_only;     /* connections open files, which are not in a jail */
 	bool hosts_in_order; /* tried as listed; else in random order, UNIX-domain sockets first */
 	bool (*open)(struct settings *s, void **state, struct err *err);
 	void (*close)(void *state);

@@ -6,13 +6,9 @@
 static void maps_add(struct maps *m, struct str word, int flags)
 {
 	char *spec = x_strndup(word.p, word.n);
-	struct err err = {""};
-	struct table *t = table_open(spec, flags, &err);
 
-	if (!t)
-		t = table_broken(spec, spec, flags, err.text);
 	m->tables = x_realloc(m->tables, (m->count + 1) * sizeof(*m->tables));
-	m->tables[m->count++] = t;
+	m->tables[m->count++] = table_open_or_wait(spec, flags);
 	x_free(&spec);
 }
 

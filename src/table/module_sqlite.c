@@ -1,6 +1,7 @@
 /* sqlite:/file, sqlite_table(5): a loadable module over SQLite. */
 #include <errno.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "table/database.h"
@@ -18,6 +19,9 @@ struct sqlite {
 struct connection {
 	const struct sqlite *table;
 	sqlite3 *db;
+	dev_t device;
+	ino_t inode;
+	bool asked;
 };
 
 static void module_close(void *state)
@@ -55,6 +59,25 @@ static void module_disconnect(void *connection)
 	x_free(&connection);
 }
 
+static void remember_file(struct connection *c)
+{
+	struct stat st;
+
+	if (stat(c->table->path, &st) == 0) {
+		c->device = st.st_dev;
+		c->inode = st.st_ino;
+	}
+}
+
+/* SQLite sees what is written to a file, not that another one took its place. */
+static bool has_new_file(const struct connection *c)
+{
+	struct stat st;
+
+	return c->asked && stat(c->table->path, &st) == 0 &&
+	       (st.st_dev != c->device || st.st_ino != c->inode);
+}
+
 static void *module_connect(void *state, const char *host, struct err *err)
 {
 	struct connection *c = x_alloc(sizeof(*c));
@@ -64,6 +87,7 @@ static void *module_connect(void *state, const char *host, struct err *err)
 	problem = sqlite3_open_v2(c->table->path, &c->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
 	if (problem == SQLITE_OK) {
 		sqlite3_busy_timeout(c->db, BUSY_MS);
+		remember_file(c);
 		return c;
 	}
 	errno = c->db ? sqlite3_system_errno(c->db) : ENOMEM;
@@ -122,6 +146,9 @@ static enum database_status module_ask(
 	struct buf query = BUF(QUERY_MAX);
 	enum database_status status = DATABASE_FAILED;
 
+	if (has_new_file(c))
+		return DATABASE_LOST;
+	c->asked = true;
 	if (template_expand(c->table->query, key, key, quote, NULL, &query))
 		status = run(c, &query, answer, err);
 	else
@@ -133,6 +160,7 @@ static enum database_status module_ask(
 extern const struct database_driver database_driver;
 __attribute__((visibility("default"))) const struct database_driver database_driver = {
 	.version = DATABASE_VERSION,
+	.files_only = true,
 	.open = module_open,
 	.close = module_close,
 	.applies = module_applies,

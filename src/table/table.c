@@ -1,5 +1,6 @@
 #include "base/mem.h"
-#include "table/table_type.h"
+#include "table/table_outside.h"
+#include "table/table_watch.h"
 
 static const struct table_type *const types[] = {
 #define TABLE_TYPE(id) &table_type_##id,
@@ -32,6 +33,7 @@ struct table *table_new(const struct table_type *type, const char *spec, int fla
 	t->spec = x_strdup(spec);
 	t->flags = flags;
 	t->pattern = type->pattern;
+	t->remote = type->remote;
 	return t;
 }
 
@@ -57,6 +59,12 @@ struct table *table_open(const char *spec, int flags, struct err *err)
 	return t;
 }
 
+void table_ask_outside(struct table *t)
+{
+	t->outside = true;
+	table_outside_allow(t->spec);
+}
+
 void table_close(struct table **tp)
 {
 	struct table *t = *tp;
@@ -65,11 +73,24 @@ void table_close(struct table **tp)
 		return;
 	if (t->type->close)
 		t->type->close(t);
+	table_watch_free(&t->watch);
 	for (size_t i = 0; i < t->warning_count; i++)
 		x_free(&t->warnings[i]);
 	x_free(&t->warnings);
 	x_free(&t->spec);
 	x_free(tp);
+}
+
+static enum table_status ask(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	enum table_status status;
+
+	if (t->outside && table_outside_active())
+		return table_outside_lookup(t->spec, t->flags, key, value, err);
+	table_watch_enter(t);
+	status = t->type->lookup(t, key, value, err);
+	table_watch_leave(t);
+	return status;
 }
 
 static enum table_status lookup_folded(struct table *t, struct str key, struct buf *value, struct err *err)
@@ -78,7 +99,7 @@ static enum table_status lookup_folded(struct table *t, struct str key, struct b
 	enum table_status status;
 
 	table_fold(key, &folded);
-	status = t->type->lookup(t, buf_slice(&folded), value, err);
+	status = ask(t, buf_slice(&folded), value, err);
 	buf_free(&folded);
 	return status;
 }
@@ -93,7 +114,7 @@ enum table_status table_lookup(struct table *t, struct str key, struct buf *valu
 	if ((t->flags & TABLE_FOLD) && !t->pattern)
 		status = lookup_folded(t, key, value, err);
 	else
-		status = t->type->lookup(t, key, value, err);
+		status = ask(t, key, value, err);
 	if (status == TABLE_FOUND && value->over) {
 		buf_truncate(value, before);
 		err_set(err, "the result is too long");
@@ -104,10 +125,16 @@ enum table_status table_lookup(struct table *t, struct str key, struct buf *valu
 
 enum table_status table_each(struct table *t, table_entry_fn entry, void *arg, struct err *err)
 {
-	if (t->type->each)
-		return t->type->each(t, entry, arg, err);
-	err_set(err, "sequence operation is not supported");
-	return TABLE_MISCONFIGURED;
+	enum table_status status;
+
+	if (!t->type->each) {
+		err_set(err, "sequence operation is not supported");
+		return TABLE_MISCONFIGURED;
+	}
+	table_watch_enter(t);
+	status = t->type->each(t, entry, arg, err);
+	table_watch_leave(t);
+	return status;
 }
 
 const char *table_spec(const struct table *t)
@@ -130,6 +157,27 @@ void table_warn(struct table *t, const char *fmt, ...)
 	va_end(ap);
 	t->warnings = x_realloc(t->warnings, (t->warning_count + 1) * sizeof(*t->warnings));
 	t->warnings[t->warning_count++] = buf_take(&text);
+}
+
+static table_report_fn reporter; /* set once, before there are threads */
+
+void table_report_to(table_report_fn report)
+{
+	reporter = report;
+}
+
+void table_report(enum log_level level, const char *fmt, ...)
+{
+	struct buf text = BUF(2 * TABLE_VALUE_MAX);
+	va_list ap;
+
+	if (!reporter)
+		return;
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	reporter(level, buf_cstr(&text));
+	buf_free(&text);
 }
 
 void table_warnings(const struct table *t, table_warn_fn warn, void *arg)

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/log.h"
 
 enum table_status {
 	TABLE_FOUND,
@@ -31,6 +32,9 @@ typedef void (*table_warn_fn)(void *arg, const char *text);
 /* A table_open that fails is a table whose lookups answer TABLE_MISCONFIGURED would hide typing errors: NULL
  * with err instead. */
 struct table *table_open(const char *spec, int flags, struct err *err);
+/* A table that cannot be opened is one whose lookups answer TABLE_MISCONFIGURED, with the reason, until it
+ * can be; the reason is among the warnings too. */
+struct table *table_open_or_wait(const char *spec, int flags);
 void table_close(struct table **t);
 /* FOUND: the result is appended to value. */
 enum table_status table_lookup(struct table *t, struct str key, struct buf *value, struct err *err);
@@ -43,6 +47,16 @@ void table_warnings(const struct table *t, table_warn_fn warn, void *arg);
 /* Calls entry() for each key and value until it returns false. TABLE_MISCONFIGURED: this type cannot list. */
 typedef bool (*table_entry_fn)(void *arg, struct str key, struct str value);
 enum table_status table_each(struct table *t, table_entry_fn entry, void *arg, struct err *err);
+/*
+ * A table that is made from files takes up a changed one by itself. A process that cannot open the new file,
+ * because it changed its root directory or its user, has to make room for one that can: true, with the
+ * table's name in which. To be asked about once a second; does not block.
+ */
+bool table_renewal_due(struct buf *which);
+/* Where lines go that come up later than table_open: what debug: tables say, warnings about a file that was
+ * taken up anew. Set once, before threads start; until then there are none. */
+typedef void (*table_report_fn)(enum log_level level, const char *text);
+void table_report_to(table_report_fn report);
 /* Calls name() for each type, in alphabetical order (postconf -m). */
 void table_each_type(void (*name)(void *arg, const char *type), void *arg);
 /* Lower case as keys have it: ASCII and, in valid UTF-8, every letter. */

@@ -2,6 +2,7 @@
  * again. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "table/table_outside.h"
 #include "table/table_type.h"
 #include <pthread.h>
 
@@ -38,8 +39,11 @@ static struct table *try_again(struct table *t)
 static enum table_status broken_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
 {
 	struct broken *b = t->state;
-	struct table *opened = try_again(t);
+	struct table *opened;
 
+	if (b->spec && table_outside_active())
+		return table_outside_lookup(b->spec, t->flags, key, value, err);
+	opened = try_again(t);
 	if (opened)
 		return table_lookup(opened, key, value, err);
 	pthread_mutex_lock(&b->lock);
@@ -75,6 +79,14 @@ static bool spec_is_pattern(const char *spec)
 	return type && type->pattern;
 }
 
+struct table *table_open_or_wait(const char *spec, int flags)
+{
+	struct err err = {""};
+	struct table *t = table_open(spec, flags, &err);
+
+	return t ? t : table_broken(spec, spec, flags, err.text);
+}
+
 struct table *table_broken(const char *label, const char *spec, int flags, const char *reason)
 {
 	struct table *t = table_new(&type_broken, label, flags);
@@ -85,6 +97,7 @@ struct table *table_broken(const char *label, const char *spec, int flags, const
 	b->next_try = clock_mono() + RETRY_INTERVAL;
 	if (spec) {
 		b->spec = x_strdup(spec);
+		table_outside_allow(spec);
 		t->pattern = spec_is_pattern(spec);
 	}
 	t->state = b;

@@ -79,6 +79,8 @@ static bool database_open(struct table *t, const char *name, struct err *err)
 	s = settings_open(name, config_latest_text, err);
 	ok = s && open_settings(t, db, s, err) && open_driver(t, db, s, err);
 	settings_close(&s);
+	if (ok && db->driver->files_only)
+		table_ask_outside(t);
 	return ok || err_prefix(err, "%s", t->spec);
 }
 
@@ -175,6 +177,7 @@ static enum table_status database_lookup(struct table *t, struct str key, struct
 
 #define DATABASE_TYPE(id)                                                                                    \
 	const struct table_type table_type_##id = {.name = #id,                                              \
+		.remote = true,                                                                              \
 		.present = database_present,                                                                 \
 		.open = database_open,                                                                       \
 		.close = database_close,                                                                     \

@@ -1,57 +1,23 @@
-/* lmdb:, hash: and btree: tables, built by postmap(1). A file that was replaced is taken up by the next
- * lookup that notices. */
+/* lmdb:, hash: and btree: tables, built by postmap(1). */
 #include "base/base64.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "table/lmdb_file.h"
-#include "table/table_type.h"
-#include <pthread.h>
-#include <stdatomic.h>
-#include <sys/stat.h>
-
-#define CHECK_INTERVAL NS_PER_SEC /* how often to look for a new file */
-
-struct file_identity {
-	dev_t device;
-	ino_t inode;
-	struct timespec changed;
-};
+#include "table/table_watch.h"
 
 struct lmdb_table {
-	char *path;
-	pthread_rwlock_t lock; /* guards what follows; lookups read, taking up a new file writes */
 	MDB_env *env;
 	MDB_dbi dbi;
-	struct file_identity identity;
-	_Atomic int64_t next_check; /* clock_mono() */
 };
-
-static bool identify(const char *path, struct file_identity *id)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return false;
-	*id = (struct file_identity){st.st_dev, st.st_ino, st.st_mtim};
-	return true;
-}
-
-static bool same_file(const struct file_identity *a, const struct file_identity *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->changed.tv_sec == b->changed.tv_sec &&
-	       a->changed.tv_nsec == b->changed.tv_nsec;
-}
 
 static bool lmdb_open(struct table *t, const char *name, struct err *err)
 {
 	struct lmdb_table *l = x_alloc(sizeof(*l));
+	char *path = lmdb_file_path(t->type->name, name);
 
 	t->state = l;
-	pthread_rwlock_init(&l->lock, NULL);
-	l->path = lmdb_file_path(t->type->name, name);
-	identify(l->path, &l->identity);
-	l->env = lmdb_file_open(l->path, &l->dbi, err);
-	l->next_check = clock_mono() + CHECK_INTERVAL;
+	table_watch_file(t, path, WATCH_REPLACED);
+	l->env = lmdb_file_open(path, &l->dbi, err);
+	x_free(&path);
 	return l->env != NULL;
 }
 
@@ -61,42 +27,7 @@ static void lmdb_close(struct table *t)
 
 	if (l->env)
 		mdb_env_close(l->env);
-	pthread_rwlock_destroy(&l->lock);
-	x_free(&l->path);
 	x_free(&t->state);
-}
-
-static bool is_current(struct lmdb_table *l, const struct file_identity *id)
-{
-	bool same;
-
-	pthread_rwlock_rdlock(&l->lock);
-	same = same_file(id, &l->identity);
-	pthread_rwlock_unlock(&l->lock);
-	return same;
-}
-
-/* A file that cannot be opened (half gone, outside the jail) leaves the old one in use. */
-static void take_up_new_file(struct lmdb_table *l)
-{
-	int64_t now = clock_mono(), due = l->next_check;
-	struct file_identity id;
-	MDB_env *env;
-	MDB_dbi dbi;
-
-	if (now < due || !atomic_compare_exchange_strong(&l->next_check, &due, now + CHECK_INTERVAL))
-		return;
-	if (!identify(l->path, &id) || is_current(l, &id))
-		return;
-	env = lmdb_file_open(l->path, &dbi, NULL);
-	if (!env)
-		return;
-	pthread_rwlock_wrlock(&l->lock);
-	mdb_env_close(l->env);
-	l->env = env;
-	l->dbi = dbi;
-	l->identity = id;
-	pthread_rwlock_unlock(&l->lock);
 }
 
 /* Other programs store keys and values with the NUL byte that ends them. */
@@ -145,15 +76,12 @@ static enum table_status lmdb_lookup(struct table *t, struct str key, struct buf
 	bool decoded = true;
 	int error;
 
-	take_up_new_file(l);
-	pthread_rwlock_rdlock(&l->lock);
 	error = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (!error) {
 		error = get(txn, l->dbi, key, &found);
 		decoded = error || add_value(t, &found, value);
 		mdb_txn_abort(txn);
 	}
-	pthread_rwlock_unlock(&l->lock);
 	if (!decoded) {
 		err_set(err, "the value is not base64");
 		return TABLE_MISCONFIGURED;
@@ -187,7 +115,6 @@ static enum table_status lmdb_each(struct table *t, table_entry_fn entry, void *
 	MDB_txn *txn;
 	int error;
 
-	pthread_rwlock_rdlock(&l->lock);
 	error = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (!error) {
 		error = mdb_cursor_open(txn, l->dbi, &cursor);
@@ -197,7 +124,6 @@ static enum table_status lmdb_each(struct table *t, table_entry_fn entry, void *
 		}
 		mdb_txn_abort(txn);
 	}
-	pthread_rwlock_unlock(&l->lock);
 	return lmdb_answer(error, err);
 }
 

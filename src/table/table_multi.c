@@ -23,6 +23,7 @@ static bool multi_add(struct table *t, struct str word, struct err *err)
 		return false;
 	table_warnings(member, multi_add_warning, t);
 	t->pattern = t->pattern || member->pattern;
+	t->remote = t->remote || member->remote;
 	m->members = x_realloc(m->members, (m->count + 1) * sizeof(*m->members));
 	m->members[m->count++] = member;
 	return true;

@@ -1,4 +1,5 @@
-/* proxy:type:name: the tables are in this process already, so it is the inner table. */
+/* proxy:type:name: the tables are in this process already, so it is the inner table. What the inner one needs
+ * with each lookup may be out of reach in a jail; proxymap(8) was never in one. */
 #include "table/table_type.h"
 
 static bool proxy_open(struct table *t, const char *name, struct err *err)
@@ -9,6 +10,9 @@ static bool proxy_open(struct table *t, const char *name, struct err *err)
 	if (!inner)
 		return false;
 	t->pattern = inner->pattern;
+	t->remote = inner->remote;
+	if (t->remote)
+		table_ask_outside(t);
 	for (size_t i = 0; i < inner->warning_count; i++)
 		table_warn(t, "%s", inner->warnings[i]);
 	return true;

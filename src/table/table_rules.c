@@ -1,6 +1,7 @@
 #include "table/table_rules.h"
 
 #include "base/mem.h"
+#include "table/table_watch.h"
 #include <ctype.h>
 
 struct rules *rules_new(void (*free_pattern)(void *pattern))
@@ -119,8 +120,10 @@ bool rules_read(struct table *t, const char *name, void (*line)(struct table *t,
 	if (name[0] == '{') {
 		if (!source_inline(&source, str_c(name), err))
 			return err_prefix(err, "%s map", t->type->name);
-	} else if (!source_open(&source, name, err)) {
-		return false;
+	} else {
+		table_watch_file(t, name, WATCH_EDITED);
+		if (!source_open(&source, name, err))
+			return false;
 	}
 	while (source_next(&source, &text))
 		line(t, text, source.line.first);

@@ -132,5 +132,9 @@ static enum table_status tcp_lookup(struct table *t, struct str key, struct buf 
 }
 
 /* pattern: only whole addresses and names are asked, as they are. */
-const struct table_type table_type_tcp = {
-	.name = "tcp", .pattern = true, .open = tcp_open, .close = tcp_close, .lookup = tcp_lookup};
+const struct table_type table_type_tcp = {.name = "tcp",
+	.remote = true,
+	.pattern = true,
+	.open = tcp_open,
+	.close = tcp_close,
+	.lookup = tcp_lookup};

@@ -1,5 +1,5 @@
 /* texthash:/file: postmap(1) source, read into memory without building an index. */
-#include "table/table_type.h"
+#include "table/table_watch.h"
 
 static bool texthash_add(
 	struct table *t, const char *path, int line, struct str key, struct str text, struct err *err)
@@ -54,6 +54,7 @@ static bool texthash_open(struct table *t, const char *name, struct err *err)
 	struct str line;
 
 	t->state = hash_new(entries_free);
+	table_watch_file(t, name, WATCH_EDITED);
 	if (!source_open(&source, name, err))
 		return false;
 	while (source_next(&source, &line))

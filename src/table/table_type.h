@@ -16,6 +16,7 @@ struct table;
 struct table_type {
 	const char *name;
 	bool pattern;
+	bool remote; /* lookups ask somebody over a socket or file: proxy: does that outside of a jail */
 	bool (*present)(const struct table_type *type); /* NULL: always; else whether its module is there */
 	/* name: what follows "type:"; t->flags is set, t->spec too. Fills t->state. */
 	bool (*open)(struct table *t, const char *name, struct err *err);
@@ -46,10 +47,12 @@ struct table {
 	const struct table_type *type;
 	char *spec;
 	int flags;
-	bool pattern;
-	void *state; /* the type's own; const after open, or locked by the type */
+	bool pattern, remote; /* its own or a member's */
+	void *state;	      /* the type's own; const after open, or locked by the type */
 	char **warnings;
 	size_t warning_count;
+	bool outside;		   /* asked outside of a jail: what it needs is there (table_outside.h) */
+	struct table_watch *watch; /* NULL: no file to look at */
 };
 
 #define TABLE_TYPE(id) extern const struct table_type table_type_##id;
@@ -59,6 +62,10 @@ struct table {
 const struct table_type *table_type_find(struct str name); /* NULL: none */
 /* A line for table_warnings. */
 void table_warn(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* From now on lookups are made outside, if this process goes into a jail. */
+void table_ask_outside(struct table *t);
+/* A line for the program's log. */
+void table_report(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct table *table_new(const struct table_type *type, const char *spec, int flags);
 /* A table that answers lookups with TABLE_MISCONFIGURED and this reason, until spec can be opened. label: for
  * messages; spec NULL: never. */

@@ -4,7 +4,6 @@
 #include <pwd.h>
 
 #include "base/mem.h"
-#include "table/table_outside.h"
 #include "table/table_type.h"
 
 #define ACCOUNT_TEXT_MAX (1u << 20) /* scratch room for one entry; a group may have many members */
@@ -44,6 +43,7 @@ static bool unix_open(struct table *t, const char *name, struct err *err)
 
 	if (!user && strcmp(name, "group.byname") != 0)
 		return err_set(err, "unknown table: %s", t->spec);
+	table_ask_outside(t);
 	t->state = x_alloc(sizeof(account_fn));
 	*(account_fn *)t->state = user ? account_user : account_group;
 	return true;
@@ -59,7 +59,7 @@ static bool means_absent(int error)
 	return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
 }
 
-static enum table_status ask_system(struct table *t, struct str key, struct buf *value, struct err *err)
+static enum table_status unix_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
 {
 	account_fn ask = *(account_fn *)t->state;
 	char *name = x_strndup(key.p, key.n), *scratch = NULL;
@@ -81,12 +81,5 @@ static enum table_status ask_system(struct table *t, struct str key, struct buf 
 	return TABLE_RETRY;
 }
 
-static enum table_status unix_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
-{
-	if (table_outside_active())
-		return table_outside_lookup(t->spec, key, value, err);
-	return ask_system(t, key, value, err);
-}
-
 const struct table_type table_type_unix = {
-	.name = "unix", .open = unix_open, .close = unix_close, .lookup = unix_lookup};
+	.name = "unix", .remote = true, .open = unix_open, .close = unix_close, .lookup = unix_lookup};

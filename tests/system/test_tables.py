@@ -1,12 +1,15 @@
 """postmap and postalias: tables made, changed and asked; what root does not do for others."""
 import os
 import select
+import socketserver
+import sqlite3
 import stat
 import subprocess
+import threading
 
 import pytest
 
-from postern import BIN, ROOT_USER, SLOW, exercises
+from postern import BIN, ROOT_USER, SLOW, exercises, wait_for
 
 TYPES = ("hash", "btree", "lmdb")
 OTHER_USER = 12345
@@ -187,3 +190,125 @@ def test_hundred_thousand_entries_with_duplicates(tables):
         assert made.returncode == 0 and made.stdout.count("duplicate") == (0 if flags else 2)
         assert tables("postmap", "-q", "dup", "lmdb:map").stdout == kept + "\n"
         assert len(tables("postmap", "-s", "lmdb:map").stdout.splitlines()) == 100001
+
+
+# ---- changed while daemons use them
+
+def answers(mail, senders, name="smtpd"):
+    """The codes of MAIL FROM, in a session of its own."""
+    with mail.client(name) as c:
+        c.command("EHLO client.example")
+        codes = []
+        for sender in senders:
+            codes.append(c.command("MAIL FROM:<%s@client.example>" % sender)[:3])
+            c.command("RSET")
+    return codes
+
+
+def checks(*specs):
+    return {"smtpd_sender_restrictions": ", ".join("check_sender_access " + spec for spec in specs), "smtpd_delay_reject": "no"}
+
+
+class Place:
+    """Tables in a directory that everybody may read, each with the key of its type."""
+    kinds = ("lmdb", "hash", "texthash", "regexp", "pcre")
+
+    def __init__(self, directory):
+        self.directory = directory
+        os.chmod(directory, 0o755)
+
+    def spec(self, kind):
+        return "%s:%s" % (kind, self.directory / kind)
+
+    def write(self, kind, action):
+        text = ("/^%s@/ %s\n" if kind in ("regexp", "pcre") else "%s@client.example %s\n") % (kind, action)
+        (self.directory / (kind + ".new")).write_text(text)
+        os.rename(self.directory / (kind + ".new"), self.directory / kind)
+        if kind in ("lmdb", "hash"):
+            subprocess.run([os.path.join(BIN, "postmap"), "-c", str(self.directory), self.spec(kind)], check=True)
+
+    def write_all(self, action):
+        (self.directory / "main.cf").write_text("compatibility_level = 3.6\nmaillog_file = /nonexistent/log\n")
+        for kind in self.kinds:
+            self.write(kind, action)
+
+
+@pytest.mark.parametrize("columns", ["n - n - -", pytest.param("n - y - -", marks=pytest.mark.skipif(not ROOT_USER, reason="needs root"))],
+                         ids=["outside", "jail"])
+def test_changed_tables_are_taken_up(mta, tmp_path, columns):
+    place = Place(tmp_path)
+    place.write_all("REJECT")
+    mail = mta(main=checks(*map(place.spec, place.kinds)), listener_columns=columns).start()
+    assert answers(mail, place.kinds) == ["554"] * len(place.kinds)
+    place.write_all("OK")
+    wait_for(lambda: answers(mail, place.kinds) == ["250"] * len(place.kinds), 60, "the new tables")
+    place.write("lmdb", "REJECT")
+    wait_for(lambda: answers(mail, place.kinds) == ["554"] + ["250"] * (len(place.kinds) - 1), 60, "the changed table")
+    if "y" in columns:
+        mail.wait_log(r"table \S+ has changed -- restarting")
+    assert "warning" not in mail.log() and "451" not in mail.log()
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_table_of_roots_is_taken_up(mta, tmp_path):
+    """Only a process that is still root can open it: the old one makes room for a new one."""
+    place = Place(tmp_path)
+    place.write_all("REJECT")
+    os.chmod(tmp_path / "hash.db", 0o600)
+    mail = mta(main=checks(place.spec("hash"))).start()
+    assert answers(mail, ["hash"]) == ["554"]
+    place.write("hash", "OK")
+    assert mode(tmp_path / "hash.db") == 0o600
+    wait_for(lambda: answers(mail, ["hash"]) == ["250"], 60, "the new table")
+    mail.wait_log(r"table hash:\S+ has changed -- restarting")
+
+
+class Socketmap(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Refuses everybody."""
+    daemon_threads = True
+
+    def __init__(self, path):
+        super().__init__(str(path), self.Talk)
+        os.chmod(path, 0o777)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    class Talk(socketserver.StreamRequestHandler):
+        def handle(self):
+            while self.rfile.peek(1):
+                digits = b""
+                while not digits.endswith(b":"):
+                    digits += self.rfile.read(1)
+                self.rfile.read(int(digits[:-1]) + 1)
+                self.wfile.write(b"9:OK REJECT,")
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_databases_of_jailed_services_are_asked_outside(mta, tmp_path):
+    """proxymap(8) was never in a jail, and SQLite opened its file before it."""
+    place = Place(tmp_path)
+    for name, action in (("one", "REJECT"), ("two", "OK")):
+        with sqlite3.connect(tmp_path / (name + ".db")) as database:
+            database.execute("CREATE TABLE map (k TEXT, v TEXT)")
+            database.execute("INSERT INTO map VALUES ('lite@client.example', ?)", (action,))
+        database.close()
+    (tmp_path / "lite.cf").write_text("dbpath = %s\nquery = SELECT v FROM map WHERE k = '%%s'\n" % (tmp_path / "one.db"))
+    with Socketmap(tmp_path / "socket") as server:
+        mail = mta(services={"smtpd": checks("sqlite:%s" % (tmp_path / "lite.cf")),
+                             "inside": checks("socketmap:unix:%s:x" % (tmp_path / "socket")),
+                             "proxied": checks("proxy:socketmap:unix:%s:x" % (tmp_path / "socket"))}, listener_columns="n - y - -").start()
+        assert answers(mail, ["lite", "other"]) == ["554", "250"]
+        assert answers(mail, ["any"], "inside") == ["451"]
+        assert answers(mail, ["any", "more"], "proxied") == ["554", "554"]
+        os.rename(tmp_path / "two.db", tmp_path / "one.db")
+        wait_for(lambda: answers(mail, ["lite"]) == ["250"], 60, "the new database")
+        server.shutdown()
+    assert place
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_table_that_appears_later_is_found_from_the_jail(mta, tmp_path):
+    place = Place(tmp_path)
+    mail = mta(main=checks(place.spec("hash")), listener_columns="n - y - -").start()
+    assert answers(mail, ["hash"]) == ["451"]
+    place.write_all("REJECT")
+    wait_for(lambda: answers(mail, ["hash", "other"]) == ["554", "250"], 60, "the table")

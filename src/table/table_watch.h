@@ -1,0 +1,29 @@
+/*
+ * Tables that are made from a file take up a changed one. Lookups look at the file about once a second; where
+ * it was replaced or written anew, the table is opened again, and only then the old one is given up.
+ *
+ * A process that changed its root directory cannot reach the file any more. It holds a descriptor from before
+ * (O_PATH, which opens nothing) and sees by it that the file is not what it was: table_renewal_due() in
+ * table.h.
+ *
+ * Shared state: the list of all watches, guarded by its lock; the state of a watched table, guarded by the
+ * watch's.
+ */
+#ifndef TABLE_TABLE_WATCH_H
+#define TABLE_TABLE_WATCH_H
+
+#include "table/table_type.h"
+
+enum watch_style {
+	WATCH_REPLACED, /* a new file takes the place of the old one at once */
+	WATCH_EDITED	/* people and scripts write it: a change counts when it has rested for a moment */
+};
+
+/* For the open function of a type, before it reads the file. A second call names another file. */
+void table_watch_file(struct table *t, const char *path, enum watch_style style);
+void table_watch_free(struct table_watch **w);
+/* Takes up a new file if there is one. The table's state stays as it is until table_watch_leave. */
+void table_watch_enter(struct table *t);
+void table_watch_leave(struct table *t);
+
+#endif
