@@ -1,14 +1,11 @@
-/*
- * A new LMDB file is made beside the old one under a name of its own and takes its place by rename(2). That
- * also replaces a symbolic or hard link that somebody left under the name, instead of following it.
- */
+/* How LMDB files are made. */
 #include "base/mem.h"
 #include "base/sys.h"
+#include "table/build_file.h"
 #include "table/lmdb_file.h"
 #include "table/table_type.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,55 +13,11 @@
 #define MAP_SIZE_FACTOR 16 /* of the source: short entries take much more room in a B-tree page */
 
 struct lmdb_build {
-	char *path, *temporary;
-	int directory; /* locked; others wait for us */
-	bool made;     /* the temporary file exists */
+	struct build_file file;
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi dbi;
 };
-
-static bool lock_directory(struct lmdb_build *l, struct err *err)
-{
-	const char *slash = strrchr(l->path, '/');
-	char *name = slash == l->path ? x_strdup("/")
-		     : slash	      ? x_strndup(l->path, (size_t)(slash - l->path))
-				      : x_strdup(".");
-
-	l->directory = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (l->directory < 0)
-		err_errno(err, "open directory %s", name);
-	else if (flock(l->directory, LOCK_EX) < 0)
-		err_errno(err, "lock directory %s", name);
-	else {
-		x_free(&name);
-		return true;
-	}
-	x_free(&name);
-	return false;
-}
-
-static bool make_temporary(struct lmdb_build *l, mode_t mode, struct err *err)
-{
-	struct stat st;
-	int fd;
-
-	/* We have the directory's lock: one that is there was left by a process that was killed. */
-	l->temporary = x_asprintf("%s.new", l->path);
-	unlink(l->temporary);
-	fd = open(l->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_errno(err, "open database %s", l->path);
-	l->made = true;
-	if (lstat(l->path, &st) == 0 && S_ISREG(st.st_mode)) {
-		mode = st.st_mode & 0777;
-		if (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
-			err_errno(err, "change the owner of %s", l->temporary);
-	}
-	fchmod(fd, mode);
-	sys_close(&fd);
-	return true;
-}
 
 static int copy_old(struct lmdb_build *l, size_t *size)
 {
@@ -74,13 +27,13 @@ static int copy_old(struct lmdb_build *l, size_t *size)
 	MDB_env *old;
 	int fd, error;
 
-	if (stat(l->path, &st) < 0)
+	if (stat(l->file.path, &st) < 0)
 		return errno == ENOENT ? 0 : errno;
 	*size += (size_t)st.st_size;
-	old = lmdb_file_open(l->path, &dbi, &err);
+	old = lmdb_file_open(l->file.path, &dbi, &err);
 	if (!old)
 		return MDB_INVALID;
-	fd = open(l->temporary, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	fd = open(l->file.temporary, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	error = fd < 0 ? errno : mdb_env_copyfd2(old, fd, MDB_CP_COMPACT);
 	sys_close(&fd);
 	mdb_env_close(old);
@@ -96,7 +49,7 @@ static int open_new(struct lmdb_build *l, size_t size)
 	if (!error)
 		error = mdb_env_set_mapsize(l->env, map_size);
 	if (!error)
-		error = mdb_env_open(l->env, l->temporary, flags, 0600);
+		error = mdb_env_open(l->env, l->file.temporary, flags, 0600);
 	if (!error)
 		error = mdb_txn_begin(l->env, NULL, 0, &l->txn);
 	if (!error)
@@ -111,15 +64,14 @@ static bool build_begin(struct table_builder *b, const char *type, const char *n
 	int error = 0;
 
 	b->state = l;
-	l->directory = -1;
-	l->path = lmdb_file_path(type, name);
-	if (!lock_directory(l, err) || !make_temporary(l, b->options.mode, err))
+	if (!build_file_begin(&l->file, lmdb_file_path(type, name), b->options.mode, err))
 		return false;
 	if (b->options.incremental)
 		error = copy_old(l, &size);
 	if (!error)
 		error = open_new(l, size);
-	return !error || err_set(err, "open database %s: %s", l->path, lmdb_file_reason(error));
+	return !error ||
+	       err_set(err, "open database %s: %s", l->file.path, lmdb_file_reason(l->file.path, error));
 }
 
 static void put_text(struct buf *out, struct str text, bool with_nul)
@@ -194,11 +146,7 @@ static void build_abort(struct table_builder *b)
 		mdb_txn_abort(l->txn);
 	if (l->env)
 		mdb_env_close(l->env);
-	if (l->made)
-		unlink(l->temporary);
-	sys_close(&l->directory);
-	x_free(&l->temporary);
-	x_free(&l->path);
+	build_file_end(&l->file);
 	x_free(&b->state);
 }
 
@@ -212,14 +160,9 @@ static bool build_commit(struct table_builder *b, struct err *err)
 	if (!error)
 		error = mdb_env_sync(l->env, 1);
 	if (error)
-		err_set(err, "write database %s: %s", l->path, mdb_strerror(error));
-	else if (rename(l->temporary, l->path) < 0)
-		err_errno(err, "replace database %s", l->path);
-	else if (fsync(l->directory) < 0)
-		err_errno(err, "write directory of %s", l->path);
+		err_set(err, "write database %s: %s", l->file.path, mdb_strerror(error));
 	else
-		ok = true;
-	l->made = l->made && access(l->temporary, F_OK) == 0;
+		ok = build_file_replace(&l->file, err);
 	build_abort(b);
 	return ok;
 }

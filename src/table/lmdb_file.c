@@ -1,6 +1,7 @@
 #include "table/lmdb_file.h"
 
 #include "base/mem.h"
+#include "base/sys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,8 +11,45 @@ char *lmdb_file_path(const char *type, const char *name)
 	return x_asprintf("%s.%s", name, strcmp(type, "lmdb") == 0 ? "lmdb" : "db");
 }
 
-const char *lmdb_file_reason(int error)
+/* The number at the 12th byte of a hash or btree file, in either byte order. */
+static bool is_berkeley(const char *path)
 {
+	static const uint32_t numbers[] = {0x00061561, 0x61150600, 0x00053162, 0x62310500};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint32_t number = 0;
+
+	if (fd < 0)
+		return false;
+	if (sys_pread_all(fd, &number, sizeof(number), 12) != sizeof(number))
+		number = 0;
+	sys_close(&fd);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		if (number == numbers[i])
+			return true;
+	}
+	return false;
+}
+
+char *lmdb_file_find(const char *type, const char *name)
+{
+	char *path = lmdb_file_path(type, name), *other;
+
+	if (access(path, F_OK) == 0 && !is_berkeley(path))
+		return path;
+	other = lmdb_file_path("lmdb", name);
+	if (access(other, F_OK) == 0) {
+		x_free(&path);
+		return other;
+	}
+	x_free(&other);
+	return path;
+}
+
+const char *lmdb_file_reason(const char *path, int error)
+{
+	if (error == MDB_INVALID && is_berkeley(path))
+		return "a Berkeley DB file; build it again from its source with postmap or, if it holds "
+		       "aliases, postalias";
 	if (error == MDB_INVALID || error == MDB_VERSION_MISMATCH)
 		return "not an LMDB file; run postmap to build it again";
 	return mdb_strerror(error);
@@ -46,7 +84,7 @@ MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err)
 	if (!error)
 		error = open_database(env, dbi);
 	if (error) {
-		err_set(err, "open database %s: %s", path, lmdb_file_reason(error));
+		err_set(err, "open database %s: %s", path, lmdb_file_reason(path, error));
 		mdb_env_close(env);
 		return NULL;
 	}

@@ -10,11 +10,14 @@
 
 extern const struct table_build_type lmdb_build_type;
 
-/* The file of type:name; the caller frees it. */
+/* The file that type:name is built into; the caller frees it. */
 char *lmdb_file_path(const char *type, const char *name);
+/* The file to read: where hash:x or btree:x has none of its own, or one of Berkeley DB, x.lmdb if it is
+ * there. The caller frees it. */
+char *lmdb_file_find(const char *type, const char *name);
 /* Opens for reading. NULL with "open database FILE: reason". */
 MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err);
 
-const char *lmdb_file_reason(int error); /* of an open that failed */
+const char *lmdb_file_reason(const char *path, int error); /* of an open that failed */
 
 #endif

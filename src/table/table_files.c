@@ -1,3 +1,4 @@
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "table/table_type.h"
@@ -40,4 +41,12 @@ bool table_value(const struct table *t, struct str text, struct buf *value, stru
 		buf_str(value, text);
 	}
 	return !value->over || err_set(err, "the value is too long");
+}
+
+bool table_stored_value(const struct table *t, struct str text, struct buf *value, struct err *err)
+{
+	if (t->flags & TABLE_FILES)
+		return base64_decode(text, value) || err_set(err, "the value is not base64");
+	buf_str(value, text);
+	return true;
 }

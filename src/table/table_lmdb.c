@@ -1,5 +1,4 @@
 /* lmdb:, hash: and btree: tables, built by postmap(1). */
-#include "base/base64.h"
 #include "base/mem.h"
 #include "table/lmdb_file.h"
 #include "table/table_watch.h"
@@ -12,7 +11,7 @@ struct lmdb_table {
 static bool lmdb_open(struct table *t, const char *name, struct err *err)
 {
 	struct lmdb_table *l = x_alloc(sizeof(*l));
-	char *path = lmdb_file_path(t->type->name, name);
+	char *path = lmdb_file_find(t->type->name, name);
 
 	t->state = l;
 	table_watch_file(t, path, WATCH_REPLACED);
@@ -57,17 +56,6 @@ static enum table_status lmdb_answer(int error, struct err *err)
 	return TABLE_RETRY;
 }
 
-/* With TABLE_FILES the database has the files' content in base64. */
-static bool add_value(const struct table *t, const MDB_val *found, struct buf *value)
-{
-	struct str text = {found->mv_data, found->mv_size};
-
-	if (t->flags & TABLE_FILES)
-		return base64_decode(text, value);
-	buf_str(value, text);
-	return true;
-}
-
 static enum table_status lmdb_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
 {
 	struct lmdb_table *l = t->state;
@@ -79,14 +67,11 @@ static enum table_status lmdb_lookup(struct table *t, struct str key, struct buf
 	error = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (!error) {
 		error = get(txn, l->dbi, key, &found);
-		decoded = error || add_value(t, &found, value);
+		decoded = error ||
+			  table_stored_value(t, (struct str){found.mv_data, found.mv_size}, value, err);
 		mdb_txn_abort(txn);
 	}
-	if (!decoded) {
-		err_set(err, "the value is not base64");
-		return TABLE_MISCONFIGURED;
-	}
-	return lmdb_answer(error, err);
+	return decoded ? lmdb_answer(error, err) : TABLE_MISCONFIGURED;
 }
 
 static struct str without_nul(MDB_val v)

@@ -73,6 +73,8 @@ struct table *table_broken(const char *label, const char *spec, int flags, const
 /* The value to keep for the right-hand side of a rule: itself, or with TABLE_FILES the named files' content,
  * joined by newlines. */
 bool table_value(const struct table *t, struct str text, struct buf *value, struct err *err);
+/* The value of an entry of a table that was built: with TABLE_FILES it is there in base64. */
+bool table_stored_value(const struct table *t, struct str text, struct buf *value, struct err *err);
 
 /* Keys and values in memory, for types whose source is small. */
 void entries_free(void *value);

@@ -11,7 +11,7 @@ import pytest
 
 from postern import BIN, ROOT_USER, SLOW, exercises, wait_for
 
-TYPES = ("hash", "btree", "lmdb")
+TYPES = ("hash", "btree", "lmdb", "cdb")
 OTHER_USER = 12345
 
 
@@ -211,7 +211,7 @@ def checks(*specs):
 
 class Place:
     """Tables in a directory that everybody may read, each with the key of its type."""
-    kinds = ("lmdb", "hash", "texthash", "regexp", "pcre")
+    kinds = ("lmdb", "hash", "cdb", "texthash", "regexp", "pcre")
 
     def __init__(self, directory):
         self.directory = directory
@@ -224,7 +224,7 @@ class Place:
         text = ("/^%s@/ %s\n" if kind in ("regexp", "pcre") else "%s@client.example %s\n") % (kind, action)
         (self.directory / (kind + ".new")).write_text(text)
         os.rename(self.directory / (kind + ".new"), self.directory / kind)
-        if kind in ("lmdb", "hash"):
+        if kind in ("lmdb", "hash", "cdb"):
             subprocess.run([os.path.join(BIN, "postmap"), "-c", str(self.directory), self.spec(kind)], check=True)
 
     def write_all(self, action):

@@ -109,3 +109,50 @@ void test_open_fails(const char *spec, const char *ending)
 	if (t || !str_ends(str_c(err.text), str_c(ending)))
 		fail_msg("%s: \"%s\" instead of \"%s\"", spec, err.text, ending);
 }
+
+char *test_spec(const char *type, const char *name)
+{
+	char *unused = x_strdup(test_file("unused", ""));
+	char *slash = strrchr(unused, '/');
+	char *spec = x_asprintf("%s:%.*s/%s", type, (int)(slash - unused), unused, name);
+
+	x_free(&unused);
+	return spec;
+}
+
+struct table_builder *test_begin(const char *spec, struct table_build_options options)
+{
+	struct err err = {""};
+	struct table_builder *b;
+
+	if (!options.mode)
+		options.mode = 0644;
+	b = table_build_begin(spec, &options, &err);
+	if (!b)
+		fail_msg("%s", err.text);
+	return b;
+}
+
+void test_put(struct table_builder *b, const char *key, const char *value, enum table_build_result wanted)
+{
+	struct err err = {""};
+
+	assert_int_equal(table_build_put(b, str_c(key), str_c(value), &err), wanted);
+}
+
+void test_commit(struct table_builder *b)
+{
+	struct err err = {""};
+
+	if (!table_build_commit(&b, &err))
+		fail_msg("%s", err.text);
+	assert_null(b);
+}
+
+void test_build(const char *spec, const char *key, const char *value)
+{
+	struct table_builder *b = test_begin(spec, (struct table_build_options){0});
+
+	test_put(b, key, value, BUILD_ADDED);
+	test_commit(b);
+}

@@ -2,7 +2,7 @@
 #ifndef TEST_TABLE_H
 #define TEST_TABLE_H
 
-#include "table/table.h"
+#include "table/table_build.h"
 
 /* Writes a file below a fresh directory; the directory goes away with test_files_remove. The path lives until
  * then. */
@@ -19,5 +19,13 @@ void test_warning(const struct table *t, size_t index, const char *ending);
 size_t test_warning_count(const struct table *t);
 /* Opening fails with a reason that ends so. */
 void test_open_fails(const char *spec, const char *ending);
+
+/* type:path of a file of this name in the directory; the caller frees it. */
+char *test_spec(const char *type, const char *name);
+/* Building; the test fails when that fails. */
+struct table_builder *test_begin(const char *spec, struct table_build_options options);
+void test_put(struct table_builder *b, const char *key, const char *value, enum table_build_result wanted);
+void test_commit(struct table_builder *b);
+void test_build(const char *spec, const char *key, const char *value); /* a table of one entry */
 
 #endif

@@ -12,56 +12,9 @@
 #include "base/mem.h"
 #include "table/table_build.h"
 
-static char *spec_of(const char *type, const char *name)
-{
-	char *unused = x_strdup(test_file("unused", ""));
-	char *slash = strrchr(unused, '/');
-	char *spec = x_asprintf("%s:%.*s/%s", type, (int)(slash - unused), unused, name);
-
-	x_free(&unused);
-	return spec;
-}
-
 static char *file_of(const char *spec)
 {
 	return x_asprintf("%s.%s", strchr(spec, ':') + 1, spec[0] == 'l' ? "lmdb" : "db");
-}
-
-static struct table_builder *begin(const char *spec, struct table_build_options options)
-{
-	struct err err = {""};
-	struct table_builder *b;
-
-	if (!options.mode)
-		options.mode = 0644;
-	b = table_build_begin(spec, &options, &err);
-	if (!b)
-		fail_msg("%s", err.text);
-	return b;
-}
-
-static void put(struct table_builder *b, const char *key, const char *value, enum table_build_result wanted)
-{
-	struct err err = {""};
-
-	assert_int_equal(table_build_put(b, str_c(key), str_c(value), &err), wanted);
-}
-
-static void commit(struct table_builder *b)
-{
-	struct err err = {""};
-
-	if (!table_build_commit(&b, &err))
-		fail_msg("%s", err.text);
-	assert_null(b);
-}
-
-static void build(const char *spec, const char *key, const char *value)
-{
-	struct table_builder *b = begin(spec, (struct table_build_options){0});
-
-	put(b, key, value, BUILD_ADDED);
-	commit(b);
 }
 
 static void test_build_and_ask(void **state)
@@ -69,14 +22,14 @@ static void test_build_and_ask(void **state)
 	static const char *const types[] = {"hash", "btree", "lmdb"};
 
 	for (size_t i = 0; i < 3; i++) {
-		char *spec = spec_of(types[i], "simple");
-		struct table_builder *b = begin(spec, (struct table_build_options){0});
+		char *spec = test_spec(types[i], "simple");
+		struct table_builder *b = test_begin(spec, (struct table_build_options){0});
 		struct table *t;
 
-		put(b, "k", "v", BUILD_ADDED);
-		put(b, "k", "other", BUILD_DUPLICATE);
-		put(b, "K2", "v2", BUILD_ADDED);
-		commit(b);
+		test_put(b, "k", "v", BUILD_ADDED);
+		test_put(b, "k", "other", BUILD_DUPLICATE);
+		test_put(b, "K2", "v2", BUILD_ADDED);
+		test_commit(b);
 		t = test_table(spec, TABLE_FOLD);
 		test_lookup(t, "K", "v");
 		test_lookup(t, "k2", NULL);
@@ -92,27 +45,27 @@ static void test_build_and_ask(void **state)
 
 static void test_replace_and_increment(void **state)
 {
-	char *spec = spec_of("lmdb", "grow");
+	char *spec = test_spec("lmdb", "grow");
 	struct err err;
 	struct table_builder *b;
 	struct table *t;
 
-	build(spec, "a", "1");
-	b = begin(spec, (struct table_build_options){.incremental = true, .replace = true});
-	put(b, "a", "2", BUILD_DUPLICATE);
-	put(b, "b", "3", BUILD_ADDED);
-	commit(b);
-	b = begin(spec, (struct table_build_options){.incremental = true});
+	test_build(spec, "a", "1");
+	b = test_begin(spec, (struct table_build_options){.incremental = true, .replace = true});
+	test_put(b, "a", "2", BUILD_DUPLICATE);
+	test_put(b, "b", "3", BUILD_ADDED);
+	test_commit(b);
+	b = test_begin(spec, (struct table_build_options){.incremental = true});
 	assert_int_equal(table_build_remove(b, STR("b"), &err), TABLE_FOUND);
 	assert_int_equal(table_build_remove(b, STR("b"), &err), TABLE_NOT_FOUND);
-	put(b, "c", "4", BUILD_ADDED);
+	test_put(b, "c", "4", BUILD_ADDED);
 	table_build_abort(&b);
 	t = test_table(spec, 0);
 	test_lookup(t, "a", "2");
 	test_lookup(t, "b", "3");
 	test_lookup(t, "c", NULL);
 	table_close(&t);
-	build(spec, "only", "1");
+	test_build(spec, "only", "1");
 	t = test_table(spec, 0);
 	test_lookup(t, "a", NULL);
 	table_close(&t);
@@ -122,17 +75,17 @@ static void test_replace_and_increment(void **state)
 /* As other programs store them. */
 static void test_nul_at_the_end(void **state)
 {
-	char *spec = spec_of("lmdb", "nul");
-	struct table_builder *b = begin(spec, (struct table_build_options){.with_nul = true});
+	char *spec = test_spec("lmdb", "nul");
+	struct table_builder *b = test_begin(spec, (struct table_build_options){.with_nul = true});
 	struct err err;
 	struct table *t;
 
-	put(b, "key", "value", BUILD_ADDED);
-	commit(b);
+	test_put(b, "key", "value", BUILD_ADDED);
+	test_commit(b);
 	t = test_table(spec, TABLE_FOLD);
 	test_lookup(t, "KEY", "value");
 	table_close(&t);
-	b = begin(spec, (struct table_build_options){.incremental = true});
+	b = test_begin(spec, (struct table_build_options){.incremental = true});
 	assert_int_equal(table_build_remove(b, STR("key"), &err), TABLE_FOUND);
 	table_build_abort(&b);
 	x_free(&spec);
@@ -141,13 +94,13 @@ static void test_nul_at_the_end(void **state)
 /* A reader with the file open gets the new one within a moment. */
 static void test_taken_up(void **state)
 {
-	char *spec = spec_of("hash", "fresh");
+	char *spec = test_spec("hash", "fresh");
 	struct table *t;
 
-	build(spec, "k", "old");
+	test_build(spec, "k", "old");
 	t = test_table(spec, 0);
 	test_lookup(t, "k", "old");
-	build(spec, "k", "new");
+	test_build(spec, "k", "new");
 	usleep(1100000);
 	test_lookup(t, "k", "new");
 	table_close(&t);
@@ -177,16 +130,16 @@ static void *ask_all_the_time(void *arg)
 
 static void test_threads(void **state)
 {
-	char *spec = spec_of("lmdb", "threads");
+	char *spec = test_spec("lmdb", "threads");
 	struct asking a = {0};
 	pthread_t threads[4];
 
-	build(spec, "k", "0");
+	test_build(spec, "k", "0");
 	a.table = test_table(spec, 0);
 	for (size_t i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, ask_all_the_time, &a);
 	for (int i = 0; i < 12; i++) {
-		build(spec, "k", "1");
+		test_build(spec, "k", "1");
 		usleep(100000);
 	}
 	a.stop = true;
@@ -207,13 +160,13 @@ static mode_t mode_of(const char *path)
 
 static void test_modes(void **state)
 {
-	char *spec = spec_of("lmdb", "modes"), *path = file_of(spec);
-	struct table_builder *b = begin(spec, (struct table_build_options){.mode = 0640});
+	char *spec = test_spec("lmdb", "modes"), *path = file_of(spec);
+	struct table_builder *b = test_begin(spec, (struct table_build_options){.mode = 0640});
 
-	commit(b);
+	test_commit(b);
 	assert_int_equal(mode_of(path), 0640);
 	chmod(path, 0604);
-	build(spec, "k", "v");
+	test_build(spec, "k", "v");
 	assert_int_equal(mode_of(path), 0604);
 	x_free(&path);
 	x_free(&spec);
@@ -223,11 +176,11 @@ static void test_modes(void **state)
 static void test_planted_link(void **state)
 {
 	char *victim = x_strdup(test_file("victim", "precious\n"));
-	char *spec = spec_of("lmdb", "planted"), *path = file_of(spec);
+	char *spec = test_spec("lmdb", "planted"), *path = file_of(spec);
 	struct table *t;
 
 	assert_int_equal(symlink(victim, path), 0);
-	build(spec, "k", "v");
+	test_build(spec, "k", "v");
 	t = test_source("texthash", "a b\n", 0);
 	table_close(&t);
 	assert_int_equal(mode_of(path), 0644);
@@ -280,20 +233,52 @@ static void test_failures(void **state)
 	x_free(&spec);
 }
 
+/* hash: and btree: take the LMDB file of the same source where theirs is missing or of Berkeley DB. */
+static void test_names_of_other_files(void **state)
+{
+	static const char berkeley[] = "\0\0\0\0\0\0\0\0\0\0\0\0\x61\x15\x06\0 and more";
+	char *hash = test_spec("hash", "shared"), *lmdb = test_spec("lmdb", "shared"), *path = file_of(hash);
+	struct table *t;
+	FILE *f;
+
+	test_open_fails(hash, "/shared.db: No such file or directory");
+	f = fopen(path, "w");
+	assert_int_equal(fwrite(berkeley, sizeof(berkeley), 1, f), 1);
+	fclose(f);
+	test_open_fails(hash,
+		"/shared.db: a Berkeley DB file; build it again from its source with postmap or, if "
+		"it holds aliases, postalias");
+	test_build(lmdb, "k", "of lmdb");
+	t = test_table(hash, 0);
+	test_lookup(t, "k", "of lmdb");
+	table_close(&t);
+	unlink(path);
+	t = test_table(hash, 0);
+	test_lookup(t, "k", "of lmdb");
+	table_close(&t);
+	test_build(hash, "k", "of hash");
+	t = test_table(hash, 0);
+	test_lookup(t, "k", "of hash");
+	table_close(&t);
+	x_free(&hash);
+	x_free(&lmdb);
+	x_free(&path);
+}
+
 static void test_long_key(void **state)
 {
-	char *spec = spec_of("lmdb", "long");
-	struct table_builder *b = begin(spec, (struct table_build_options){0});
+	char *spec = test_spec("lmdb", "long");
+	struct table_builder *b = test_begin(spec, (struct table_build_options){0});
 	char key[1000];
 	struct err err;
 	struct table *t;
 
 	memset(key, 'k', sizeof(key));
 	key[999] = '\0';
-	put(b, key, "v", BUILD_FAILED);
+	test_put(b, key, "v", BUILD_FAILED);
 	assert_int_equal(table_build_remove(b, str_c(key), &err), TABLE_NOT_FOUND);
-	put(b, "k", "v", BUILD_ADDED);
-	commit(b);
+	test_put(b, "k", "v", BUILD_ADDED);
+	test_commit(b);
 	t = test_table(spec, 0);
 	test_lookup(t, key, NULL);
 	table_close(&t);
@@ -308,8 +293,8 @@ static bool count_entry(void *arg, struct str key, struct str value)
 /* More than the smallest size of the file's map; as a list, too. */
 static void test_many(void **state)
 {
-	char *spec = spec_of("lmdb", "many");
-	struct table_builder *b = begin(spec, (struct table_build_options){.size = 100000 * 20});
+	char *spec = test_spec("lmdb", "many");
+	struct table_builder *b = test_begin(spec, (struct table_build_options){.size = 100000 * 20});
 	size_t count = 0;
 	struct err err;
 	struct table *t;
@@ -318,9 +303,9 @@ static void test_many(void **state)
 		char key[32];
 
 		snprintf(key, sizeof(key), "user%d@example.com", i);
-		put(b, key, key, BUILD_ADDED);
+		test_put(b, key, key, BUILD_ADDED);
 	}
-	commit(b);
+	test_commit(b);
 	t = test_table(spec, 0);
 	test_lookup(t, "user99999@example.com", "user99999@example.com");
 	assert_int_equal(table_each(t, count_entry, &count, &err), TABLE_FOUND);
@@ -332,16 +317,16 @@ static void test_many(void **state)
 /* postmap -F keeps the content of files in base64. */
 static void test_file_content(void **state)
 {
-	char *spec = spec_of("lmdb", "files");
+	char *spec = test_spec("lmdb", "files");
 	struct buf value = BUF(100);
 	struct err err;
 	struct table *t;
 
-	build(spec, "k", "dGhpcy1pcy1maWxlMQ==");
+	test_build(spec, "k", "dGhpcy1pcy1maWxlMQ==");
 	t = test_table(spec, TABLE_FILES);
 	test_lookup(t, "k", "this-is-file1");
 	table_close(&t);
-	build(spec, "k", "not base64");
+	test_build(spec, "k", "not base64");
 	t = test_table(spec, TABLE_FILES);
 	assert_int_equal(table_lookup(t, STR("k"), &value, &err), TABLE_MISCONFIGURED);
 	table_close(&t);
@@ -366,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_planted_link),
 		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_names_of_other_files),
 		cmocka_unit_test(test_long_key),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_file_content),

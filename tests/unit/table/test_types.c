@@ -237,6 +237,50 @@ static void test_files(void **state)
 	x_free(&two);
 }
 
+static struct buf reports = BUF(10000);
+
+static void keep_report(enum log_level level, const char *text)
+{
+	buf_printf(&reports, "%d %s\n", (int)level, text);
+}
+
+/* Every question and its answer is told; with folding, as the table sees it. */
+static void test_debug(void **state)
+{
+	struct table *t = test_table("debug:pipemap:{inline:{a=b, x=fail},static:c}", TABLE_FOLD);
+	struct buf value = BUF(100);
+	struct err err = {""};
+
+	table_report_to(keep_report);
+	test_lookup(t, "A", "c");
+	test_lookup(t, "none", NULL);
+	table_close(&t);
+	t = test_table("debug:fail:x", 0);
+	assert_int_equal(table_lookup(t, STR("k\n"), &value, &err), TABLE_RETRY);
+	assert_string_equal(err.text, "Application error");
+	table_close(&t);
+	t = test_table("debug:inline:{a=b}", 0);
+	assert_int_equal(table_each(t, collect, &value, &err), TABLE_FOUND);
+	assert_string_equal(buf_cstr(&value), "a=b;");
+	table_close(&t);
+	table_report_to(NULL);
+	assert_string_equal(buf_cstr(&reports),
+		"1 debug:pipemap:{inline:{a=b, x=fail},static:c}: lookup \"a\": found \"c\"\n"
+		"1 debug:pipemap:{inline:{a=b, x=fail},static:c}: lookup \"none\": not found\n"
+		"1 debug:fail:x: lookup \"k\n\": Application error\n"
+		"1 debug:inline:{a=b}: entry \"a\": found \"b\"\n");
+	t = test_table("debug:regexp:{{/^A$/ b}}", TABLE_FOLD);
+	assert_true(table_is_pattern(t));
+	table_close(&t);
+	t = test_table("debug:regexp:{{what}}", 0);
+	test_warning(t, 0, "ignoring unrecognized request");
+	table_close(&t);
+	test_open_fails("debug:", "expecting \"type:name\" form instead of \"\"");
+	test_open_fails("debug:nosuch:x", "unsupported dictionary type: nosuch");
+	buf_free(&reports);
+	buf_free(&value);
+}
+
 /* Types that are there when their module is installed are left out. */
 static void add_type(void *arg, const char *type)
 {
@@ -249,9 +293,9 @@ static void test_type_names(void **state)
 	struct buf names = BUF(1000);
 
 	table_each_type(add_type, &names);
-	assert_string_equal(buf_cstr(&names),
-		"btree cidr environ fail hash inline lmdb memcache pcre pipemap proxy randmap regexp "
-		"socketmap static tcp texthash unionmap unix ");
+	assert_string_equal(buf_cstr(&names), "btree cdb cidr debug environ fail hash inline lmdb memcache "
+					      "pcre pipemap proxy randmap regexp "
+					      "socketmap static tcp texthash unionmap unix ");
 	buf_free(&names);
 }
 
@@ -275,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_fail),
 		cmocka_unit_test(test_combined),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_debug),
 		cmocka_unit_test(test_type_names),
 	};
 
