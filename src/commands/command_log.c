@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "base/utf8.h"
 
 /* Only what master made: commands create no log file, and follow no link to one. */
 static int open_file(const char *path)
@@ -53,6 +54,7 @@ static void __attribute__((format(printf, 2, 0))) say(enum log_level level, cons
 	char text[2048];
 
 	vsnprintf(text, sizeof text, fmt, ap);
+	utf8_hide_controls(text, strlen(text), '?');
 	fflush(stdout); /* what was printed before comes first */
 	fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, level_word(level), text);
 	if (log_is_open())

@@ -105,6 +105,8 @@ static void build_one(const struct map_command *m, const char *spec)
 	struct str line;
 
 	read_source(&b, &options.mode);
+	if (!table_build_supported(spec, &err))
+		command_die(EXIT_FAILURE, "%s", err.text);
 	options.size = b.text.text.len;
 	b.builder = table_build_begin(spec, &options, &err);
 	if (!b.builder)
@@ -118,13 +120,9 @@ static void build_one(const struct map_command *m, const char *spec)
 
 int map_build(const struct map_command *m)
 {
-	struct err err = {""};
-
 	for (char **map = m->maps; *map; map++) {
 		char *spec = map_spec(m, *map);
 
-		if (!table_build_supported(spec, &err))
-			command_die(EXIT_FAILURE, "%s", err.text);
 		map_take_rights(m, spec);
 		build_one(m, spec);
 		map_restore_rights();
@@ -139,6 +137,10 @@ static bool delete_key(const struct map_command *m, const char *spec, struct tab
 	struct err err = {""};
 	enum table_status status;
 
+	if (map_bad_utf8(m, key)) {
+		map_refuse_key(spec, key);
+		return false;
+	}
 	if (m->no_fold)
 		buf_str(&folded, key);
 	else
@@ -167,6 +169,19 @@ static bool delete_keys(
 	return found;
 }
 
+/* Ends the command unless the table is there and of a type that can be changed. */
+static void check_deletable(const char *spec)
+{
+	struct err err = {""};
+	struct table *t = table_open(spec, 0, &err);
+
+	if (!t)
+		command_die(EXIT_FAILURE, "%s", err.text);
+	table_close(&t);
+	if (!table_build_supported(spec, NULL))
+		command_die(EXIT_FAILURE, "%s map requires O_RDONLY access mode", spec);
+}
+
 /* Deletes the keys, one a line, from one table. */
 static bool delete_from(const struct map_command *m, const char *spec, struct str keys)
 {
@@ -175,8 +190,7 @@ static bool delete_from(const struct map_command *m, const char *spec, struct st
 	struct table_builder *b;
 	bool found;
 
-	if (!table_build_supported(spec, NULL))
-		command_die(EXIT_FAILURE, "%s map requires O_RDONLY access mode", spec);
+	check_deletable(spec);
 	map_take_rights(m, spec);
 	b = table_build_begin(spec, &options, &err);
 	if (!b)

@@ -28,11 +28,17 @@ char *map_printable(struct str text)
 {
 	char *out = x_strndup(text.p, text.n);
 
-	for (char *p = out; *p; p++) {
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	}
+	utf8_hide_controls(out, strlen(out), '?');
 	return out;
+}
+
+void map_refuse_key(const char *spec, struct str key)
+{
+	char *shown = map_printable(key);
+
+	command_say(
+		LOGL_WARNING, "%s: non-UTF-8 key \"%s\": malformed UTF-8 or invalid codepoint", spec, shown);
+	x_free(&shown);
 }
 
 static void set_mode(struct map_command *m, enum map_mode mode, const char *key)
@@ -54,6 +60,7 @@ static bool set_flag(struct map_command *m, int letter)
 		{'F', &m->files, true},
 		{'h', &m->header_keys, true},
 		{'j', &m->json, true},
+		{'m', &m->mime, true},
 		{'N', &m->with_nul, true},
 		{'n', &m->with_nul, false},
 		{'o', &m->keep_root, true},
@@ -71,6 +78,16 @@ static bool set_flag(struct map_command *m, int letter)
 		}
 	}
 	return false;
+}
+
+static void check_content_options(struct map_command *m)
+{
+	const bool content = m->header_keys || m->body_keys;
+
+	if ((content || m->mime) && (m->mode != MAP_QUERY || strcmp(m->key, "-") != 0))
+		command_die(EXIT_FAILURE, "specify -b -h or -m only with \"-q -\"");
+	if (m->mime && !content)
+		command_say(LOGL_WARNING, "ignoring -m option without -b or -h");
 }
 
 static void parse(struct map_command *m, int argc, char **argv)
@@ -102,6 +119,7 @@ static void parse(struct map_command *m, int argc, char **argv)
 				command_die(EXIT_FAILURE, "usage: %s", m->usage);
 		}
 	}
+	check_content_options(m);
 	m->maps = argv + optind;
 	if (optind == argc)
 		command_die(EXIT_FAILURE, "usage: %s", m->usage);

@@ -21,7 +21,7 @@ struct map_command {
 	const char *key; /* of MAP_QUERY and MAP_DELETE; "-": from standard input */
 	const char *config_dir;
 	bool no_fold, files, fixed_mode, keep_root, replace, ignore, no_utf8, force_utf8, with_nul,
-		header_keys, body_keys, json;
+		header_keys, body_keys, mime, json;
 	int verbose;
 	const struct config *cfg;
 	char **maps; /* as given, NULL at the end */
@@ -34,8 +34,11 @@ int map_command_main(struct map_command *m, int argc, char **argv);
 char *map_spec(const struct map_command *m, const char *map);
 /* Whether UTF-8 is required of this text, and it is not. */
 bool map_bad_utf8(const struct map_command *m, struct str text);
-/* The text with every byte that is not ASCII made '?'. The caller frees. */
+/* The text with every byte that is not UTF-8, and every control character, made '?'. The caller frees. */
 char *map_printable(struct str text);
+
+/* Warns that the key, asked of a table, is not UTF-8. */
+void map_refuse_key(const char *spec, struct str key);
 
 int map_query(const struct map_command *m);
 int map_list(const struct map_command *m);

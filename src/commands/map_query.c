@@ -2,15 +2,18 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "commands/command_log.h"
-#include "commands/map_command.h"
+#include "commands/map_message.h"
+#include "table/table_build.h"
 
+#define BASE64_SHOWN 30	     /* bytes of a value that is none */
 #define QUESTIONS_ROOM 65536 /* bytes of standard input that are read ahead */
 
 struct opened {
 	const struct map_command *command;
-	struct table **tables;
+	struct table **tables; /* NULL where none was needed yet */
 	size_t count;
 	bool found; /* any key */
 };
@@ -22,7 +25,8 @@ static void warn(void *arg, const char *text)
 
 static struct table *open_table(const struct map_command *m, const char *map)
 {
-	int flags = (m->no_fold ? 0 : TABLE_FOLD) | (m->files ? TABLE_FILES : 0);
+	const bool utf8 = m->cfg->smtputf8_enable && !m->no_utf8;
+	int flags = (m->no_fold ? 0 : TABLE_FOLD) | (m->files ? TABLE_FILES : 0) | (utf8 ? TABLE_UTF8 : 0);
 	char *spec = map_spec(m, map);
 	struct err err = {""};
 	struct table *t = table_open(spec, flags, &err);
@@ -34,6 +38,27 @@ static struct table *open_table(const struct map_command *m, const char *map)
 	return t;
 }
 
+static void warn_empty(const struct table *t, struct str key)
+{
+	command_say(LOGL_WARNING, "table %s: key " STR_FMT ": empty string result is not allowed",
+		table_spec(t), STR_ARG(key));
+	command_say(LOGL_WARNING, "table %s should return NO RESULT in case of NOT FOUND", table_spec(t));
+}
+
+static void check_value(const struct map_command *m, const struct table *t, struct str key, struct str value)
+{
+	char *shown_key, *shown_value;
+
+	if (m->files || !map_bad_utf8(m, value))
+		return;
+	shown_key = map_printable(key);
+	shown_value = map_printable(value);
+	command_say(LOGL_WARNING,
+		"%s: key \"%s\": non-UTF-8 value \"%s\": malformed UTF-8 or invalid codepoint", table_spec(t),
+		shown_key, shown_value);
+	command_die(EXIT_FAILURE, "table %s: query error", table_spec(t));
+}
+
 /* Appends the value; false: not found. */
 static bool ask(const struct map_command *m, struct table *t, struct str key, struct buf *value)
 {
@@ -41,22 +66,16 @@ static bool ask(const struct map_command *m, struct table *t, struct str key, st
 	enum table_status status;
 
 	if (map_bad_utf8(m, key)) {
-		char *shown = map_printable(key);
-
-		command_say(LOGL_WARNING, "%s: non-UTF-8 key \"%s\": malformed UTF-8 or invalid codepoint",
-			table_spec(t), shown);
-		x_free(&shown);
+		map_refuse_key(table_spec(t), key);
 		return false;
 	}
 	status = table_lookup(t, key, value, &err);
 	if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
 		command_die(EXIT_FAILURE, "table %s: query error: %s", table_spec(t), err.text);
-	if (status == TABLE_FOUND && value->len == 0) {
-		command_say(LOGL_WARNING, "table %s: key " STR_FMT ": empty string result is not allowed",
-			table_spec(t), STR_ARG(key));
-		command_say(
-			LOGL_WARNING, "table %s should return NO RESULT in case of NOT FOUND", table_spec(t));
-	}
+	if (status == TABLE_FOUND)
+		check_value(m, t, key, buf_slice(value));
+	if (status == TABLE_FOUND && value->len == 0)
+		warn_empty(t, key);
 	return status == TABLE_FOUND;
 }
 
@@ -114,6 +133,8 @@ static void query_key(struct opened *o, struct str key)
 	for (size_t i = 0; i < o->count && !found; i++) {
 		struct buf value = BUF(TABLE_VALUE_MAX);
 
+		if (!o->tables[i])
+			o->tables[i] = open_table(o->command, o->command->maps[i]);
 		found = ask(o->command, o->tables[i], key, &value);
 		if (found)
 			print_pair(o->command, key, buf_slice(&value));
@@ -122,53 +143,9 @@ static void query_key(struct opened *o, struct str key)
 	o->found = o->found || found;
 }
 
-static bool is_header(struct str line)
+static void message_key(void *opened, struct str key)
 {
-	ptrdiff_t colon = str_find(line, ':');
-
-	if (colon <= 0)
-		return false;
-	for (ptrdiff_t i = 0; i < colon; i++) {
-		if (line.p[i] <= ' ' || line.p[i] >= 127)
-			return false;
-	}
-	return true;
-}
-
-static bool is_fold(struct str line)
-{
-	return line.n && (line.p[0] == ' ' || line.p[0] == '\t');
-}
-
-/* A message: its logical headers, its other lines, or both are the keys. */
-struct message {
-	struct opened *o;
-	struct buf header;
-	bool in_body;
-};
-
-static void flush_header(struct message *m)
-{
-	if (m->header.len && m->o->command->header_keys)
-		query_key(m->o, buf_slice(&m->header));
-	buf_clear(&m->header);
-}
-
-static void message_line(struct message *m, struct str line)
-{
-	if (!m->in_body && m->header.len && is_fold(line)) {
-		buf_putc(&m->header, '\n');
-		buf_str(&m->header, line);
-		return;
-	}
-	if (!m->in_body) {
-		flush_header(m);
-		m->in_body = !is_header(line);
-	}
-	if (!m->in_body)
-		buf_str(&m->header, line);
-	else if (m->o->command->body_keys)
-		query_key(m->o, line);
+	query_key(opened, key);
 }
 
 /* Who asks one question after the other gets each answer before the next is waited for. */
@@ -191,8 +168,9 @@ static void query_stdin(struct opened *o)
 {
 	char *ahead = x_alloc(QUESTIONS_ROOM);
 	FILE *questions = open_questions(ahead);
-	const bool content = o->command->header_keys || o->command->body_keys;
-	struct message message = {.o = o, .header = BUF(SOURCE_MAX)};
+	const struct map_command *m = o->command;
+	struct map_message *message =
+		m->header_keys || m->body_keys ? map_message_new(m, message_key, o) : NULL;
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t n;
@@ -200,13 +178,13 @@ static void query_stdin(struct opened *o)
 	while ((n = getline(&line, &room, questions)) >= 0) {
 		struct str text = {line, (size_t)n - (n > 0 && line[n - 1] == '\n')};
 
-		if (content)
-			message_line(&message, text);
+		if (message)
+			map_message_line(message, text);
 		else
 			query_key(o, text);
 	}
-	flush_header(&message);
-	buf_free(&message.header);
+	if (message)
+		map_message_end(&message);
 	free(line);
 	fclose(questions);
 	x_free(&ahead);
@@ -218,10 +196,9 @@ int map_query(const struct map_command *m)
 
 	if (strcmp(m->key, "-") != 0)
 		return query_one(m);
-	for (char **map = m->maps; *map; map++) {
-		o.tables = x_realloc(o.tables, (o.count + 1) * sizeof(*o.tables));
-		o.tables[o.count++] = open_table(m, *map);
-	}
+	while (m->maps[o.count])
+		o.count++;
+	o.tables = x_alloc(o.count * sizeof(struct table *));
 	query_stdin(&o);
 	for (size_t i = 0; i < o.count; i++)
 		table_close(&o.tables[i]);
@@ -229,9 +206,37 @@ int map_query(const struct map_command *m)
 	return o.found ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+struct listing {
+	const struct map_command *command;
+	const struct table *table;
+	bool encoded; /* values are base64 that -F decodes */
+};
+
+static void print_decoded(const struct listing *l, struct str key, struct str value)
+{
+	struct buf text = BUF(TABLE_VALUE_MAX);
+
+	if (base64_decode(value, &text))
+		print_pair(l->command, key, buf_slice(&text));
+	else
+		command_say(LOGL_WARNING, "table %s: key " STR_FMT ": malformed BASE64 value: " STR_FMT,
+			table_spec(l->table), STR_ARG(key), STR_ARG(str_first(value, BASE64_SHOWN)));
+	buf_free(&text);
+}
+
 static bool print_entry(void *arg, struct str key, struct str value)
 {
-	print_pair(arg, key, value);
+	const struct listing *l = arg;
+
+	if (key.n == 0)
+		command_say(LOGL_WARNING, "table %s: empty lookup key value is not allowed",
+			table_spec(l->table));
+	if (value.n == 0)
+		warn_empty(l->table, key);
+	if (l->encoded)
+		print_decoded(l, key, value);
+	else
+		print_pair(l->command, key, value);
 	return true;
 }
 
@@ -241,8 +246,9 @@ int map_list(const struct map_command *m)
 
 	for (char **map = m->maps; *map; map++) {
 		struct table *t = open_table(m, *map);
+		struct listing listing = {m, t, m->files && table_build_supported(table_spec(t), NULL)};
 
-		if (table_each(t, print_entry, (void *)m, &err) != TABLE_FOUND)
+		if (table_each(t, print_entry, &listing, &err) != TABLE_FOUND)
 			command_die(EXIT_FAILURE, "table %s: %s", table_spec(t), err.text);
 		table_close(&t);
 	}

@@ -31,22 +31,43 @@ static void add_unquoted(struct buf *out, struct str name)
 	}
 }
 
-/* Folded lines leave one blank behind. */
+/* Adds the quoted string that item begins with, closed if it was not; returns its length. */
+static size_t add_quoted(struct buf *out, struct str item)
+{
+	size_t n = 1;
+
+	while (n < item.n && item.p[n] != '"')
+		n += item.p[n] == '\\' && n + 1 < item.n ? 2 : 1;
+	buf_str(out, str_first(item, n));
+	buf_putc(out, '"');
+	return n < item.n ? n + 1 : n;
+}
+
+/* Outside quotes, folded lines leave one blank behind, and backslashes go away. */
 static void add_item(struct buf *out, struct str item)
 {
 	bool blank = false;
 
 	if (out->len)
 		buf_puts(out, ", ");
-	for (size_t i = 0; i < item.n; i++) {
-		if (isspace((unsigned char)item.p[i])) {
+	while (item.n) {
+		size_t n = 1;
+
+		if (isspace((unsigned char)item.p[0])) {
 			blank = true;
+			item = str_from(item, 1);
 			continue;
 		}
 		if (blank)
 			buf_putc(out, ' ');
 		blank = false;
-		buf_putc(out, item.p[i]);
+		if (item.p[0] == '\\' && item.n > 1)
+			item = str_from(item, 1);
+		else if (item.p[0] == '"')
+			n = add_quoted(out, item);
+		if (n == 1)
+			buf_putc(out, item.p[0]);
+		item = str_from(item, n);
 	}
 }
 
@@ -68,7 +89,7 @@ static bool split(const char *where, struct str line, struct buf *key, struct bu
 	struct str name = str_trim(str_first(line, colon));
 
 	add_items(value, str_from(line, colon + 1));
-	if (name.n == 0 || value->len == 0) {
+	if (name.n == 0 || value->len == 0 || outside_quotes(name, ',') < name.n) {
 		command_say(LOGL_WARNING, "%s: need name:value pair", where);
 		return false;
 	}
@@ -84,7 +105,7 @@ int main(int argc, char **argv)
 {
 	struct map_command m = {
 		.program = "postalias",
-		.letters = "Nc:d:fijnopq:rsuvw",
+		.letters = "+Nc:d:fijnopq:rsuvw",
 		.usage = "postalias [-Nfijnoprsuvw] [-c config_dir] [-d key] [-q key] [map_type:]file...",
 		.separator = ":\t",
 		.split = split,

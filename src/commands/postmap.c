@@ -29,8 +29,8 @@ int main(int argc, char **argv)
 {
 	struct map_command m = {
 		.program = "postmap",
-		.letters = "NUbc:d:fFhijnopq:rsuvw",
-		.usage = "postmap [-bfFhijnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...",
+		.letters = "+NUbc:d:fFhijmnopq:rsuvw",
+		.usage = "postmap [-bfFhijmnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...",
 		.separator = "\t",
 		.split = split,
 	};

@@ -81,15 +81,33 @@ static void put_text(struct buf *out, struct str text, bool with_nul)
 		buf_putc(out, '\0');
 }
 
+/* Whether the key is there in the other form: with a NUL, or without. It goes away for a new value. */
+static bool other_form(struct lmdb_build *l, const struct table_builder *b, struct str key)
+{
+	struct buf k = BUF(key.n + 1);
+	MDB_val mk, mv;
+	bool there;
+
+	put_text(&k, key, !b->options.with_nul);
+	mk = (MDB_val){k.len, k.data};
+	there = b->options.incremental && k.len && mdb_get(l->txn, l->dbi, &mk, &mv) == 0;
+	if (there && b->options.replace)
+		mdb_del(l->txn, l->dbi, &mk, NULL);
+	buf_free(&k);
+	return there;
+}
+
 static enum table_build_result build_put(
 	struct table_builder *b, struct str key, struct str value, struct err *err)
 {
 	struct lmdb_build *l = b->state;
 	struct buf k = BUF(key.n + 1), v = BUF(value.n + 1);
 	MDB_val mk, mv;
-	bool there;
+	bool other = other_form(l, b, key), there;
 	int error;
 
+	if (other && !b->options.replace)
+		return BUILD_DUPLICATE;
 	put_text(&k, key, b->options.with_nul);
 	put_text(&v, value, b->options.with_nul);
 	mk = (MDB_val){k.len, k.data};
@@ -105,7 +123,7 @@ static enum table_build_result build_put(
 	buf_free(&k);
 	buf_free(&v);
 	if (!error)
-		return there ? BUILD_DUPLICATE : BUILD_ADDED;
+		return there || other ? BUILD_DUPLICATE : BUILD_ADDED;
 	err_set(err, "%s", mdb_strerror(error));
 	return BUILD_FAILED;
 }

@@ -1,5 +1,5 @@
-#include "table/source.h"
 #include "base/sys.h"
+#include "table/table_type.h"
 #include <ctype.h>
 
 static void source_init(struct source *s)
@@ -40,6 +40,12 @@ bool source_next(struct source *s, struct str *logical)
 	return true;
 }
 
+void source_warn_orphan(struct table *t, const char *path, const struct source *s)
+{
+	table_warn(t, "%s, line %d: logical line must not start with whitespace: \"%.30s\"", path,
+		s->line.first, s->line.text.p);
+}
+
 /* The index of the brace that closes the one at 0, or -1. */
 static ptrdiff_t closing_brace(struct str s)
 {
@@ -58,6 +64,8 @@ bool source_braces(struct str group, struct str *inside, struct err *err)
 {
 	ptrdiff_t end = group.n && group.p[0] == '{' ? closing_brace(group) : -1;
 
+	if (group.n && group.p[0] != '{')
+		return err_set(err, "no '{' at start of text in \"" STR_FMT "\"", STR_ARG(group));
 	if (end < 0)
 		return err_set(err, "missing '}' in \"" STR_FMT "\"", STR_ARG(group));
 	if ((size_t)end + 1 != group.n)
@@ -108,7 +116,11 @@ enum source_pair source_pair(struct str line, struct str *key, struct str *value
 	bool closed;
 
 	*key = str_first(line, pair_key_length(line, &closed));
-	*value = str_trim(str_from(line, key->n));
+	*value = str_from(line, key->n);
+	while (value->n && isspace((unsigned char)value->p[0]))
+		*value = str_from(*value, 1);
+	while (value->n && isspace((unsigned char)value->p[value->n - 1]))
+		value->n--;
 	if (!closed)
 		return PAIR_UNBALANCED;
 	return value->n && key->n ? PAIR_OK : PAIR_NO_VALUE;

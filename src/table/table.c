@@ -44,7 +44,7 @@ struct table *table_open(const char *spec, int flags, struct err *err)
 	const struct table_type *type;
 	struct table *t;
 
-	if (colon <= 0) {
+	if (colon <= 0 || (size_t)colon + 1 == all.n) {
 		err_set(err, "open dictionary: expecting \"type:name\" form instead of \"%s\"", spec);
 		return NULL;
 	}

@@ -21,7 +21,8 @@ enum {
 	TABLE_FOLD = 1,	    /* keys are looked up in lower case; pattern tables see the key as it is */
 	TABLE_NO_SUBST = 2, /* pattern tables: rules with $1 in their result are skipped (a sender must not
 			       choose a route) */
-	TABLE_FILES = 4	    /* results are lists of files whose content is the value (postmap -F) */
+	TABLE_FILES = 4,    /* results are lists of files whose content is the value (postmap -F) */
+	TABLE_UTF8 = 8	    /* texthash: lines of the source that are not UTF-8 are skipped, with a warning */
 };
 
 #define TABLE_VALUE_MAX 100000 /* bytes of a result */

@@ -52,7 +52,7 @@ static bool inline_open(struct table *t, const char *name, struct err *err)
 		if (!inline_item(t, item, err))
 			return false;
 	}
-	return hash_count(t->state) > 0 || inline_bad(t, "empty table", err);
+	return hash_count(t->state) > 0 || inline_bad(t, name[1] == '}' ? "bad syntax" : "empty table", err);
 }
 
 static void inline_close(struct table *t)

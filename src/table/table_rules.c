@@ -125,8 +125,12 @@ bool rules_read(struct table *t, const char *name, void (*line)(struct table *t,
 		if (!source_open(&source, name, err))
 			return false;
 	}
-	while (source_next(&source, &text))
-		line(t, text, source.line.first);
+	while (source_next(&source, &text)) {
+		if (source.line.orphan)
+			source_warn_orphan(t, name, &source);
+		else
+			line(t, text, source.line.first);
+	}
 	source_close(&source);
 	return true;
 }

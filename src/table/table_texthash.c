@@ -1,4 +1,6 @@
 /* texthash:/file: postmap(1) source, read into memory without building an index. */
+#include "base/mem.h"
+#include "base/utf8.h"
 #include "table/table_watch.h"
 
 static bool texthash_add(
@@ -18,6 +20,15 @@ static bool texthash_add(
 	return ok;
 }
 
+static void warn_utf8(struct table *t, const char *path, int number, struct str line)
+{
+	char *shown = x_strndup(line.p, line.n);
+
+	utf8_hide_controls(shown, strlen(shown), '?');
+	table_warn(t, "%s, line %d: non-UTF-8 input \"%s\" -- ignoring this line", path, number, shown);
+	x_free(&shown);
+}
+
 static void texthash_line(struct table *t, const char *path, struct source *s, struct str line)
 {
 	const int number = s->line.first;
@@ -25,8 +36,11 @@ static void texthash_line(struct table *t, const char *path, struct source *s, s
 	struct err err;
 
 	if (s->line.orphan) {
-		table_warn(t, "%s, line %d: logical line must not start with whitespace: \"" STR_FMT "\"",
-			path, number, STR_ARG(str_first(line, 30)));
+		source_warn_orphan(t, path, s);
+		return;
+	}
+	if ((t->flags & TABLE_UTF8) && !utf8_valid(line)) {
+		warn_utf8(t, path, number, line);
 		return;
 	}
 	switch (source_pair(line, &key, &value)) {

@@ -66,6 +66,8 @@ void table_warn(struct table *t, const char *fmt, ...) __attribute__((format(pri
 void table_ask_outside(struct table *t);
 /* A line for the program's log. */
 void table_report(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Warns of a line that begins with a blank and continues nothing. */
+void source_warn_orphan(struct table *t, const char *path, const struct source *s);
 struct table *table_new(const struct table_type *type, const char *spec, int flags);
 /* A table that answers lookups with TABLE_MISCONFIGURED and this reason, until spec can be opened. label: for
  * messages; spec NULL: never. */

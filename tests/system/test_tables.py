@@ -105,6 +105,11 @@ def test_aliases(tables):
     ((), "fatal: usage: postmap [-"),
     (("-q", "a"), "fatal: usage: postmap [-"),
     (("-q", "a", "-s", "x"), "fatal: specify only one of -d -i -q or -s"),
+    (("-h", "-q", "a", "static:x"), 'fatal: specify -b -h or -m only with "-q -"'),
+    (("-m", "static:x"), 'fatal: specify -b -h or -m only with "-q -"'),
+    (("-d", "k", "hash:nosuch"), "fatal: open database nosuch.db: No such file or directory"),
+    (("-q", "k", "static:"), 'fatal: open dictionary: expecting "type:name" form instead of "static:"'),
+    (("-q", "k", "inline:{k=\udcff}"), 'warning: inline:{k=?}: key "k": non-UTF-8 value "?": malformed UTF-8 or invalid codepoint'),
     (("foo:x",), "fatal: unsupported dictionary type: foo"),
     (("regexp:x",), "fatal: unsupported dictionary type: regexp does not support bulk-mode creation."),
     (("-d", "k", "regexp:x"), "fatal: regexp:x map requires O_RDONLY access mode"),
@@ -114,7 +119,7 @@ def test_aliases(tables):
     (("-q", "k", "fail:x"), "fatal: table fail:x: query error: Application error"),
 ])
 def test_errors(tables, arguments, complaint):
-    done = tables("postmap", *arguments)
+    done = tables("postmap", *arguments, files={"x": ""})
     assert done.returncode == 1 and "postmap: " + complaint in done.stdout
     assert not list(tables.directory.glob("*.new"))
 
@@ -124,6 +129,20 @@ def test_message_as_keys(tables):
     assert tables("postmap", "-hq", "-", "static:v", input=message).stdout == "From: x\tv\nSubject: a\n b\tv\n"
     assert tables("postmap", "-bq", "-", "static:v", input=message).stdout == "\tv\nbody\tv\n: more\tv\n"
     assert tables("postmap", "-bhq", "-", "regexp:{{/^(.*)o/ $1}}", input=message).stdout == "From: x\tFr\nbody\tb\n: more\t: m\n"
+
+
+def test_message_with_parts_as_keys(tables):
+    message = ("Subject : s\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\nSubject: inner\n\ntext\n"
+               "--b\nX-Part: p\n\nSubject: no header\n--b--\nend\n")
+    keys = lambda mode, text: tables("postmap", mode, "-", "static:v", input=text).stdout.replace("\tv\n", "|")  # noqa: E731
+    assert keys("-hmq", message) == "Subject: s|Content-Type: multipart/mixed; boundary=b|Content-Type: message/rfc822|Subject: inner|X-Part: p|"
+    assert keys("-bmq", message) == "|--b|||text|--b||Subject: no header|--b--|end|"
+    assert keys("-hq", message) == "Subject: s|Content-Type: multipart/mixed; boundary=b|"
+    assert keys("-bhq", "A: b\nno header\nC: d\n") == "A: b||no header|C: d|"
+    assert "ignoring -m option without -b or -h" in tables("postmap", "-mq", "-", "static:v", input="k\n").stdout
+    bad = b"X: \xff\n\n\xff\n"
+    assert tables("postmap", "-bhq", "-", "static:v", input=bad, text=False).stdout == b"X: \xff\tv\n\tv\n\xff\tv\n"
+    assert tables("postmap", "-Ubhq", "-", "static:v", input=bad, text=False).stdout.count(b"non-UTF-8 key") == 2
 
 
 def mode(path):
@@ -150,6 +169,50 @@ def test_old_table_stays_until_the_new_one_is_complete(tables):
     assert failed.returncode == 1 and "write error" in failed.stdout
     assert (tables.directory / "map.lmdb").read_bytes() == before
     assert sorted(os.listdir(tables.directory)) == ["main.cf", "map", "map.lmdb"]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_lookups_while_it_is_replaced(tables, kind):
+    """One process that asks all the time, new ones, and a table that is made anew: each answer is that of a whole table, old or new."""
+    table = kind + ":map"
+    source = lambda n: "".join("key%d %d\n" % (i, n) for i in range(200))  # noqa: E731
+    tables("postmap", table, files={"map": source(0)})
+    argv = [os.path.join(BIN, "postmap"), "-c", str(tables.directory), "-q", "-", table]
+    with subprocess.Popen(argv, cwd=tables.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as asking:
+        for n in range(1, 25):
+            (tables.directory / "map").write_text(source(n))
+            building = subprocess.Popen([argv[0], "-c", str(tables.directory), table], cwd=tables.directory)
+            for i in (0, 199, n):
+                asking.stdin.write("key%d\n" % i)
+                assert asking.stdout.readline().split()[0] == "key%d" % i
+            answers = tables("postmap", "-q", "-", table, input="".join("key%d\n" % i for i in range(200))).stdout.split("\n")
+            assert len(answers) == 201 and {a.split("\t")[1] for a in answers[:-1]} <= {str(n - 1), str(n)} and len({a.split("\t")[1] for a in answers[:-1]}) == 1
+            assert building.wait() == 0
+            assert tables("postmap", "-q", "key7", table).stdout == "%d\n" % n
+        asking.stdin.close()
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_killed_while_building(tables, kind):
+    """Whenever the command is killed, the table is the old one or the new one; the next build needs no help."""
+    table = kind + ":map"
+    source = lambda n: "".join("key%d %d\n" % (i, n) for i in range(20000))  # noqa: E731
+    tables("postmap", table, files={"map": source(0)})
+    now = "0"
+    for n in range(1, 12):
+        (tables.directory / "map").write_text(source(n))
+        building = subprocess.Popen([os.path.join(BIN, "postmap"), "-c", str(tables.directory), table], cwd=tables.directory)
+        try:
+            building.wait(0.004 * n)
+        except subprocess.TimeoutExpired:
+            building.kill()
+        done = building.wait()
+        answers = set(tables("postmap", "-q", "-", table, input="".join("key%d\n" % i for i in range(0, 20000, 999))).stdout.split())
+        values = {a for a in answers if not a.startswith("key")}
+        assert values == {str(n)} or (done != 0 and values == {now})
+        now = values.pop()
+    tables("postmap", table, files={"map": "key0 end\n"})
+    assert tables("postmap", "-s", table).stdout == "key0\tend\n"
 
 
 def test_planted_links_are_not_followed(tables):

@@ -135,7 +135,7 @@ static void test_texthash(void **state)
 	table_close(&t);
 	t = test_source("texthash", "  starts indented\nk v\n", TABLE_FOLD);
 	test_warning(
-		t, 0, "source, line 1: logical line must not start with whitespace: \"starts indented\"");
+		t, 0, "source, line 1: logical line must not start with whitespace: \"  starts indented\"");
 	test_lookup(t, "k", "v");
 	table_close(&t);
 	test_open_fails("texthash:/nonexistent/x", "open /nonexistent/x: No such file or directory");
