@@ -1,17 +1,8 @@
 /* Who gets which report. */
 #include "bounce/bounce_private.h"
+#include "bounce/notice.h"
 #include "mail/address.h"
 #include "mail/verp.h"
-
-static bool in_classes(const char *classes, const char *name)
-{
-	struct str rest = str_c(classes), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_case_is(word, name))
-			return true;
-	return false;
-}
 
 /* confirm_delay_cleared: who was warned hears of the delivery too. */
 static bool told_of_delay(const struct report *r)
@@ -117,9 +108,9 @@ static bool send_copy(const struct report *r, struct queue_id *id, struct err *e
 {
 	const struct config *cfg = r->env->cfg;
 
-	if (r->kind == BOUNCE_FAILURE && in_classes(cfg->notify_classes, "bounce"))
+	if (r->kind == BOUNCE_FAILURE && notice_wants(cfg->notify_classes, "bounce"))
 		return send_to_postmaster(*r, cfg->bounce_notice_recipient, false, id, err);
-	if (r->kind == BOUNCE_DELAY && in_classes(cfg->notify_classes, "delay"))
+	if (r->kind == BOUNCE_DELAY && notice_wants(cfg->notify_classes, "delay"))
 		return send_to_postmaster(*r, cfg->delay_notice_recipient, false, id, err);
 	return true;
 }
@@ -129,7 +120,7 @@ static bool send_double(const struct report *r, struct queue_id *id, struct err 
 {
 	const struct config *cfg = r->env->cfg;
 
-	if (r->kind != BOUNCE_FAILURE || !in_classes(cfg->notify_classes, "2bounce"))
+	if (r->kind != BOUNCE_FAILURE || !notice_wants(cfg->notify_classes, "2bounce"))
 		return true;
 	return send_to_postmaster(*r, cfg->_2bounce_notice_recipient, true, id, err);
 }

@@ -66,6 +66,7 @@ static void misconfigured(struct access *a, const struct rule *rule, struct answ
 {
 	log_warning("%s", rule->error);
 	answer_refuse(a, out, VERDICT_REFUSE, 451, "4.3.5", "Server configuration error");
+	out->refusal.classes = NOTICE_SOFTWARE;
 }
 
 static void run_class(struct access *a, const struct rule_list *list, struct answer *out)
@@ -98,6 +99,11 @@ static void remember(struct deferral *d, const struct refusal *refusal)
 		*d = (struct deferral){.active = true, .refusal = *refusal};
 }
 
+static void note_refusal(struct access *a, const struct refusal *r)
+{
+	notify_note(a->session, r->classes ? r->classes : NOTICE_POLICY);
+}
+
 /* Takes one answer in: true when it ends the list. */
 static bool take_answer(struct access *a, const struct answer *answer)
 {
@@ -106,6 +112,7 @@ static bool take_answer(struct access *a, const struct answer *answer)
 	if (answer->verdict == VERDICT_PERMIT)
 		return true;
 	if (a->warn) {
+		note_refusal(a, &answer->refusal);
 		access_log(a, "reject_warning", refusal_text(a->session, &answer->refusal));
 		return false;
 	}
@@ -189,6 +196,7 @@ static void access_settle(struct access *a, struct refusal *out)
 static bool access_refused(struct access *a, struct refusal *out)
 {
 	access_settle(a, out);
+	note_refusal(a, out);
 	access_log(a, "reject", refusal_text(a->session, out));
 	return false;
 }
@@ -196,6 +204,7 @@ static bool access_refused(struct access *a, struct refusal *out)
 static bool access_deferred(struct access *a, const struct deferral *d, struct refusal *out)
 {
 	*out = d->refusal;
+	note_refusal(a, out);
 	access_log(a, "reject", refusal_text(a->session, out));
 	return false;
 }
@@ -428,6 +437,7 @@ const struct resolved *access_resolve(struct access *a, const char *address, str
 		log_warning("%s: resolving <%s>: %s", session_queue_id(a->session), address, err.text);
 		answer_refuse(
 			a, out, VERDICT_REFUSE, 451, "4.3.0", "<%s>: Temporary lookup failure", address);
+		out->refusal.classes = NOTICE_DATA;
 		return NULL;
 	}
 	if (cached)

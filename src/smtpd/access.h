@@ -15,6 +15,7 @@ struct refusal {
 	int code;
 	char status[12];
 	const char *text; /* reply text without code and status */
+	unsigned classes; /* enum notice_class: what the postmaster may want to hear of; 0: NOTICE_POLICY */
 };
 
 enum verdict {

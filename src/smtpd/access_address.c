@@ -90,6 +90,7 @@ static void unlisted_refusal(struct access *a, const char *address, bool sender,
 		status = "5.1.0";
 	answer_refuse(a, out, VERDICT_REFUSE, check->code, status, "<%s>: %s rejected: %s", address,
 		sender ? sender_class : recipient_class, check->text);
+	out->refusal.classes = NOTICE_BOUNCE;
 }
 
 /* A sender that canonical mapping knows exists, under whatever name. */
@@ -117,11 +118,13 @@ static void check_listed(struct access *a, const char *address, bool sender, str
 	if (!to || (sender && has_sender_mapping(a, address)))
 		return;
 	resolve_check_recipient(a->session->server->resolver, to, &check, &err);
-	if (check.status == TABLE_NOT_FOUND)
+	if (check.status == TABLE_NOT_FOUND) {
 		unlisted_refusal(a, address, sender, &check, out);
-	else if (check.status != TABLE_FOUND)
+	} else if (check.status != TABLE_FOUND) {
 		answer_refuse(a, out, VERDICT_DEFER_IF_PERMIT, 451, "4.3.0", "<%s>: Temporary lookup failure",
 			address);
+		out->refusal.classes = NOTICE_DATA;
+	}
 }
 
 void check_unlisted_sender(const struct rule *rule, struct access *a, struct answer *out)

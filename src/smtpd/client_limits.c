@@ -94,6 +94,7 @@ bool client_limits_allow(struct session *s, enum limit_event event)
 	if (count <= limit)
 		return true;
 	log_excess(s, kinds[event].what, count);
+	notify_note(s, NOTICE_POLICY);
 	reply(s, "%s %s", kinds[event].reply, s->client.address);
 	return false;
 }
@@ -106,6 +107,7 @@ bool client_limits_allow_tls(struct session *s)
 		limits_seen(&s->server->limits, s->limit_key, LIMIT_TLS_SESSIONS) < limit)
 		return true;
 	log_warning("Refusing STARTTLS request from %s for service %s", s->client.text, service_of(s));
+	notify_note(s, NOTICE_POLICY);
 	reply(s, "454 4.7.0 Error: too many new TLS sessions from %s", s->client.text);
 	return false;
 }

@@ -44,6 +44,7 @@ static bool auth_failed(struct session *s, const char *mechanism, enum sasl_stat
 	if (!*reason)
 		reason = status == SASL_INVALID ? "Invalid authentication mechanism" : "(reason unavailable)";
 	auth_log_failure(s, mechanism, reason, user);
+	notify_note(s, 0);
 	if (status == SASL_TEMPFAIL)
 		reply(s, "454 4.7.0 Temporary authentication failure: %s", reason);
 	else
@@ -64,6 +65,7 @@ static bool auth_response(struct session *s, struct str *line)
 		return false;
 	}
 	if (str_is(*line, "*")) {
+		notify_note(s, 0);
 		reply(s, "501 5.7.0 Authentication aborted");
 		return false;
 	}

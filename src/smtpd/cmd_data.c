@@ -6,22 +6,25 @@
 
 static bool data_in_order(struct session *s, struct str rest)
 {
-	if (s->tx && s->tx->chunks.used)
+	if (s->tx && s->tx->chunks.used) {
 		reply(s, "503 5.5.1 Error: DATA after BDAT");
-	else if (rest.n > 0)
+	} else if (rest.n > 0) {
 		reply(s, "501 5.5.4 Syntax: DATA");
-	else if (!s->tx)
+	} else if (!s->tx) {
 		reply(s, "503 5.5.1 Error: need RCPT command");
-	else if (s->tx->recipients == 0)
+	} else if (s->tx->recipients == 0) {
+		notify_note(s, 0);
 		reply(s, "554 5.5.1 Error: no valid recipients");
-	else
+	} else {
 		return true;
+	}
 	return false;
 }
 
 static bool data_finish(struct session *s, const struct content *c)
 {
 	if (c->too_long) {
+		notify_note(s, NOTICE_BOUNCE);
 		reply(s, "552 5.3.4 Error: message file too big");
 		s->hangup = true;
 	} else if (c->bare && s->bare_newline == BARE_REJECTED) {

@@ -22,11 +22,13 @@ static bool etrn_serve(struct session *s, const char *domain)
 
 	if (named_list_name(&s->server->fast_flush_domains, str_c(domain), &err) != TABLE_FOUND) {
 		log_warning("reject: ETRN %.100s... from %s", domain, s->client.text);
+		notify_note(s, 0);
 		reply(s, "459 <%s>: service unavailable", domain);
 		return false;
 	}
 	if (!queue_ask("public/qmgr", &request, FLUSH_SECONDS, NULL, NULL, &err)) {
 		log_warning("ETRN %s: %s", domain, err.text);
+		notify_note(s, 0);
 		reply(s, "458 Unable to queue messages");
 		return false;
 	}

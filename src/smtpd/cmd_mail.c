@@ -152,8 +152,9 @@ static bool take_parameters(struct session *s, struct str rest, struct mail_opti
 	return true;
 }
 
-static bool refuse_size(struct session *s, const char *sender, const char *text)
+static bool refuse_size(struct session *s, const char *sender, enum notice_class class, const char *text)
 {
+	notify_note(s, class);
 	session_log_refusal(s, "MAIL", sender, NULL, text);
 	reply(s, "%s", text);
 	return false;
@@ -167,10 +168,10 @@ static bool size_allowed(struct session *s, const char *sender, uint64_t size)
 	int64_t left;
 
 	if (limit > 0 && size > limit)
-		return refuse_size(s, sender, "552 5.3.4 Message size exceeds fixed limit");
+		return refuse_size(s, sender, NOTICE_POLICY, "552 5.3.4 Message size exceeds fixed limit");
 	left = s->server->spool ? spool_free_bytes(s->server->spool) : -1;
 	if (left >= 0 && ((uint64_t)left < wanted || (uint64_t)left - wanted < size))
-		return refuse_size(s, sender, "452 4.3.1 Insufficient system storage");
+		return refuse_size(s, sender, NOTICE_RESOURCE, "452 4.3.1 Insufficient system storage");
 	return true;
 }
 
@@ -202,6 +203,7 @@ static bool mail_begin(struct session *s, const char *sender, const struct mail_
 	}
 	if (!s->cfg->smtpd_delay_open_until_valid_rcpt && !transaction_open(s, &err)) {
 		log_warning("%s", err.text);
+		notify_note(s, NOTICE_RESOURCE);
 		reply(s, "451 4.3.0 Error: queue file write error");
 		transaction_end(s);
 		return false;

@@ -83,6 +83,7 @@ static bool rcpt_in_order(struct session *s)
 /* One more than may be. Many of them are errors of the client, some are not (RFC 5321 section 4.5.3.1.10). */
 static bool refuse_too_many(struct session *s)
 {
+	notify_note(s, 0);
 	reply(s, "452 4.5.3 Error: too many recipients");
 	return s->tx->over_limit++ < (size_t)s->cfg->smtpd_recipient_overshoot_limit;
 }
@@ -94,6 +95,7 @@ static bool rcpt_accept(struct session *s, const char *recipient, const struct r
 
 	if (!transaction_open(s, &err)) {
 		log_warning("%s", err.text);
+		notify_note(s, NOTICE_RESOURCE);
 		reply(s, "451 4.3.0 Error: queue file write error");
 		return false;
 	}

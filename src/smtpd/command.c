@@ -89,6 +89,7 @@ static void run_unknown(struct session *s, struct str line, struct str verb)
 		return;
 	}
 	client_error(s);
+	notify_note(s, NOTICE_PROTOCOL);
 	reply(s, "500 5.5.2 Error: command not recognized");
 }
 
@@ -113,15 +114,18 @@ static bool sent_ahead(struct session *s, const struct command *c)
 static bool command_allowed(struct session *s, const struct command *c)
 {
 	if (sent_ahead(s, c)) {
+		notify_note(s, 0);
 		reply(s, "554 5.5.0 Error: SMTP protocol synchronization");
 		s->hangup = true;
 		return false;
 	}
 	if (s->denied.code && c->run != cmd_quit) {
+		notify_note(s, 0);
 		reply(s, "503 5.7.0 Error: access denied for %s", s->client.text);
 		return false;
 	}
 	if (s->server->tls_level == TLS_REQUIRED && !s->tls && !(c->flags & FLAG_BEFORE_TLS)) {
+		notify_note(s, 0);
 		reply(s, "530 5.7.0 Must issue a STARTTLS command first");
 		return false;
 	}
@@ -134,10 +138,14 @@ static void run_command(struct session *s, enum command_id id, struct str rest)
 
 	s->where = c->verb;
 	s->counts.total[id]++;
-	if (command_allowed(s, c) && c->run(s, rest))
+	s->notify.noted = false;
+	if (command_allowed(s, c) && c->run(s, rest)) {
 		s->counts.good[id]++;
-	else
+	} else {
 		s->errors++;
+		if (!s->notify.noted && stream_status(s->io) == STREAM_OK)
+			notify_note(s, NOTICE_PROTOCOL);
+	}
 	if (c->flags & FLAG_JUNK)
 		count_junk(s);
 }
@@ -169,6 +177,7 @@ void command_run(struct session *s, struct str line)
 	if (line.n == 0 || str_has_nul(line) || str_find(line, '\r') >= 0) {
 		s->where = command_name(CMD_UNKNOWN);
 		client_error(s);
+		notify_note(s, NOTICE_PROTOCOL);
 		reply(s, "500 5.5.2 Error: bad syntax");
 		return;
 	}

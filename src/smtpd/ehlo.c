@@ -180,6 +180,6 @@ void ehlo_reply(struct session *s)
 	offer_all(s, ~ehlo_hidden(s), &lines);
 	rest = buf_slice(&lines);
 	while (str_word(&rest, "\n", &line))
-		stream_printf(s->io, "250%c" STR_FMT "\r\n", rest.n > 1 ? '-' : ' ', STR_ARG(line));
+		reply_line(s, 250, rest.n > 1, line);
 	buf_free(&lines);
 }

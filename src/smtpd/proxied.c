@@ -9,14 +9,16 @@
 
 bool proxied_in_order(struct session *s, const char *verb, bool allowed, struct str rest)
 {
-	if (s->tx)
+	if (s->tx) {
 		reply(s, "503 5.5.1 Error: MAIL transaction in progress");
-	else if (rest.n == 0)
+	} else if (rest.n == 0) {
 		reply(s, "501 5.5.4 Syntax: %s attribute=value...", verb);
-	else if (!allowed)
+	} else if (!allowed) {
+		notify_note(s, NOTICE_POLICY);
 		reply(s, "550 5.7.0 Error: insufficient authorization");
-	else
+	} else {
 		return true;
+	}
 	return false;
 }
 

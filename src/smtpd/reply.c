@@ -178,12 +178,23 @@ void reply(struct session *s, const char *fmt, ...)
 	if (s->cfg->soft_bounce)
 		soften(text);
 	hold_back(s);
+	notify_said(s, str_c(text));
 	if ((text[0] != '4' && text[0] != '5') || !write_footer(s, text)) {
 		stream_puts(s->io, text);
 		stream_write(s->io, "\r\n", 2);
 	}
 	if (strncmp(text, "421", 3) == 0 || strncmp(text, "521", 3) == 0)
 		s->hangup = true;
+}
+
+void reply_line(struct session *s, int code, bool more, struct str text)
+{
+	char line[REPLY_MAX];
+
+	snprintf(line, sizeof(line), "%d%c" STR_FMT, code, more ? '-' : ' ', STR_ARG(text));
+	notify_said(s, str_c(line));
+	stream_puts(s->io, line);
+	stream_write(s->io, "\r\n", 2);
 }
 
 const char *refusal_text(struct session *s, const struct refusal *r)

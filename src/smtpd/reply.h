@@ -2,7 +2,7 @@
 #ifndef SMTPD_REPLY_H
 #define SMTPD_REPLY_H
 
-#include <stdint.h>
+#include "base/str.h"
 
 struct session;
 struct refusal;
@@ -12,6 +12,8 @@ struct refusal;
  * end the session. When the client made many errors the reply is held back (smtpd_error_sleep_time).
  */
 void reply(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* One line of a longer reply; more: others follow. */
+void reply_line(struct session *s, int code, bool more, struct str text);
 /* A refusal as reply. */
 void reply_refusal(struct session *s, const struct refusal *r);
 /* "554 5.7.1 text" as it is sent and logged, in the scratch pool. */

@@ -30,6 +30,7 @@ struct session *session_new(
 	s->peer = *peer;
 	s->protocol = "SMTP";
 	s->where = "CONNECT";
+	notify_begin(s);
 	s->bare_newline = server->bare_newline;
 	s->io = stream_new(fd);
 	stream_set_timeout(s->io, cfg->smtpd_timeout, cfg->smtpd_per_request_deadline);
@@ -49,6 +50,7 @@ static void session_free(struct session *s)
 	forwarded_free(&s->forwarded);
 	stream_free(&s->io);
 	client_free(&s->client);
+	transcript_free(&s->notify.transcript);
 	session_set(&s->helo, NULL);
 	session_set(&s->long_name, NULL);
 	session_set(&s->sasl_method, NULL);
@@ -202,6 +204,7 @@ static void long_line_end(struct session *s)
 		session_set(&s->long_name, NULL);
 	} else {
 		s->errors++;
+		notify_note(s, NOTICE_PROTOCOL);
 		reply(s, "500 5.5.2 Error: command line too long");
 	}
 }
@@ -219,11 +222,13 @@ static void run_line(struct session *s)
 	} else if (s->long_line > 0) {
 		long_line_end(s);
 	} else if (end == LINE_LF && s->bare_newline == BARE_REJECTED) {
+		notify_note(s, NOTICE_PROTOCOL);
 		content_refuse_bare(s, s->where);
 		s->hangup = true;
 	} else {
 		s->line_ended_bare = end == LINE_LF;
 		s->data_bytes = 0;
+		notify_heard(s, line);
 		command_run(s, line);
 	}
 	pool_free(&s->scratch);
@@ -306,6 +311,7 @@ static void session_resume(struct session *s, enum task_wake why)
 static void session_finish(struct session *s)
 {
 	stream_flush(s->io);
+	notify_end(s);
 	session_log_end(s);
 	session_free(s);
 }

@@ -14,6 +14,7 @@
 #include "smtpd/access.h"
 #include "smtpd/client.h"
 #include "smtpd/command.h"
+#include "smtpd/notify.h"
 #include "smtpd/server.h"
 
 struct transaction;
@@ -48,6 +49,7 @@ struct session {
 	unsigned ehlo_hidden; /* EHLO_ bits left out for this client */
 	bool ehlo_hidden_known;
 	enum bare_newline bare_newline;
+	struct notify notify;
 	/* errors, and what is kept for the log */
 	int errors, junk;
 	bool hangup;		  /* after the reply in the buffer the connection ends */

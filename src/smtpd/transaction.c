@@ -143,6 +143,24 @@ static int status_code(const struct cleanup_result *result)
 	return 451;
 }
 
+static unsigned trouble(const struct cleanup_result *result)
+{
+	switch (result->status) {
+	case CLEANUP_OK:
+		return 0;
+	case CLEANUP_REJECTED:
+		return NOTICE_POLICY;
+	case CLEANUP_TOO_BIG:
+	case CLEANUP_HOPS:
+	case CLEANUP_NO_RECIPIENTS:
+		return NOTICE_BOUNCE;
+	case CLEANUP_NO_SPACE:
+	case CLEANUP_TROUBLE:
+		break;
+	}
+	return NOTICE_RESOURCE;
+}
+
 static bool commit(struct session *s, const char *queued_prefix)
 {
 	struct cleanup_result result = {0};
@@ -153,10 +171,12 @@ static bool commit(struct session *s, const char *queued_prefix)
 	if (result.status == CLEANUP_OK) {
 		reply(s, "250 2.0.0 Ok: %squeued as %s", queued_prefix, id.text);
 		s->errors = s->junk = 0;
+		s->notify.classes = 0;
 		return true;
 	}
 	if (result.status == CLEANUP_TOO_BIG)
 		log_warning("%s: queue file size limit exceeded", id.text);
+	notify_note(s, trouble(&result));
 	reply(s, "%d %s %s", status_code(&result), result.dsn, text);
 	return false;
 }

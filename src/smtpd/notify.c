@@ -1,0 +1,55 @@
+#include "smtpd/notify.h"
+
+#include "base/log.h"
+#include "smtpd/session.h"
+
+/* The stand-alone server has no way into the queue but the maildrop's. */
+void notify_begin(struct session *s)
+{
+	if (s->server->cleanup)
+		s->notify.wanted = notice_classes(s->cfg->notify_classes);
+}
+
+void notify_note(struct session *s, unsigned classes)
+{
+	s->notify.noted = true;
+	s->notify.classes |= classes;
+}
+
+/* What follows the name of a mechanism may be a password. */
+void notify_heard(struct session *s, struct str line)
+{
+	struct str rest = line, verb, mechanism;
+	char shown[100];
+
+	if (!s->notify.wanted)
+		return;
+	if (str_word(&rest, " \t", &verb) && str_case_is(verb, "AUTH") &&
+		str_word(&rest, " \t", &mechanism) && rest.n > 0) {
+		snprintf(shown, sizeof(shown), "AUTH " STR_FMT " ...", STR_ARG(str_first(mechanism, 64)));
+		line = str_c(shown);
+	}
+	transcript_received(&s->notify.transcript, line);
+}
+
+void notify_said(struct session *s, struct str line)
+{
+	if (s->notify.wanted)
+		transcript_sent(&s->notify.transcript, line);
+}
+
+void notify_end(struct session *s)
+{
+	const struct notice notice = {.program = "SMTP server",
+		.peer = s->client.text,
+		.classes = s->notify.classes,
+		.transcript = &s->notify.transcript,
+		.aborted = s->protocol_end};
+	struct queue_id id;
+	struct err err = {""};
+
+	if (!(s->notify.classes & s->notify.wanted))
+		return;
+	if (!notice_send(s->cfg, s->server->cleanup, &notice, &id, &err))
+		log_warning("postmaster notice: %s", err.text);
+}
