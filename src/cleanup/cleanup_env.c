@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
+#include "config/service_config.h"
 #include "mail/encoded_word.h"
 
 static bool is_octal(char c)
@@ -144,10 +145,12 @@ static void set_options(struct cleanup_env *env)
 	env->masquerade_classes = parse_classes(cfg->masquerade_classes);
 }
 
-/* Settings of the cleanup service, where it has some. */
+/* Its -o options apply to the mail of every listener whose cleanup_service_name names the service. */
 static bool take_service(struct cleanup_env *env, struct err *err)
 {
-	if (!cleanup_service_config(env->service_cfg, &env->own_cfg, err))
+	const struct config *cfg = env->service_cfg;
+
+	if (!service_config_load(cfg, cfg->cleanup_service_name, "cleanup", false, &env->own_cfg, err))
 		return false;
 	if (!env->own_cfg)
 		return true;

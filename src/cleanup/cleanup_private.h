@@ -170,9 +170,6 @@ void cleanup_log_id(struct cleanup *c, struct str value, bool resent);
 
 /* Parses "\0\r\033": false with err on an unknown escape. */
 bool byte_set_parse(struct byte_set *set, const char *text, struct err *err);
-/* The configuration of the service that cleanup_service_name names; *out NULL: it has no settings of its own.
- * false: it cannot be used. */
-bool cleanup_service_config(const struct config *cfg, const struct config **out, struct err *err);
 bool byte_set_hits(const struct byte_set *set, struct str s);
 
 #endif

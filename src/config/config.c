@@ -187,7 +187,7 @@ static struct {
 	const struct config *cfg;
 } latest = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void set_latest(const struct config *cfg)
+void config_make_latest(const struct config *cfg)
 {
 	pthread_mutex_lock(&latest.lock);
 	latest.cfg = cfg;
@@ -226,6 +226,7 @@ const struct config *config_load(
 	if (!directory || !*directory)
 		directory = DEFAULT_CONFIG_DIRECTORY;
 	cfg->names = names_new(directory);
+	cfg->names->main_text = pool_strdup(cfg->names->pool, source->main_text);
 	cfg->names->master_text = pool_strdup(cfg->names->pool, source->master_text);
 	path = x_asprintf("%s/main.cf", directory);
 	ok = load(&(struct loader){
@@ -237,7 +238,7 @@ const struct config *config_load(
 		config_free(&failed);
 		return NULL;
 	}
-	set_latest(cfg);
+	config_make_latest(cfg);
 	return cfg;
 }
 

@@ -69,6 +69,8 @@ int config_transport_time(const struct config *cfg, const char *transport, const
  * Caller frees. */
 typedef const char *(*config_lookup_fn)(void *arg, const char *name);
 char *config_expand(const struct config *cfg, const char *raw, config_lookup_fn lookup, void *arg);
+/* Makes cfg the one that config_latest_text asks, after another was loaded for tables of its own. */
+void config_make_latest(const struct config *cfg);
 /* The directory that was read. */
 const char *config_directory(const struct config *cfg);
 /* A time with unit ("5m", default unit given: 's', 'm', 'h', 'd', 'w') as seconds; false: syntax or overflow.

@@ -20,7 +20,7 @@ struct config_names {
 	struct pool *pool;
 	struct hash *values; /* struct name_value by name */
 	const char *directory;
-	const char *master_text; /* NULL: in the file */
+	const char *main_text, *master_text; /* NULL: in the file */
 };
 
 /* With the rows' defaults. */

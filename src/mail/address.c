@@ -189,7 +189,7 @@ bool address_quote(struct str internal, struct buf *external)
 	struct str local = address_local(internal);
 	struct str tail = str_from(internal, local.n);
 
-	if (local.n == 0 || is_dot_string(local))
+	if (internal.n == 0 || (local.n > 0 && is_dot_string(local)))
 		return buf_str(external, internal);
 	buf_putc(external, '"');
 	for (size_t i = 0; i < local.n; i++) {

@@ -18,7 +18,8 @@ enum {
 			     when strict */
 	PATH_POSTMASTER = 8,   /* <Postmaster> without domain is allowed even where a domain is required */
 	PATH_NULL_DOMAIN = 16, /* "user@" is allowed: resolve_null_domain */
-	PATH_NUMERIC = 32      /* "user@192.0.2.1" is allowed: resolve_numeric_domain */
+	PATH_NUMERIC = 32,     /* "user@192.0.2.1" is allowed: resolve_numeric_domain */
+	PATH_SHORT_DOMAIN = 64 /* a domain without dots is the caller's to judge: append_dot_mydomain */
 };
 
 /*

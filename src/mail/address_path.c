@@ -120,6 +120,8 @@ static bool path_check_domain(struct str domain, int flags, struct err *err)
 		domain.n--;
 	if ((flags & PATH_NULL_DOMAIN) && domain.n == 0)
 		return true;
+	if ((flags & PATH_SHORT_DOMAIN) && str_find(domain, '.') < 0)
+		return true;
 	if ((flags & PATH_NUMERIC) && str_find(domain, ':') < 0 && net_parse_ip(domain, 0, &addr))
 		return true;
 	if ((flags & PATH_UTF8) && address_has_8bit(domain))

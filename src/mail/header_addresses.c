@@ -24,14 +24,6 @@ struct printer {
 	enum printed last;
 };
 
-/* An empty local part is written too. */
-static void write_address(struct str internal, struct buf *out)
-{
-	if (address_at(internal) == 0)
-		buf_puts(out, "\"\"");
-	address_quote(internal, out);
-}
-
 /* One that stays has the form of the others; an empty one and a route have none. */
 static void write_same(struct str written, struct buf *out)
 {
@@ -54,7 +46,7 @@ static bool map_address(struct printer *p, struct str written)
 	if (str_is(written, "@"))
 		buf_puts(&p->address, "\"\"");
 	else if (ok && mapped.len && !mapped.over)
-		write_address(buf_slice(&mapped), &p->address);
+		address_quote(buf_slice(&mapped), &p->address);
 	if (p->address.len == 0)
 		write_same(written, &p->address);
 	else if (!str_eq(buf_slice(&p->address), written))

@@ -44,12 +44,16 @@ static void log_decision(const struct message *m, const struct decision *d, int6
 		r->original != NULL && strcmp(r->original, r->address) != 0 ? r->original : NULL;
 	char delays[64];
 
-	EVENT_LOG(DELIVERY_HELD, ev_text("qid", m->id.text), ev_address("to", r->address),
+	/* A failure is told in the name of the agent that would have reported it. */
+	const struct event_field fields[] = {ev_text("qid", m->id.text), ev_address("to", r->address),
 		ev_address("orig_to", original), ev_text("relay", "none"),
 		ev_seconds("delay", now_us - m->env->arrival_us),
 		ev_text("delays", format_delays(m, now_us, delays, sizeof(delays))),
 		ev_text("dsn", d->dsn->status), ev_text("status", dsn_log_status(d->dsn->action)),
-		ev_text("text", d->dsn->reason));
+		ev_text("text", d->dsn->reason)};
+
+	event_log(d->dsn->action == DSN_DELIVERED ? EV_DELIVERY : EV_DELIVERY_HELD, fields,
+		sizeof(fields) / sizeof(*fields));
 }
 
 static void log_own_decisions(const struct message *m, int64_t now_us)

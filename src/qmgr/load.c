@@ -53,6 +53,14 @@ static bool expired_by_operator(struct message *m, uint32_t index)
 	return true;
 }
 
+/* The address as the sender gave it, for logs and reports, when resolving changes it. */
+static void keep_original(const struct message *m, struct spool_recipient *rcpt, const char *resolved)
+{
+	if (!rcpt->original && m->qmgr->cfg->enable_original_recipient &&
+		strcmp(rcpt->address, resolved) != 0)
+		rcpt->original = rcpt->address;
+}
+
 static void find_route(struct message *m, uint32_t index, const char *filter)
 {
 	struct spool_recipient *rcpt = &m->env->recipients[index];
@@ -69,6 +77,7 @@ static void find_route(struct message *m, uint32_t index, const char *filter)
 		   TABLE_FOUND) {
 		r->transport = to.transport;
 		r->nexthop = to.nexthop;
+		keep_original(m, rcpt, to.recipient);
 		rcpt->address = r->address = to.recipient;
 	} else {
 		log_warning("%s: cannot resolve <%s>: %s", m->id.text, rcpt->address, err.text);

@@ -32,8 +32,10 @@ void resolver_warnings(
  * never returned. */
 enum table_status resolve_address(struct resolver *r, const char *sender, const char *address,
 	struct pool *pool, struct resolved *out, struct err *err);
-/* Whether the address has a form that mail can be delivered to, without asking where: false, resolve_address
- * would say `error`. */
+/* What address_parse_path is to allow: PATH_NULL_DOMAIN and the like. */
+int resolve_path_flags(const struct resolver *r);
+/* Whether the address, once rewritten, has a form that mail can be delivered to, without asking where: false,
+ * resolve_address would say `error`. */
 bool resolve_is_deliverable(struct resolver *r, const char *address);
 /* Canonical form: append_at_myorigin, append_dot_mydomain, ... local: local rewriting context, else
  * remote_header_rewrite_domain's. Internal forms. */
@@ -51,7 +53,8 @@ struct maps *resolver_recipient_canonical_maps(const struct resolver *r);
 struct recipient_check {
 	enum table_status status; /* FOUND: exists or not listed; NOT_FOUND: unknown; RETRY */
 	int code;		  /* reply code for NOT_FOUND: unknown_*_reject_code */
-	const char *dsn;	  /* "5.1.1"; lives as long as this struct */
+	const char *dsn;	  /* "5.1.1", of a recipient; lives as long as this struct */
+	bool own_status;	  /* it is the error transport's, not what is usual for the case */
 	const char *text; /* "User unknown in local recipient table"; lives as long as the struct resolved */
 	char dsn_text[12];
 };
@@ -59,9 +62,6 @@ struct recipient_check {
 void resolve_check_recipient(
 	struct resolver *r, const struct resolved *to, struct recipient_check *out, struct err *err);
 
-/* List questions, with parent_domain_matches_subdomains obeyed. */
-enum table_status resolve_is_local_domain(
-	struct resolver *r, struct str domain, struct err *err); /* mydestination, or [our address] */
 /* Whether tables may list users of the domain without it: mydestination, our addresses, or myorigin. */
 enum table_status resolve_is_bare_domain(struct resolver *r, struct str domain, struct err *err);
 bool resolve_is_own_address(

@@ -37,7 +37,7 @@ static void split_text(struct resolution *s)
 
 	if (domain.n > 1 && domain.p[domain.n - 1] == '.' && domain.p[domain.n - 2] != '.')
 		domain.n--;
-	if (s->r->cfg->resolve_numeric_domain && is_ipv4(domain))
+	if (s->r->rules->resolve_numeric_domain && is_ipv4(domain))
 		domain = str_c(pool_printf(s->pool, "[" STR_FMT "]", STR_ARG(domain)));
 	s->parts = (struct address_parts){address_local(text), domain};
 }
@@ -46,9 +46,9 @@ static void split_text(struct resolution *s)
 static bool descend(struct resolution *s)
 {
 	struct buf next = BUF(2 * ADDRESS_MAX);
-	bool inside = s->r->cfg->resolve_dequoted_address || !rewrite_needs_quotes(s->parts.local);
+	bool inside = s->r->rules->resolve_dequoted_address || !rewrite_needs_quotes(s->parts.local);
 
-	if (inside && rewrite_embedded(s->r->cfg, s->parts.local, &next)) {
+	if (inside && rewrite_embedded(s->r->rules, s->parts.local, &next)) {
 		resolve_record(s->trace, "rewrite", NULL, buf_slice(&s->text), buf_slice(&next));
 		set_text(s, &next);
 		return true;
@@ -63,7 +63,7 @@ static enum table_status domain_is_ours(struct resolution *s)
 
 	if (s->parts.domain.n == 0)
 		return TABLE_FOUND;
-	status = resolve_is_local_domain(s->r, s->parts.domain, s->err);
+	status = local_names_have(&s->r->local_class, s->parts.domain, s->err);
 	resolve_record(s->trace, "class", "mydestination", s->parts.domain,
 		str_c(status == TABLE_FOUND ? address_class_name(CLASS_LOCAL) : NULL));
 	return status;
@@ -91,13 +91,13 @@ static void complete(struct resolution *s)
 	bool has_at = address_at(buf_slice(&s->text)) >= 0;
 
 	if (s->local && s->parts.local.n == 0)
-		s->parts.local = str_c(s->r->cfg->empty_address_recipient);
+		s->parts.local = str_c(s->r->rules->empty_address_recipient);
 	if (s->parts.domain.n)
 		return;
-	if (has_at && !s->r->cfg->resolve_null_domain)
+	if (has_at && !s->r->rules->resolve_null_domain)
 		s->bad = true;
 	else
-		s->parts.domain = str_c(s->r->cfg->myhostname);
+		s->parts.domain = str_c(s->r->rules->myhostname);
 }
 
 static bool valid_utf8_hostname(struct resolution *s, struct str domain)
@@ -166,7 +166,7 @@ static bool settle(struct resolution *s, struct resolved *out)
 	out->recipient =
 		pool_printf(s->pool, STR_FMT "@" STR_FMT, STR_ARG(s->parts.local), STR_ARG(s->parts.domain));
 	out->routed = names_other_host(s->parts.local);
-	if (out->recipient[0] == '-' && !s->r->cfg->allow_min_user)
+	if (out->recipient[0] == '-' && !s->r->rules->allow_min_user)
 		return false;
 	if (strlen(out->recipient) > ADDRESS_MAX || s->text.over)
 		return false;
@@ -193,7 +193,7 @@ static enum table_status finish(struct resolution *s, const char *sender, struct
 static enum table_status begin(struct resolution *s, const char *address)
 {
 	s->text = BUF(2 * ADDRESS_MAX);
-	buf_puts(&s->text, address[0] ? address : s->r->cfg->empty_address_recipient);
+	buf_puts(&s->text, address[0] ? address : s->r->rules->empty_address_recipient);
 	return strip_own_domains(s);
 }
 
@@ -216,12 +216,23 @@ enum table_status resolve_address(struct resolver *r, const char *sender, const 
 	return resolve_address_traced(r, NULL, sender, address, pool, out, err);
 }
 
+int resolve_path_flags(const struct resolver *r)
+{
+	return (r->rules->resolve_null_domain ? PATH_NULL_DOMAIN : 0) |
+	       (r->rules->resolve_numeric_domain ? PATH_NUMERIC : 0) |
+	       (r->rules->append_dot_mydomain ? PATH_SHORT_DOMAIN : 0);
+}
+
 bool resolve_is_deliverable(struct resolver *r, const char *address)
 {
 	struct resolution s = {.r = r, .pool = pool_new(512)};
+	struct buf rewritten = BUF(2 * ADDRESS_MAX);
 	struct resolved out = {0};
-	bool deliverable = begin(&s, address) != TABLE_FOUND || settle(&s, &out);
+	bool deliverable;
 
+	rewrite_address(r, true, str_c(address), &rewritten);
+	deliverable = begin(&s, buf_cstr(&rewritten)) != TABLE_FOUND || settle(&s, &out);
+	buf_free(&rewritten);
 	buf_free(&s.text);
 	pool_free(&s.pool);
 	return deliverable;

@@ -29,16 +29,21 @@ static enum table_status rewritten_elsewhere(
 	return TABLE_NOT_FOUND;
 }
 
-/* The text of the error transport: "5.1.6 User has moved ...". */
-static void unknown_by_transport(const struct resolved *to, struct recipient_check *out)
+/* The text of the error transport, "5.1.6 User has moved ...", which may go without status. */
+static void unknown_by_transport(
+	const struct resolver *r, const struct resolved *to, struct recipient_check *out)
 {
 	size_t n = dsn_status_length(str_c(to->nexthop));
-	struct str status = n && n < sizeof(out->dsn_text) ? str_first(str_c(to->nexthop), n) : STR("5.0.0");
+	bool retry = strcmp(to->transport, "retry") == 0;
+	bool alias =
+		to->class == CLASS_VIRTUAL_ALIAS && strcmp(to->nexthop, route_unknown_alias(r->rules)) == 0;
 
-	memcpy(out->dsn_text, status.p, status.n);
+	out->own_status = n > 0 && n < sizeof(out->dsn_text);
+	memcpy(out->dsn_text, out->own_status ? to->nexthop : "5.1.1", out->own_status ? n : 5);
+	out->dsn_text[0] = retry ? '4' : '5';
 	out->dsn = out->dsn_text;
 	out->text = str_trim(str_from(str_c(to->nexthop), n)).p;
-	out->code = status.p[0] == '4' ? 450 : 550;
+	out->code = alias ? r->cfg->unknown_virtual_alias_reject_code : retry ? 450 : 550;
 	out->status = TABLE_NOT_FOUND;
 }
 
@@ -51,8 +56,6 @@ static void unknown_in_table(const struct resolver *r, enum address_class class,
 	} rows[] = {
 		[CLASS_LOCAL] = {cfg->unknown_local_recipient_reject_code,
 			"User unknown in local recipient table"},
-		[CLASS_VIRTUAL_ALIAS] = {cfg->unknown_virtual_alias_reject_code,
-			"User unknown in virtual alias table"},
 		[CLASS_VIRTUAL_MAILBOX] = {cfg->unknown_virtual_mailbox_reject_code,
 			"User unknown in virtual mailbox table"},
 		[CLASS_RELAY] = {cfg->unknown_relay_recipient_reject_code,
@@ -71,12 +74,11 @@ static struct maps *class_table(struct resolver *r, enum address_class class)
 	switch (class) {
 	case CLASS_LOCAL:
 		return r->local_recipients;
-	case CLASS_VIRTUAL_ALIAS:
-		return r->alias_maps;
 	case CLASS_VIRTUAL_MAILBOX:
 		return r->mailbox_maps;
 	case CLASS_RELAY:
 		return r->relay_recipients;
+	case CLASS_VIRTUAL_ALIAS: /* those that exist are aliases */
 	case CLASS_DEFAULT:
 		break;
 	}
@@ -98,10 +100,9 @@ static void check_class(struct resolver *r, const struct resolved *to, bool bare
 {
 	struct maps *table = class_table(r, to->class);
 
-	if (!table || (maps_empty(table) && to->class != CLASS_VIRTUAL_ALIAS)) {
-		out->status = TABLE_FOUND;
+	out->status = TABLE_FOUND;
+	if (!table || maps_empty(table) || is_system_name(r, to))
 		return;
-	}
 	out->status = listed(r, table, to->recipient, bare, err);
 	if (out->status == TABLE_NOT_FOUND)
 		unknown_in_table(r, to->class, out);
@@ -114,11 +115,9 @@ void resolve_check_recipient(
 
 	*out = (struct recipient_check){.status = TABLE_FOUND};
 	if (to->error) {
-		unknown_by_transport(to, out);
+		unknown_by_transport(r, to, out);
 		return;
 	}
-	if (is_system_name(r, to))
-		return;
 	bare = resolve_is_bare_domain(r, address_domain(str_c(to->recipient)), err);
 	if (bare == TABLE_FOUND || bare == TABLE_NOT_FOUND)
 		out->status = rewritten_elsewhere(r, to->recipient, bare == TABLE_FOUND, err);
@@ -126,8 +125,8 @@ void resolve_check_recipient(
 		out->status = bare;
 	if (out->status != TABLE_NOT_FOUND)
 		return;
-	if (to->class != CLASS_VIRTUAL_ALIAS && strcmp(to->transport, "error") == 0)
-		unknown_by_transport(to, out);
+	if (route_is_refusal(str_c(to->transport)))
+		unknown_by_transport(r, to, out);
 	else
 		check_class(r, to, bare == TABLE_FOUND, out, err);
 }

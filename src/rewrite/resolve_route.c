@@ -42,8 +42,8 @@ static enum table_status ask_sender(
 	if (maps_empty(maps))
 		return TABLE_NOT_FOUND;
 	if (t->sender[0])
-		status = maps_lookup_address(
-			maps, str_c(t->sender), t->r->cfg->recipient_delimiter, false, &value, NULL, t->err);
+		status = maps_lookup_address(maps, str_c(t->sender), t->r->rules->recipient_delimiter, false,
+			&value, NULL, t->err);
 	else
 		status = maps_lookup(maps, str_c(null_key), &value, t->err);
 	if (status == TABLE_FOUND && str_case_is(buf_slice(&value), "DUNNO"))
@@ -64,7 +64,7 @@ static bool is_trouble(enum table_status status)
 /* A next hop that the transport did not name: the sender's relay host, the relay host, the domain. */
 static enum table_status choose_relayhost(struct route *t)
 {
-	const struct config *cfg = t->r->cfg;
+	const struct config *cfg = t->r->rules;
 	enum table_status status;
 
 	if (t->nexthop.n)
@@ -82,7 +82,7 @@ static enum table_status choose_relayhost(struct route *t)
 
 static enum table_status choose_default(struct route *t)
 {
-	const struct config *cfg = t->r->cfg;
+	const struct config *cfg = t->r->rules;
 	struct str spec = str_c(cfg->default_transport);
 	enum table_status status = ask_sender(t, "sender_dependent_default_transport_maps",
 		t->r->sender_transport_maps, cfg->empty_address_default_transport_maps_lookup_key, &spec);
@@ -105,9 +105,15 @@ static void route_by_parameter(struct route *t, const char *parameter, const cha
 	route_set(t, str_c(spec));
 }
 
+const char *route_unknown_alias(const struct config *rules)
+{
+	return rules->show_user_unknown_table_name ? "5.1.1 User unknown in virtual alias table"
+						   : "5.1.1 User unknown";
+}
+
 static enum table_status choose_by_class(struct route *t, enum address_class class)
 {
-	const struct config *cfg = t->r->cfg;
+	const struct config *cfg = t->r->rules;
 
 	switch (class) {
 	case CLASS_LOCAL:
@@ -115,9 +121,7 @@ static enum table_status choose_by_class(struct route *t, enum address_class cla
 		return TABLE_FOUND;
 	case CLASS_VIRTUAL_ALIAS:
 		t->transport = STR("error");
-		t->nexthop = cfg->show_user_unknown_table_name
-				     ? STR("5.1.1 User unknown in virtual alias table")
-				     : STR("5.1.1 User unknown");
+		t->nexthop = str_c(route_unknown_alias(cfg));
 		note(t, "transport", "virtual_alias_domains", t->domain, STR("error"));
 		return TABLE_FOUND;
 	case CLASS_VIRTUAL_MAILBOX:
@@ -160,6 +164,11 @@ static enum table_status ask_domains(struct route *t, struct buf *value)
 	return status;
 }
 
+bool route_is_refusal(struct str transport)
+{
+	return str_eq(transport, STR("error")) || str_eq(transport, STR("retry"));
+}
+
 static void apply_transport(struct route *t, struct str spec)
 {
 	struct route found = {0};
@@ -168,6 +177,8 @@ static void apply_transport(struct route *t, struct str spec)
 	if (found.transport.n) {
 		t->transport = found.transport;
 		t->nexthop = found.nexthop;
+		if (str_trim(t->nexthop).n == 0 && route_is_refusal(t->transport))
+			t->nexthop = STR("Address is undeliverable");
 	} else if (found.nexthop.n) {
 		t->nexthop = found.nexthop;
 	}
@@ -180,8 +191,8 @@ static enum table_status consult_transport_maps(struct route *t, const char *rec
 
 	if (maps_empty(t->r->transport_maps))
 		return TABLE_NOT_FOUND;
-	status = maps_lookup_user(
-		t->r->transport_maps, str_c(recipient), t->r->cfg->recipient_delimiter, &value, NULL, t->err);
+	status = maps_lookup_user(t->r->transport_maps, str_c(recipient), t->r->rules->recipient_delimiter,
+		&value, NULL, t->err);
 	note(t, "transport", "transport_maps", str_c(recipient), buf_slice(&value));
 	if (status == TABLE_NOT_FOUND)
 		status = ask_domains(t, &value);
@@ -198,10 +209,10 @@ static enum table_status consult_relocated_maps(struct route *t, const char *rec
 
 	if (maps_empty(t->r->relocated_maps))
 		return TABLE_NOT_FOUND;
-	bare = resolve_is_bare_domain(t->r, t->domain, t->err);
+	bare = local_names_are_bare(&t->r->local_class, t->domain, t->err);
 	if (is_trouble(bare))
 		return bare;
-	status = maps_lookup_address(t->r->relocated_maps, str_c(recipient), t->r->cfg->recipient_delimiter,
+	status = maps_lookup_address(t->r->relocated_maps, str_c(recipient), t->r->rules->recipient_delimiter,
 		bare == TABLE_FOUND, &value, NULL, t->err);
 	note(t, "transport", "relocated_maps", str_c(recipient), buf_slice(&value));
 	if (status == TABLE_FOUND) {
@@ -221,7 +232,8 @@ enum table_status route_choose(struct resolver *r, const struct resolve_trace *t
 
 	if (status != TABLE_FOUND)
 		return status;
-	status = consult_transport_maps(&t, out->recipient);
+	if (out->class != CLASS_VIRTUAL_ALIAS)
+		status = consult_transport_maps(&t, out->recipient);
 	if (!is_trouble(status))
 		status = consult_relocated_maps(&t, out->recipient);
 	if (is_trouble(status))

@@ -1,6 +1,7 @@
 #include "rewrite/resolver.h"
 
 #include "base/mem.h"
+#include "config/service_config.h"
 
 struct list_row {
 	size_t offset;
@@ -8,22 +9,9 @@ struct list_row {
 	int flags;
 };
 
-static bool open_lists(struct resolver *r, struct err *err)
+static bool open_lists(struct resolver *r, const struct list_row *rows, size_t count, struct err *err)
 {
-	const struct config *cfg = r->cfg;
-	const char *parents = cfg->parent_domain_matches_subdomains;
-	const struct list_row rows[] = {
-		{offsetof(struct resolver, local_domains), "mydestination", cfg->mydestination, MATCH_EXACT},
-		{offsetof(struct resolver, alias_domains), "virtual_alias_domains",
-			cfg->virtual_alias_domains, MATCH_EXACT},
-		{offsetof(struct resolver, mailbox_domains), "virtual_mailbox_domains",
-			cfg->virtual_mailbox_domains, MATCH_EXACT},
-		{offsetof(struct resolver, relay_domains), "relay_domains", cfg->relay_domains,
-			matchlist_parent_flag(parents, "relay_domains")},
-	};
-
-	r->transport_parents = matchlist_parent_flag(parents, "transport_maps") != 0;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct matchlist *list = matchlist_open(rows[i].parameter, rows[i].value, rows[i].flags, err);
 
 		if (!list)
@@ -33,33 +21,9 @@ static bool open_lists(struct resolver *r, struct err *err)
 	return true;
 }
 
-static bool open_maps(struct resolver *r, struct err *err)
+static bool open_maps(struct resolver *r, const struct list_row *rows, size_t count, struct err *err)
 {
-	const struct config *cfg = r->cfg;
-	const int safe = TABLE_FOLD | TABLE_NO_SUBST;
-	const struct list_row rows[] = {
-		{offsetof(struct resolver, transport_maps), "transport_maps", cfg->transport_maps, safe},
-		{offsetof(struct resolver, sender_relayhost_maps), "sender_dependent_relayhost_maps",
-			cfg->sender_dependent_relayhost_maps, safe},
-		{offsetof(struct resolver, sender_transport_maps), "sender_dependent_default_transport_maps",
-			cfg->sender_dependent_default_transport_maps, safe},
-		{offsetof(struct resolver, relocated_maps), "relocated_maps", cfg->relocated_maps,
-			TABLE_FOLD},
-		{offsetof(struct resolver, local_recipients), "local_recipient_maps",
-			cfg->local_recipient_maps, TABLE_FOLD},
-		{offsetof(struct resolver, relay_recipients), "relay_recipient_maps",
-			cfg->relay_recipient_maps, TABLE_FOLD},
-		{offsetof(struct resolver, mailbox_maps), "virtual_mailbox_maps", cfg->virtual_mailbox_maps,
-			TABLE_FOLD},
-		{offsetof(struct resolver, alias_maps), "virtual_alias_maps", cfg->virtual_alias_maps,
-			TABLE_FOLD},
-		{offsetof(struct resolver, canonical_maps), "canonical_maps", cfg->canonical_maps,
-			TABLE_FOLD},
-		{offsetof(struct resolver, recipient_canonical_maps), "recipient_canonical_maps",
-			cfg->recipient_canonical_maps, TABLE_FOLD},
-	};
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct maps *maps = maps_open(rows[i].parameter, rows[i].value, rows[i].flags, err);
 
 		if (!maps)
@@ -67,6 +31,64 @@ static bool open_maps(struct resolver *r, struct err *err)
 		*(struct maps **)(void *)((char *)r + rows[i].offset) = maps;
 	}
 	return true;
+}
+
+static bool local_names_open(struct local_names *names, const struct config *cfg, struct err *err)
+{
+	names->origin = cfg->myorigin;
+	names->domains = matchlist_open("mydestination", cfg->mydestination, MATCH_EXACT, err);
+	return names->domains && (names->own = own_addresses_new(cfg, err));
+}
+
+static void local_names_close(struct local_names *names)
+{
+	matchlist_close(&names->domains);
+	own_addresses_free(&names->own);
+}
+
+#define ROW(field, parameter, flags)                                                                         \
+	{                                                                                                    \
+		offsetof(struct resolver, field), #parameter, cfg->parameter, flags                          \
+	}
+#define COUNT(rows) (sizeof(rows) / sizeof(*(rows)))
+
+/* By the rewrite service's settings. */
+static bool open_routes(struct resolver *r, struct err *err)
+{
+	const struct config *cfg = r->rules;
+	const char *parents = cfg->parent_domain_matches_subdomains;
+	const struct list_row lists[] = {
+		ROW(alias_domains, virtual_alias_domains, MATCH_EXACT),
+		ROW(mailbox_domains, virtual_mailbox_domains, MATCH_EXACT),
+		ROW(relay_domains, relay_domains, matchlist_parent_flag(parents, "relay_domains")),
+	};
+	const int safe = TABLE_FOLD | TABLE_NO_SUBST;
+	const struct list_row maps[] = {
+		ROW(transport_maps, transport_maps, safe),
+		ROW(sender_relayhost_maps, sender_dependent_relayhost_maps, safe),
+		ROW(sender_transport_maps, sender_dependent_default_transport_maps, safe),
+		ROW(relocated_maps, relocated_maps, TABLE_FOLD),
+	};
+
+	r->transport_parents = matchlist_parent_flag(parents, "transport_maps") != 0;
+	return local_names_open(&r->local_class, cfg, err) && open_lists(r, lists, COUNT(lists), err) &&
+	       open_maps(r, maps, COUNT(maps), err);
+}
+
+/* By the program's own settings. */
+static bool open_recipients(struct resolver *r, struct err *err)
+{
+	const struct config *cfg = r->cfg;
+	const struct list_row maps[] = {
+		ROW(local_recipients, local_recipient_maps, TABLE_FOLD),
+		ROW(relay_recipients, relay_recipient_maps, TABLE_FOLD),
+		ROW(mailbox_maps, virtual_mailbox_maps, TABLE_FOLD),
+		ROW(alias_maps, virtual_alias_maps, TABLE_FOLD),
+		ROW(canonical_maps, canonical_maps, TABLE_FOLD),
+		ROW(recipient_canonical_maps, recipient_canonical_maps, TABLE_FOLD),
+	};
+
+	return local_names_open(&r->local, cfg, err) && open_maps(r, maps, COUNT(maps), err);
 }
 
 static bool check_transports(const struct config *cfg, struct err *err)
@@ -87,13 +109,29 @@ static bool check_transports(const struct config *cfg, struct err *err)
 	return true;
 }
 
+/* Opens what depends on the rewrite service's settings. */
+static bool take_rules(struct resolver *r, struct err *err)
+{
+	const char *service = r->cfg->rewrite_service_name;
+	bool ok;
+
+	r->rules = r->cfg;
+	if (!service_config_load(r->cfg, service, "trivial-rewrite", true, &r->own_rules, err))
+		return false;
+	if (r->own_rules)
+		r->rules = r->own_rules;
+	ok = check_transports(r->rules, err) && open_routes(r, err);
+	if (r->own_rules)
+		config_make_latest(r->cfg);
+	return ok;
+}
+
 struct resolver *resolver_new(const struct config *cfg, struct err *err)
 {
 	struct resolver *r = x_alloc(sizeof(*r));
 
 	r->cfg = cfg;
-	if (!check_transports(cfg, err) || !open_lists(r, err) || !open_maps(r, err) ||
-		!(r->own = own_addresses_new(cfg, err)))
+	if (!take_rules(r, err) || !open_recipients(r, err))
 		resolver_free(&r);
 	return r;
 }
@@ -104,7 +142,8 @@ void resolver_free(struct resolver **rp)
 
 	if (!r)
 		return;
-	matchlist_close(&r->local_domains);
+	local_names_close(&r->local);
+	local_names_close(&r->local_class);
 	matchlist_close(&r->alias_domains);
 	matchlist_close(&r->mailbox_domains);
 	matchlist_close(&r->relay_domains);
@@ -118,21 +157,21 @@ void resolver_free(struct resolver **rp)
 	maps_close(&r->alias_maps);
 	maps_close(&r->canonical_maps);
 	maps_close(&r->recipient_canonical_maps);
-	own_addresses_free(&r->own);
+	config_free(&r->own_rules);
 	x_free(rp);
 }
 
 void resolver_warnings(const struct resolver *r, table_warn_fn warn, void *arg)
 {
 	const struct matchlist *lists[] = {
-		r->local_domains, r->alias_domains, r->mailbox_domains, r->relay_domains};
+		r->local_class.domains, r->alias_domains, r->mailbox_domains, r->relay_domains};
 	const struct maps *maps[] = {r->transport_maps, r->sender_relayhost_maps, r->sender_transport_maps,
 		r->relocated_maps, r->local_recipients, r->relay_recipients, r->mailbox_maps, r->alias_maps,
 		r->canonical_maps, r->recipient_canonical_maps};
 
-	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+	for (size_t i = 0; i < COUNT(lists); i++)
 		matchlist_warnings(lists[i], warn, arg);
-	for (size_t i = 0; i < sizeof(maps) / sizeof(*maps); i++)
+	for (size_t i = 0; i < COUNT(maps); i++)
 		maps_warnings(maps[i], warn, arg);
 }
 
@@ -160,32 +199,37 @@ static struct str literal_address(struct str domain)
 	return str_case_starts(inside, STR("ipv6:")) ? str_from(inside, 5) : inside;
 }
 
-static bool is_own(const struct resolver *r, struct str printed)
+static bool is_own(const struct own_addresses *own, struct str printed)
 {
 	struct net_addr addr;
 
-	return net_parse_ip(printed, 0, &addr) && own_addresses_have(r->own, &addr);
+	return net_parse_ip(printed, 0, &addr) && own_addresses_have(own, &addr);
 }
 
 bool resolve_is_own_address(struct resolver *r, const char *printed_address)
 {
-	return is_own(r, str_c(printed_address));
+	return is_own(r->local.own, str_c(printed_address));
 }
 
-enum table_status resolve_is_local_domain(struct resolver *r, struct str domain, struct err *err)
+enum table_status local_names_have(const struct local_names *names, struct str domain, struct err *err)
 {
 	struct str literal = literal_address(domain);
 
-	if (literal.n && is_own(r, literal))
+	if (literal.n && is_own(names->own, literal))
 		return TABLE_FOUND;
-	return matchlist_name(r->local_domains, domain, err);
+	return matchlist_name(names->domains, domain, err);
+}
+
+enum table_status local_names_are_bare(const struct local_names *names, struct str domain, struct err *err)
+{
+	if (str_case_is(domain, names->origin))
+		return TABLE_FOUND;
+	return local_names_have(names, domain, err);
 }
 
 enum table_status resolve_is_bare_domain(struct resolver *r, struct str domain, struct err *err)
 {
-	if (str_case_is(domain, r->cfg->myorigin))
-		return TABLE_FOUND;
-	return resolve_is_local_domain(r, domain, err);
+	return local_names_are_bare(&r->local, domain, err);
 }
 
 struct maps *resolver_alias_maps(const struct resolver *r)

@@ -59,9 +59,9 @@ bool rewrite_embedded(const struct config *cfg, struct str local, struct buf *ou
 
 static void append_origin(const struct resolver *r, bool local, struct buf *out)
 {
-	const char *domain = local ? r->cfg->myorigin : r->cfg->remote_header_rewrite_domain;
+	const char *domain = local ? r->rules->myorigin : r->rules->remote_header_rewrite_domain;
 
-	if (r->cfg->append_at_myorigin && domain[0])
+	if (r->rules->append_at_myorigin && domain[0])
 		buf_printf(out, "@%s", domain);
 }
 
@@ -69,11 +69,11 @@ static void append_origin(const struct resolver *r, bool local, struct buf *out)
 static void finish_domain(const struct resolver *r, bool local, struct buf *out)
 {
 	struct str domain = address_domain(buf_slice(out));
-	const char *parent = local ? r->cfg->mydomain : r->cfg->remote_header_rewrite_domain;
+	const char *parent = local ? r->rules->mydomain : r->rules->remote_header_rewrite_domain;
 
 	if (domain.n > 1 && domain.p[domain.n - 1] == '.' && domain.p[domain.n - 2] != '.')
 		buf_truncate(out, out->len - 1);
-	else if (r->cfg->append_dot_mydomain && parent[0] && domain.n && str_find(domain, '[') < 0 &&
+	else if (r->rules->append_dot_mydomain && parent[0] && domain.n && str_find(domain, '[') < 0 &&
 		 str_find(domain, '.') < 0)
 		buf_printf(out, ".%s", parent);
 }
@@ -87,7 +87,7 @@ void rewrite_address(struct resolver *r, bool local, struct str address, struct 
 		return;
 	if (address_at(address) >= 0) {
 		buf_str(out, address);
-	} else if (rewrite_needs_quotes(address) || !rewrite_bang_or_percent(r->cfg, address, out)) {
+	} else if (rewrite_needs_quotes(address) || !rewrite_bang_or_percent(r->rules, address, out)) {
 		buf_truncate(out, before);
 		buf_str(out, address);
 		append_origin(r, local, out);
@@ -130,9 +130,9 @@ static void rewrite_tokens(
 	address_skip_route(&tokens, &count);
 	if (find_special(tokens, count, '@', &at)) {
 		address_tokens_text(tokens, count, out);
-	} else if (r->cfg->swap_bangpath && find_special(tokens, count, '!', &at)) {
+	} else if (r->rules->swap_bangpath && find_special(tokens, count, '!', &at)) {
 		swap_tokens(tokens, count, at, true, out);
-	} else if (r->cfg->allow_percent_hack && find_special(tokens, count, '%', &at)) {
+	} else if (r->rules->allow_percent_hack && find_special(tokens, count, '%', &at)) {
 		swap_tokens(tokens, count, at, false, out);
 	} else {
 		address_tokens_text(tokens, count, out);

@@ -430,8 +430,9 @@ const struct resolved *access_resolve(struct access *a, const char *address, str
 		return a->resolved;
 	resolved = pool_alloc(a->pool, sizeof(*resolved));
 	rewrite_address(resolver, true, str_c(address), &canonical);
-	status = resolve_address(
-		resolver, a->sender ? a->sender : "", buf_cstr(&canonical), a->pool, resolved, &err);
+	/* What is sent to the sender of a message has no sender itself. */
+	status = resolve_address(resolver, address != a->sender && a->sender ? a->sender : "",
+		buf_cstr(&canonical), a->pool, resolved, &err);
 	buf_free(&canonical);
 	if (status != TABLE_FOUND) {
 		log_warning("%s: resolving <%s>: %s", session_queue_id(a->session), address, err.text);

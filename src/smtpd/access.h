@@ -118,6 +118,9 @@ enum { HOSTS_OF_CLIENT, HOSTS_OF_REVERSE_CLIENT, HOSTS_OF_HELO, HOSTS_OF_SENDER,
 /* Variants of check_sender_login: for whom it is. */
 enum { LOGIN_KNOWN = 1, LOGIN_UNKNOWN = 2 };
 
+/* access_result.c: a code of the "address" class (RFC 3463) says whose address is meant; makes it one for the
+ * subject of the reply. */
+void access_map_status(char status[12], const char *subject_class, int code);
 /* access_result.c: acts on what an access(5) table gave for key. */
 void access_result(struct access *a, const struct rule *rule, const char *key, const char *value,
 	const char *subject, const char *subject_class, struct answer *out);

@@ -83,11 +83,11 @@ void check_unknown_recipient_domain(const struct rule *rule, struct access *a, s
 static void unlisted_refusal(struct access *a, const char *address, bool sender,
 	const struct recipient_check *check, struct answer *out)
 {
-	const char *status = check->dsn;
+	char status[12];
 
 	/* RFC 3463: X.1.1 is about a destination; for a sender it is X.1.0. */
-	if (sender)
-		status = "5.1.0";
+	snprintf(status, sizeof(status), "%s", sender && !check->own_status ? "5.1.0" : check->dsn);
+	access_map_status(status, sender ? sender_class : recipient_class, check->code);
 	answer_refuse(a, out, VERDICT_REFUSE, check->code, status, "<%s>: %s rejected: %s", address,
 		sender ? sender_class : recipient_class, check->text);
 	out->refusal.classes = NOTICE_BOUNCE;

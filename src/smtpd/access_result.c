@@ -40,12 +40,14 @@ static const char *status_map_find(const char *subject_class, const char *detail
 		if (strcmp(status_map[i].subject_class, subject_class) == 0 &&
 			strcmp(status_map[i].from, detail) == 0)
 			return status_map[i].to;
-	if (!strstr(subject_class, "address") && strncmp(detail, ".1.", 3) == 0)
+	if (strncmp(detail, ".1.", 3) != 0)
+		return detail;
+	if (!strstr(subject_class, "address"))
 		return ".0.0";
-	return detail;
+	return detail[3] > '8' || detail[4] ? ".1.0" : detail;
 }
 
-static void map_status(char status[12], const char *subject_class, int code)
+void access_map_status(char status[12], const char *subject_class, int code)
 {
 	const char *detail = strchr(status, '.');
 	const char *to = detail ? status_map_find(subject_class, detail) : detail;
@@ -71,7 +73,7 @@ static void take_status(struct result *r, int code, char status[12])
 	} else {
 		snprintf(status, 12, "%c.7.1", code >= 500 ? '5' : '4');
 	}
-	map_status(status, r->subject_class, code);
+	access_map_status(status, r->subject_class, code);
 }
 
 static void result_refuse(

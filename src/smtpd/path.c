@@ -24,10 +24,8 @@ const char *path_parse(struct session *s, const char *verb, struct str *rest, in
 
 	if (s->cfg->strict_rfc821_envelopes)
 		flags |= PATH_STRICT;
-	if (s->cfg->resolve_null_domain)
-		flags |= PATH_NULL_DOMAIN;
-	if (s->cfg->resolve_numeric_domain)
-		flags |= PATH_NUMERIC;
+	if (!s->server->standalone)
+		flags |= resolve_path_flags(s->server->resolver);
 	if (address_parse_path(rest, flags, &internal, &err) && !internal.over &&
 		(s->server->standalone || resolve_is_deliverable(s->server->resolver, buf_cstr(&internal))))
 		address = pool_strndup(session_scratch(s), buf_cstr(&internal), internal.len);

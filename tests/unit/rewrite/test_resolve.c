@@ -197,6 +197,13 @@ static const struct resolve_case star_cases[] = {
 	{"", "y@example.com", CLASS_LOCAL, "star", "example.com", "y@example.com", 0},
 	{"", "x@relay.org", CLASS_RELAY, "star", "relay.org", "x@relay.org", 0},
 	{"", "y@[127.0.0.1]", CLASS_LOCAL, "star", "[127.0.0.1]", "y@[127.0.0.1]", 0},
+	{"", "u@va.org", CLASS_VIRTUAL_ALIAS, "error", "5.1.1 User unknown in virtual alias table",
+		"u@va.org", 0},
+	{"", "t@va.org", CLASS_VIRTUAL_ALIAS, "error", "5.1.1 User unknown in virtual alias table",
+		"t@va.org", 0},
+	{"", "moved@va.org", CLASS_VIRTUAL_ALIAS, "error", "5.1.6 User has moved to va", "moved@va.org", 0},
+	{"", "e@else.org", CLASS_DEFAULT, "error", "Address is undeliverable", "e@else.org", 0},
+	{"", "r@else.org", CLASS_DEFAULT, "retry", "Address is undeliverable", "r@else.org", 0},
 };
 static const struct resolve_case relayhost_cases[] = {
 	{"s@a.org", "u@else.org", CLASS_DEFAULT, "slow", "sgw.org", "u@else.org", 0},
@@ -315,8 +322,11 @@ static void test_star(void **state)
 
 	cfg.relay_domains = "relay.org";
 	cfg.relayhost = "gw.org";
-	cfg.transport_maps = "inline:{{*=star:},{x@example.com=loc:}}";
-	cfg.relocated_maps = "inline:{{moved@example.com=new@x.org},{@gone.org=nowhere},{user2=ha}}";
+	cfg.transport_maps = "inline:{{*=star:},{x@example.com=loc:},{t@va.org=loc:},{va.org=loc:},{e@else."
+			     "org=error: },{r@else.org=retry}}";
+	cfg.virtual_alias_domains = "va.org";
+	cfg.relocated_maps =
+		"inline:{{moved@example.com=new@x.org},{@gone.org=nowhere},{user2=ha},{moved@va.org=va}}";
 	cfg.recipient_delimiter = "+";
 	CHECK(cfg, star_cases);
 }
@@ -428,7 +438,10 @@ static void test_recipients(void **state)
 		{"b@relay.org", TABLE_NOT_FOUND, 551, "5.1.1", "User unknown in relay recipient table"},
 		{"any@else.org", TABLE_FOUND},
 		{"bad@-dom", TABLE_NOT_FOUND, 550, "5.1.3", "bad address syntax"},
-		{"x@t.org", TABLE_NOT_FOUND, 450, "4.2.1", "later"},
+		{"x@t.org", TABLE_NOT_FOUND, 550, "5.2.1", "later"},
+		{"x@r.org", TABLE_NOT_FOUND, 450, "4.1.3", "soon"},
+		{"x@e.org", TABLE_NOT_FOUND, 550, "5.1.1", "no status"},
+		{"moved@va.org", TABLE_NOT_FOUND, 550, "5.1.6", "User has moved to z"},
 	};
 	struct config cfg = test_config();
 	struct err err = {""};
@@ -442,8 +455,9 @@ static void test_recipients(void **state)
 	cfg.relay_recipient_maps = "inline:{a@relay.org=x}";
 	cfg.local_recipient_maps = "proxy:unix:passwd.byname inline:{alias=x}";
 	cfg.canonical_maps = "inline:{canon=root@x.org}";
-	cfg.relocated_maps = "inline:{moved=x@y.org}";
-	cfg.transport_maps = "inline:{{t.org = error:4.2.1 later}}";
+	cfg.relocated_maps = "inline:{moved=x@y.org, moved@va.org=z}";
+	cfg.transport_maps =
+		"inline:{{t.org = error:4.2.1 later}, {r.org = retry:5.1.3 soon}, {e.org = error:no status}}";
 	cfg.recipient_delimiter = "+";
 	cfg.unknown_relay_recipient_reject_code = 551;
 	r = resolver_new(&cfg, &err);
@@ -486,8 +500,8 @@ static void test_own_addresses(void **state)
 	assert_true(resolve_is_own_address(r, "2001:db8:0::1"));
 	assert_false(resolve_is_own_address(r, "192.0.2.8"));
 	assert_false(resolve_is_own_address(r, "nonsense"));
-	assert_int_equal(resolve_is_local_domain(r, STR("[IPv6:2001:db8::1]"), &err), TABLE_FOUND);
-	assert_int_equal(resolve_is_local_domain(r, STR("[192.0.2.8]"), &err), TABLE_NOT_FOUND);
+	assert_int_equal(resolve_is_bare_domain(r, STR("[IPv6:2001:db8::1]"), &err), TABLE_FOUND);
+	assert_int_equal(resolve_is_bare_domain(r, STR("[192.0.2.8]"), &err), TABLE_NOT_FOUND);
 	assert_int_equal(resolve_is_bare_domain(r, STR("EXAMPLE.com"), &err), TABLE_FOUND);
 	resolver_free(&r);
 }

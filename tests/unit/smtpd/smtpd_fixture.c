@@ -51,7 +51,6 @@ static const struct config *load(const char *directory, const char *const *overr
 	const struct config *cfg;
 
 	make_file(directory, "main.cf");
-	make_file(directory, "master.cf");
 	source.override_count = add_pairs(pairs, 0, basic);
 	source.override_count = add_pairs(pairs, source.override_count, overrides);
 	cfg = config_load(&source, NULL, NULL, &err);
