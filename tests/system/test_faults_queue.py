@@ -122,7 +122,7 @@ def test_notices_go_to_their_own_recipient(mta, notice, told):
 def test_refused_and_deferred_recipients_while_the_report_fails(mta):
     """A report cannot be queued: both recipients stay listed, each with its reason, and the refused one is reported later, once."""
     import json
-    instance = mta({"transport_maps": "inline:{ {later.example=retry:4.2.2 try later} }", "bounce_service_name": "nosuch"}).start()
+    instance = mta({"transport_maps": "inline:{ {later.example=retry:4.2.2 try later} }", "bounce_service_name": "nosuch", "smtpd_reject_unlisted_recipient": "no"}).start()
     queue_id = instance.send("s@test.example", ["gone@test.example", "v@later.example"])
 
     def recipients():
