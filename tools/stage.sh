@@ -20,6 +20,7 @@ grep -v '^#' "$here/links.txt" | while read -r kind name program; do
 	case $kind in
 	daemon) folder=$build/libexec ;;
 	command) folder=$build/bin ;;
+	*) continue ;;
 	esac
 	[ ! -e "$folder/$program" ] || ln -sfn "$program" "$folder/$name"
 done
