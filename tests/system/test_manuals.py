@@ -2,7 +2,7 @@
 
 An example is what stands between .EX and .EE behind a comment that says what it is:
   file NAME         a file in the configuration directory
-  main.cf           parameters
+  main.cf, master.cf   parameters, services
   run               commands after "$ ", and what they print
   tcp PORT, socketmap PORT   what a server is asked and answers
   sql TYPE FILE, ldap FILE, memcache FILE   what is in the server that FILE names
@@ -25,7 +25,7 @@ from test_table_servers import MariaDB, Memcached, Postgres, Slapd, socketmap_se
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SOURCES = os.path.join(ROOT, "docs/man")
-EXAMPLE = re.compile(r'^\.\\" (file|main\.cf|run|tcp|socketmap|sql|ldap|memcache|smtp|rewritten|sent|routes|recipients)\b(.*)\n(?:\.EX\n((?:.*\n)*?)\.EE\n)?', re.M)
+EXAMPLE = re.compile(r'^\.\\" (file|main\.cf|master\.cf|run|tcp|socketmap|sql|ldap|memcache|smtp|rewritten|sent|routes|recipients)\b(.*)\n(?:\.EX\n((?:.*\n)*?)\.EE\n)?', re.M)
 MAIN = {"myhostname": "mail.example.org", "mydomain": "example.org", "myorigin": "example.org", "mydestination": "example.org", "local_recipient_maps": "",
         "smtpd_relay_restrictions": "permit_mynetworks, reject", "recipient_delimiter": "+", "append_dot_mydomain": "no"}
 SYSTEM_PAGES = {"regex(7)", "passwd(5)", "group(5)"}
@@ -87,6 +87,11 @@ class Page:
         self.instance.set(**{line.split(" = ", 1)[0]: self.here(line.split(" = ", 1)[1]) for line in block.splitlines()})
         done = self.instance.command("postconf", "-n")
         assert "warning" not in done.stdout and all(self.here(line) in done.stdout for line in block.splitlines())
+
+    def master_cf(self, words, block):
+        self.instance.extra += self.here(block)
+        self.instance.write_config()
+        assert not re.search("warning|fatal", self.instance.command("postconf", "-M").stdout)
 
     def run(self, words, block):
         for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
