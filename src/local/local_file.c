@@ -36,23 +36,22 @@ static enum local_file check(
 
 static enum local_file read_all(int fd, const char *path, struct buf *text, struct err *err)
 {
+	char piece[16384];
 	ssize_t n;
 
-	do {
-		char *room = buf_reserve(text, 16384);
-
-		if (!room) {
+	while ((n = read(fd, piece, sizeof(piece))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			err_errno(err, "read %s", path);
+			return LOCAL_FILE_TROUBLE;
+		}
+		if (!buf_add(text, piece, (size_t)n)) {
 			err_set(err, "file %s is larger than %zu bytes", path, text->max);
 			return LOCAL_FILE_REFUSED;
 		}
-		n = read(fd, room, 16384);
-		if (n > 0)
-			buf_added(text, (size_t)n);
-	} while (n > 0 || (n < 0 && errno == EINTR));
-	if (n == 0)
-		return LOCAL_FILE_READ;
-	err_errno(err, "read %s", path);
-	return LOCAL_FILE_TROUBLE;
+	}
+	return LOCAL_FILE_READ;
 }
 
 static enum local_file open_and_read(const char *path, const struct deliver_user *user, bool owned,
