@@ -177,6 +177,22 @@ static void put_header(const struct config *cfg, struct cleanup *c, const struct
 	buf_free(&id);
 }
 
+static void put_body(struct cleanup *c, const struct notice *n)
+{
+	if (n->first) {
+		put(c, n->first);
+		put(c, "");
+	}
+	put(c, "Transcript of session follows.");
+	put(c, "");
+	put_transcript(c, n->transcript);
+	put(c, "");
+	if (n->aborted)
+		put(c, pool_printf(cleanup_pool(c), "Session aborted, reason: %s", n->aborted));
+	put(c, "");
+	put(c, "For other details, see the local mail logfile");
+}
+
 static bool filtered(const struct config *cfg)
 {
 	struct str rest = str_c(cfg->internal_mail_filter_classes), word;
@@ -209,14 +225,7 @@ bool notice_send(const struct config *cfg, struct cleanup_env *cleanup, const st
 	cleanup_recipient(c, to, NULL, NULL, NOTIFY_NEVER);
 	put_received(cfg, c);
 	put_header(cfg, c, n, to);
-	put(c, "Transcript of session follows.");
-	put(c, "");
-	put_transcript(c, n->transcript);
-	put(c, "");
-	if (n->aborted)
-		put(c, pool_printf(cleanup_pool(c), "Session aborted, reason: %s", n->aborted));
-	put(c, "");
-	put(c, "For other details, see the local mail logfile");
+	put_body(c, n);
 	cleanup_end(&c, &result, text, sizeof(text));
 	return result.status == CLEANUP_OK || err_set(err, "notice %s: %s", id->text, text);
 }

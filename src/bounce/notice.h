@@ -31,10 +31,11 @@ unsigned notice_classes(const char *notify_classes);
 bool notice_wants(const char *notify_classes, const char *name);
 
 struct notice {
-	const char *program; /* "SMTP server" */
+	const char *program; /* "SMTP server", "SMTP client" */
 	const char *peer;    /* "name[address]" */
 	unsigned classes;    /* trouble there was; with NOTICE_BOUNCE it is for bounce_notice_recipient */
 	const struct transcript *transcript;
+	const char *first;   /* a sentence before the transcript, or NULL */
 	const char *aborted; /* "lost connection", or NULL: the session came to its end */
 };
 /* true: the notice is on stable storage. */

@@ -5,6 +5,7 @@
 #ifndef SMTP_SMTP_H
 #define SMTP_SMTP_H
 
+#include "bounce/notice.h"
 #include "dns/dns.h"
 #include "mail/smtp_text.h"
 #include "rewrite/own_address.h"
@@ -13,6 +14,7 @@
 #include "table/table.h"
 
 struct smtp_cache;
+struct smtp_notices;
 
 /* What all deliveries of the process share. Const once the service runs; the cache locks inside. */
 struct smtp_client {
@@ -38,6 +40,7 @@ struct smtp_client {
 	bool generic_extensions;	    /* propagate_unmatched_extensions */
 	struct resolver *resolver;	    /* for generic */
 	struct smtp_cache *cache;
+	struct smtp_notices *notices; /* NULL: the postmaster is told nothing */
 };
 
 /* What a server announced in its answer to EHLO or LHLO. */
@@ -65,14 +68,16 @@ struct smtp_session {
 	const char *address_key; /* everything that makes two connections different */
 	const char *nexthop_key; /* likewise, for the next hop it was made for; NULL: not to be found by it */
 	int features;
-	uint64_t size_limit;	/* 0: none announced */
-	const char *mechanisms; /* of AUTH, separated by blanks; "" none */
-	int64_t made;		/* clock_mono() */
-	int uses;		/* transactions begun */
-	bool detect_loop;	/* the server must not be ourselves */
-	bool failed;		/* no more talking: lost, timed out, 421 or out of step */
-	bool timed_out;		/* why */
-	struct smtp_idle *idle; /* its place in the cache while it waits there */
+	uint64_t size_limit;	      /* 0: none announced */
+	const char *mechanisms;	      /* of AUTH, separated by blanks; "" none */
+	int64_t made;		      /* clock_mono() */
+	int uses;		      /* transactions begun */
+	bool detect_loop;	      /* the server must not be ourselves */
+	bool failed;		      /* no more talking: lost, timed out, 421 or out of step */
+	bool timed_out;		      /* why */
+	struct transcript transcript; /* while there are notices */
+	bool out_of_protocol;	      /* the server's answers are worth a notice */
+	struct smtp_idle *idle;	      /* its place in the cache while it waits there */
 };
 
 enum recipient_progress { PROGRESS_OPEN, PROGRESS_ACCEPTED, PROGRESS_REFUSED };

@@ -4,6 +4,7 @@
 #include "smtp/smtp_destination.h"
 #include "smtp/smtp_features.h"
 #include "smtp/smtp_generic.h"
+#include "smtp/smtp_notify.h"
 #include "smtp/smtp_sasl.h"
 #include "smtp/smtp_tls.h"
 
@@ -113,7 +114,8 @@ struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg,
 		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
 	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
 		 smtp_tls_open(c, err) && smtp_sasl_open(c, err) && smtp_generic_open(c, err) &&
-		 (c->dns = dns_new(err)) && (c->own = own_addresses_new(cfg, err)))
+		 smtp_notices_open(c, err) && (c->dns = dns_new(err)) &&
+		 (c->own = own_addresses_new(cfg, err)))
 		return c;
 	smtp_client_free(&c);
 	return NULL;
@@ -123,6 +125,7 @@ void smtp_client_free(struct smtp_client **c)
 {
 	if (!*c)
 		return;
+	smtp_notices_close(*c);
 	dns_free(&(*c)->dns);
 	own_addresses_free(&(*c)->own);
 	tls_context_free(&(*c)->tls);

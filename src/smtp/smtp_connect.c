@@ -58,6 +58,7 @@ void smtp_session_free(struct smtp_session **s)
 		return;
 	pool = (*s)->pool;
 	stream_free(&(*s)->stream);
+	transcript_free(&(*s)->transcript);
 	pool_free(&pool);
 	*s = NULL;
 }

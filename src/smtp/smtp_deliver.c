@@ -5,6 +5,7 @@
 #include "mail/address.h"
 #include "smtp/smtp_cache.h"
 #include "smtp/smtp_hosts.h"
+#include "smtp/smtp_notify.h"
 #include "smtp/smtp_outcome.h"
 #include "smtp/smtp_sasl.h"
 #include "smtp/smtp_session.h"
@@ -113,6 +114,7 @@ static bool use_session(struct smtp_delivery *d, struct smtp_session *s, const s
 		smtp_session_free(&s);
 		return false;
 	}
+	smtp_notify(d, s);
 	if (keeping && !s->failed && end == TRANSACTION_DONE)
 		keep(d, s, t);
 	else
@@ -173,6 +175,7 @@ static bool use_new_session(struct smtp_delivery *d, struct smtp_session *s, con
 		smtp_fail_message(d, why, s);
 	else
 		smtp_fail_site(d, why, s);
+	smtp_notify(d, s);
 	smtp_session_end(&s, false);
 	return true;
 }

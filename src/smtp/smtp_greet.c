@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "smtp/smtp_features.h"
+#include "smtp/smtp_notify.h"
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_tls.h"
 
@@ -10,6 +11,7 @@ static bool refused(struct smtp_session *s, struct pool *pool, const struct smtp
 	bool soft = reply->code / 100 == 4 || soften;
 	char status[12];
 
+	smtp_notify_judge(s, reply);
 	smtp_reply_status(reply, status);
 	if (status[0] == '2')
 		snprintf(status, sizeof(status), "5.5.0");

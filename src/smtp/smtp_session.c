@@ -3,6 +3,7 @@
 #include <stdarg.h>
 
 #include "base/log.h"
+#include "smtp/smtp_notify.h"
 
 #define STRAY_LINES_MAX 100 /* lines that are no replies, in a row */
 
@@ -18,6 +19,7 @@ void smtp_say(struct smtp_session *s, const char *fmt, ...)
 		stream_write(s->stream, line.data, line.len);
 	else
 		s->failed = true;
+	smtp_notify_said(s, buf_slice(&line));
 	buf_free(&line);
 }
 
@@ -54,6 +56,7 @@ bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
 		status = smtp_reply_read(s->stream, (size_t)s->client->cfg->line_length_limit, reply);
 		if (status == STREAM_OK && reply->code >= 100) {
 			s->failed = reply->code == 421;
+			smtp_notify_heard(s, reply);
 			return true;
 		}
 		if (status == STREAM_OK)
@@ -88,12 +91,13 @@ void smtp_reply_status(const struct smtp_reply *reply, char out[12])
 }
 
 struct dsn *smtp_refusal(
-	const struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, const char *command)
+	struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, const char *command)
 {
 	bool soft = reply->code / 100 == 4;
 	char status[12];
 	struct dsn *d;
 
+	smtp_notify_judge(s, reply);
 	smtp_reply_status(reply, status);
 	if (status[0] == '2')
 		snprintf(status, sizeof(status), "5.5.0");

@@ -37,7 +37,7 @@ void smtp_set_timeout(struct smtp_session *s, int seconds);
 struct dsn *smtp_trouble(const struct smtp_session *s, struct pool *pool, const char *doing);
 /* "host said: reply (in reply to command)", with action and status by the reply. */
 struct dsn *smtp_refusal(
-	const struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, const char *command);
+	struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, const char *command);
 /* The enhanced status of a reply, or x.0.0 by its first digit; 5.5.0 for replies that make no sense. */
 void smtp_reply_status(const struct smtp_reply *reply, char out[12]);
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "smtp/smtp_generic.h"
+#include "smtp/smtp_notify.h"
 #include "smtp/smtp_outcome.h"
 #include "smtp/smtp_session.h"
 
@@ -126,6 +127,7 @@ static void say_step(struct transaction *t, size_t step)
 		say_rcpt(t, t->recipients[step - 1]);
 	buf_puts(&t->line, "\r\n");
 	stream_write(t->s->stream, t->line.data, t->line.len);
+	smtp_notify_said(t->s, buf_slice(&t->line));
 }
 
 static void hear_mail(struct transaction *t, const struct smtp_reply *reply)
@@ -279,7 +281,7 @@ static void send_nothing(struct transaction *t)
 {
 	struct smtp_reply reply;
 
-	stream_puts(t->s->stream, ".\r\n");
+	smtp_say(t->s, ".\r\n");
 	if (smtp_hear(t->s, t->s->client->cfg->smtp_data_done_timeout, &reply))
 		smtp_reply_free(&reply);
 }
@@ -347,8 +349,9 @@ static bool send_message(struct transaction *t, struct spool_reader *reader, boo
 		return false;
 	}
 	smtp_end_content(t->s->stream, first_of_line);
+	smtp_notify_said(t->s, STR("."));
 	if (quit)
-		stream_puts(t->s->stream, "QUIT\r\n");
+		smtp_say(t->s, "QUIT\r\n");
 	hear_verdicts(t);
 	return quit;
 }

@@ -1,9 +1,11 @@
 """Notices to the postmaster about trouble in sessions: when, to whom, and what they tell."""
+import base64
 import re
 
 import pytest
 
 from postern import Sink, exercises, wait_for
+from test_faults_client import scripted
 
 MAIN = {"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination", "mynetworks": "192.0.2.0/24", "local_recipient_maps": "inline:{{user=x}}",
         "transport_maps": "inline:{{test.example=discard:}}", "error_notice_recipient": "errors@pm.example", "bounce_notice_recipient": "bounces@pm.example"}
@@ -55,7 +57,7 @@ def test_transcript(noticed):
 def test_who_is_told(noticed):
     """Of a session that refused a recipient as unknown, the one who gets copies of reports."""
     got = noticed([OPENING + [UNKNOWN, "QUIT"], OPENING + [REFUSED, UNKNOWN, "QUIT"], OPENING + [REFUSED, "QUIT"]], notify_classes="bounce, policy")
-    assert [recipient for recipient, _ in got] == ["bounces@pm.example", "bounces@pm.example", "errors@pm.example"]
+    assert sorted(recipient for recipient, _ in got) == ["bounces@pm.example", "bounces@pm.example", "errors@pm.example"]
 
 
 def test_what_is_no_trouble(noticed):
@@ -99,3 +101,42 @@ def test_lack_of_space_is_told_without_being_asked(mta):
         c.expect(221, "QUIT")
     assert b" Out: 452 4.3.1 Insufficient system storage\r\n" in sink.wait()[0]["data"]
     sink.close()
+
+
+# ---- of the client
+
+def test_server_out_of_protocol(mta):
+    server, postmaster = scripted({"MAIL": "500 5.5.1 \x1b[2Jwhat"}), Sink()
+    routes = "inline:{ {far.example=smtp:[127.0.0.1]:%d} {pm.example=smtp:[127.0.0.1]:%d} }" % (server.port, postmaster.port)
+    instance = mta(dict(MAIN, mynetworks="127.0.0.0/8", transport_maps=routes, notify_classes="protocol", default_transport="discard:")).start()
+    instance.send(recipients=["u@far.example"])
+    mail, = postmaster.wait()
+    text = mail["data"].decode()
+    assert mail["sender"].startswith("<double-bounce@test.example>") and mail["recipients"][0].startswith("<errors@pm.example>")
+    assert "\r\nSubject: Postern SMTP client: errors from 127.0.0.1[127.0.0.1]:%d\r\n" % server.port in text
+    assert "\r\n\r\nUnexpected response from 127.0.0.1[127.0.0.1]:%d.\r\n\r\nTranscript of session follows.\r\n\r\n In:  220 raw ESMTP\r\n" % server.port in text
+    assert " Out: MAIL FROM:<s@client.example>\r\n" in text and " In:  500 5.5.1 " in text and "\x1b" not in text
+    postmaster.close()
+
+
+def test_notices_cause_no_notices(mta):
+    """The server that is out of the protocol is also the postmaster's."""
+    server = scripted({"RCPT": "501 5.5.4 syntax"})
+    instance = mta(dict(MAIN, mynetworks="127.0.0.0/8", relayhost="[127.0.0.1]:%d" % server.port, notify_classes="protocol, bounce, 2bounce")).start()
+    instance.send(sender="", recipients=["u@far.example"])
+    instance.wait_log("to=<errors@pm.example>.*status=bounced")
+    instance.wait_log("to=<postmaster@test.example>|to=<bounces@pm.example>|to=<u@far.example>.*status=bounced")
+    wait_for(lambda: not instance.queued(), 10, "empty queue")
+    assert len(re.findall("to=<errors@pm.example>", instance.log())) == 1
+
+
+def test_logins_are_left_out_of_transcripts(mta):
+    server, postmaster = scripted({"EHLO": "250-raw\r\n250 AUTH PLAIN", "AUTH": "235 2.7.0 ok", "RCPT": "501 5.5.4 syntax"}), Sink()
+    instance = mta(dict(MAIN, mynetworks="127.0.0.0/8", transport_maps="inline:{ {pm.example=smtp:[127.0.0.1]:%d} }" % postmaster.port, notify_classes="protocol",
+                        relayhost="[127.0.0.1]:%d" % server.port, smtp_sasl_auth_enable="yes", smtp_sasl_security_options="", smtp_sasl_password_maps="static:user:secret")).start()
+    instance.send(recipients=["u@far.example"])
+    text = next(m["data"].decode() for m in postmaster.wait() if m["recipients"][0].startswith("<errors@"))
+    login = base64.b64encode(b"\0user\0secret").decode()
+    assert "AUTH PLAIN " + login in server.lines
+    assert " Out: AUTH PLAIN ...\r\n" in text and login not in text
+    postmaster.close()
