@@ -105,7 +105,8 @@ int postern_set_permissions(struct instance *i)
 	bool ok = postern_make_directories(i, &err);
 
 	if (geteuid() == 0)
-		ok = ok && set_command(i, "postqueue", &err) && set_command(i, "postdrop", &err);
+		ok = ok && make(i->config->data_directory, 0700, i->owner, i->owner_group, &err) &&
+		     set_command(i, "postqueue", &err) && set_command(i, "postdrop", &err);
 	if (!ok)
 		command_say(LOGL_FATAL, "%s", err.text);
 	return ok ? 0 : 1;

@@ -5,8 +5,7 @@
 #include <sys/stat.h>
 
 struct alias_table {
-	struct table *table; /* NULL: could not be opened */
-	char *spec;
+	struct table *table;
 	char *file; /* whose owner is the table's, or NULL */
 };
 
@@ -41,17 +40,15 @@ static void warn(void *arg, const char *text)
 static void add_table(struct local_aliases *a, struct str word)
 {
 	struct alias_table *t = &a->list[a->count++];
-	struct err err = {""};
+	char *spec;
 
 	if (str_starts(word, STR("proxy:")))
 		word = str_from(word, 6);
-	t->spec = x_strndup(word.p, word.n);
-	t->file = file_of(t->spec);
-	t->table = table_open(t->spec, TABLE_FOLD | TABLE_NO_SUBST, &err);
-	if (t->table)
-		table_warnings(t->table, warn, NULL);
-	else
-		log_warning("%s is unavailable. %s", t->spec, err.text);
+	spec = x_strndup(word.p, word.n);
+	t->file = file_of(spec);
+	t->table = table_open_or_wait(spec, TABLE_FOLD | TABLE_NO_SUBST);
+	table_warnings(t->table, warn, NULL);
+	x_free(&spec);
 }
 
 struct local_aliases *local_aliases_open(const char *list, struct err *err)
@@ -72,9 +69,7 @@ void local_aliases_close(struct local_aliases **pa)
 	if (!a)
 		return;
 	for (size_t i = 0; i < a->count; i++) {
-		if (a->list[i].table)
-			table_close(&a->list[i].table);
-		x_free(&a->list[i].spec);
+		table_close(&a->list[i].table);
 		x_free(&a->list[i].file);
 	}
 	x_free(&a->list);
@@ -114,10 +109,6 @@ enum table_status local_aliases_find(struct local_aliases *aliases, const char *
 		const struct alias_table *t = &aliases->list[i];
 		enum table_status status;
 
-		if (!t->table) {
-			err_set(err, "%s is unavailable", t->spec);
-			return TABLE_MISCONFIGURED;
-		}
 		if (part && table_is_pattern(t->table))
 			continue;
 		buf_clear(value);

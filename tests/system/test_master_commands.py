@@ -1,6 +1,9 @@
 """postern check, postlog, and the scripts behind make run and make demo."""
+import grp
 import os
+import pwd
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -37,6 +40,24 @@ def test_check_names_files_that_others_may_change(mta):
     done = a.control("check")
     assert "group or other writable: %s/master.cf" % a.config in done.stdout
     assert "not owned by root: %s/main.cf" % a.config in done.stdout
+
+
+@exercises("setgid_group", "command_directory", "data_directory")
+@pytest.mark.skipif(not ROOT_USER, reason="owners matter to root alone")
+def test_set_permissions(mta, tmp_path):
+    """An installation that somebody copied: directories and commands of root's."""
+    for name in ("postqueue", "postdrop"):
+        shutil.copy(os.path.realpath(os.path.join(BIN, name)), tmp_path)
+    a = mta({"command_directory": str(tmp_path)})
+    os.chown(a.data, 0, 0)
+    os.chmod(a.data, 0o755)
+    assert a.control("start", check=False).returncode == 1
+    assert a.control("set-permissions").stdout == ""
+    a.start()
+    owner, group = pwd.getpwnam(a.main["mail_owner"]).pw_uid, grp.getgrnam(a.main["setgid_group"]).gr_gid
+    data, command = os.stat(a.data), os.stat(tmp_path / "postdrop")
+    assert (data.st_uid, data.st_mode & 0o7777) == (owner, 0o700)
+    assert (command.st_uid, command.st_gid, command.st_mode & 0o7777) == (0, group, 0o2755)
 
 
 def test_check_names_a_bad_service(mta):

@@ -235,3 +235,20 @@ print(s.recv(1000).decode())' "$2" "$3" """
     done = subprocess.run(["unshare", "--mount", "sh", "-euc", script, "sh", str(tmp_path / "dev"), os.path.join(BIN, "postlog"), instance.config],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
     assert re.search(r"<%d>.* postfix-three/postlog\[\d+\]: warning: a word" % (19 * 8 + 4), done.stdout), done.stdout
+
+
+@exercises("alias_maps", "alias_database")
+def test_alias_table_that_comes_later(mta):
+    """Mail waits while newaliases was forgotten, and no longer."""
+    instance = mta({"alias_maps": "hash:$config_directory/aliases", "alias_database": "hash:$config_directory/aliases", "transport_maps": "inline:{far.example=discard:there}"})
+    with open(os.path.join(instance.config, "aliases"), "w") as f:
+        f.write("team: a@far.example\n")
+    instance.start()
+    instance.send(recipients=["team@test.example"])
+    instance.wait_log(r"to=<team@test.example>, .*dsn=4.3.0, status=deferred \(alias database unavailable\)")
+    instance.command("newaliases")
+
+    def arrived():
+        instance.command("postqueue", "-f")
+        return "to=<a@far.example>" in instance.log()
+    wait_for(arrived, 30, "delivery to what the alias names")
