@@ -79,4 +79,11 @@ class Instance(postern.Instance):
         return done
 
     def control(self, verb, check=True):
+        """Its start waits some seconds for a master process with many services and then fails without a word, on a busy machine."""
+        if verb == "start" and check:
+            return postern.wait_for(self.started_once, 60, "start of Postfix")
         return self.command("postfix", "-c", self.config, verb, check=check)
+
+    def started_once(self):
+        done = self.control("start", check=False)
+        return done if not done.returncode or not self.control("status", check=False).returncode else None

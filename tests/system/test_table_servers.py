@@ -236,8 +236,8 @@ def test_socketmap(tables):
 
 def test_environ(tables, monkeypatch):
     monkeypatch.setenv("POSTERN_TEST_NAME", "a value")
-    assert tables.postmap("-fq", "POSTERN_TEST_NAME", "environ:").stdout == "a value\n"
-    assert tables.ask("nothing_of_this_name", "environ:") is None
+    assert tables.postmap("-fq", "POSTERN_TEST_NAME", "environ:x").stdout == "a value\n"
+    assert tables.ask("nothing_of_this_name", "environ:x") is None
 
 
 # ---- memcache
