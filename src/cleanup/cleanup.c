@@ -179,7 +179,7 @@ void cleanup_end(struct cleanup **cp, struct cleanup_result *result, char *text,
 	struct cleanup *c = *cp;
 	const struct reply *reply;
 
-	if (c->status == CLEANUP_OK && finish_content(c))
+	if (c->status == CLEANUP_OK && finish_content(c) && cleanup_inspect(c))
 		commit(c);
 	reply = &replies[c->status];
 	if (c->status == CLEANUP_OK)
@@ -189,5 +189,6 @@ void cleanup_end(struct cleanup **cp, struct cleanup_result *result, char *text,
 	result->status = c->status;
 	snprintf(result->dsn, sizeof(result->dsn), "%s", c->dsn ? c->dsn : reply->dsn);
 	result->text = text;
+	result->reply = c->reply;
 	cleanup_free(cp);
 }

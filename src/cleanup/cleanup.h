@@ -6,6 +6,7 @@
 #define CLEANUP_CLEANUP_H
 
 #include "ipc/queue.h"
+#include "milter/milter.h"
 #include "rewrite/resolve.h"
 #include "spool/spool.h"
 
@@ -32,14 +33,19 @@ struct cleanup_options {
 			       submission) */
 	bool internal;	    /* made by the mail system: no checks, no bcc */
 	bool forwarded; /* was checked when it came in: addresses are mapped, the content is not looked at */
-	enum spool_queue queue; /* QUEUE_INCOMING; QUEUE_HOLD */
-	const char *client;	/* "name[addr]" or "local" for log lines */
+	enum spool_queue queue;	 /* QUEUE_INCOMING; QUEUE_HOLD */
+	const char *client;	 /* "name[addr]" or "local" for log lines */
+	struct milters *milters; /* of the session that brings it, told of the envelope already; or NULL */
+	bool no_session;	 /* came without one: non_smtpd_milters see it */
 };
 
 struct cleanup_result {
 	enum cleanup_status status;
 	char dsn[12];	  /* "2.0.0", "5.3.4", ... */
 	const char *text; /* reply text without code; lives as long as the message */
+	/* What one of options.milters wants the client to be told, code and all, lines joined by CRLF; NULL:
+	 * none of them refused the message. Until the next event they are told of. */
+	const char *reply;
 };
 
 struct cleanup; /* one message; used by one thread at a time */

@@ -192,7 +192,8 @@ static bool act_prepend(struct cleanup *c, const struct matched *m)
 	if (!is_text_for(m, "PREPEND"))
 		return true;
 	log_matched(c, m, "prepend");
-	return cleanup_write(c, str_c(m->argument), false);
+	m->outcome->prepended = m->argument;
+	return true;
 }
 
 static bool act_replace(struct cleanup *c, const struct matched *m)
@@ -282,6 +283,8 @@ bool cleanup_open_checks(struct cleanup_env *env, struct err *err)
 			&env->mime_header_checks, "mime_header_checks", cfg->mime_header_checks, true, err) ||
 		!open_check(&env->nested_header_checks, "nested_header_checks", cfg->nested_header_checks,
 			true, err) ||
+		!open_check(&env->milter_header_checks, "milter_header_checks", cfg->milter_header_checks,
+			true, err) ||
 		!open_check(&env->body_checks, "body_checks", cfg->body_checks, false, err))
 		return false;
 	env->strict_header = cfg->strict_7bit_headers || cfg->strict_8bitmime;
@@ -300,6 +303,7 @@ void cleanup_close_checks(struct cleanup_env *env)
 	maps_close(&env->header_checks.maps);
 	maps_close(&env->mime_header_checks.maps);
 	maps_close(&env->nested_header_checks.maps);
+	maps_close(&env->milter_header_checks.maps);
 	maps_close(&env->body_checks.maps);
 }
 
@@ -308,5 +312,6 @@ void cleanup_check_warnings(const struct cleanup_env *env, table_warn_fn warn, v
 	maps_warnings(env->header_checks.maps, warn, arg);
 	maps_warnings(env->mime_header_checks.maps, warn, arg);
 	maps_warnings(env->nested_header_checks.maps, warn, arg);
+	maps_warnings(env->milter_header_checks.maps, warn, arg);
 	maps_warnings(env->body_checks.maps, warn, arg);
 }

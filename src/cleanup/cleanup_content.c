@@ -20,12 +20,10 @@ static bool has_8bit(struct str s)
 	return (high & UINT64_C(0x8080808080808080)) != 0;
 }
 
-bool cleanup_write(struct cleanup *c, struct str line, bool partial)
+void cleanup_note_line(struct cleanup *c, struct str line, bool partial)
 {
 	int *flags = &c->envelope.flags;
 
-	if (c->status != CLEANUP_OK)
-		return false;
 	if (c->line_length == 0 && line.n && line.p[0] == '.')
 		*flags |= ENVELOPE_DOTS;
 	c->line_length += line.n;
@@ -33,12 +31,16 @@ bool cleanup_write(struct cleanup *c, struct str line, bool partial)
 		*flags |= ENVELOPE_LONG_LINES;
 	if (!(*flags & ENVELOPE_8BIT) && has_8bit(line))
 		*flags |= ENVELOPE_8BIT;
-	if (!spool_content(c->writer, line))
-		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, NULL);
-	if (partial)
-		return true;
-	c->line_length = 0;
-	if (!spool_content(c->writer, CRLF))
+	if (!partial)
+		c->line_length = 0;
+}
+
+bool cleanup_write(struct cleanup *c, struct str line, bool partial)
+{
+	if (c->status != CLEANUP_OK)
+		return false;
+	cleanup_note_line(c, line, partial);
+	if (!spool_content(c->writer, line) || (!partial && !spool_content(c->writer, CRLF)))
 		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, NULL);
 	return true;
 }
@@ -76,7 +78,11 @@ static bool end_of_headers(struct cleanup *c, bool empty)
 		return false;
 	c->in_body = true;
 	cleanup_mime_end_header(c, empty);
-	return (!primary && !empty) || cleanup_write(c, STR(""), false);
+	if ((primary || empty) && !cleanup_write(c, STR(""), false))
+		return false;
+	if (primary)
+		c->body_start = spool_content_size(c->writer);
+	return true;
 }
 
 static bool body_line(struct cleanup *c, struct str line, bool partial)
@@ -111,6 +117,7 @@ static void header_add(struct cleanup *c, struct str text)
 /* Blanks before the colon (RFC 5322 section 4.5) go away: who reads on may not expect them. */
 static void header_begin(struct cleanup *c, struct str line)
 {
+	c->header_is_own = !c->started;
 	header_add(c, str_first(line, header_name_length(line)));
 	header_add(c, str_from(line, (size_t)str_find(line, ':')));
 }

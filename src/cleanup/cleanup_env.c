@@ -137,6 +137,7 @@ static void set_options(struct cleanup_env *env)
 	env->drop_headers = parse_names(cfg->message_drop_headers);
 	env->map_addresses = !names_word(env->service_cfg->receive_override_options, "no_address_mappings");
 	env->check_content = !names_word(env->service_cfg->receive_override_options, "no_header_body_checks");
+	env->use_milters = !names_word(env->service_cfg->receive_override_options, "no_milters");
 	env->propagate_canonical = names_word(cfg->propagate_unmatched_extensions, "canonical");
 	env->propagate_virtual = names_word(cfg->propagate_unmatched_extensions, "virtual");
 	env->canonical_classes = parse_classes(cfg->canonical_classes);
@@ -173,6 +174,7 @@ struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spoo
 		return NULL;
 	}
 	set_options(env);
+	env->milters = milter_set_new(env->cfg, env->use_milters ? env->cfg->non_smtpd_milters : "");
 	if (!open_bytes(env, err) || !open_tables(env, err) || !cleanup_open_checks(env, err))
 		cleanup_env_free(&env);
 	return env;
@@ -190,6 +192,7 @@ void cleanup_env_free(struct cleanup_env **envp)
 	maps_close(&env->recipient_bcc);
 	matchlist_close(&env->masquerade_exceptions);
 	cleanup_close_checks(env);
+	milter_set_free(&env->milters);
 	resolver_free(&env->own_resolver);
 	if (env->own_cfg)
 		config_free(&env->own_cfg);

@@ -74,6 +74,43 @@ void cleanup_recipient(
 		cleanup_recipient_bcc(c, rcpt.address);
 }
 
+bool cleanup_extra_recipient(struct cleanup *c, const char *address, const char *orcpt, int notify)
+{
+	struct spool_recipient rcpt = {
+		.address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, address),
+		.orcpt = pool_strdup(c->pool, orcpt),
+		.notify = notify,
+	};
+
+	rcpt.original = rcpt.address;
+	return cleanup_expand(c, &rcpt);
+}
+
+size_t cleanup_remove_recipient(struct cleanup *c, const char *address)
+{
+	struct envelope *e = &c->envelope;
+	size_t kept = 0, all = e->recipient_count;
+
+	for (size_t i = 0; i < all; i++) {
+		const struct spool_recipient *r = &e->recipients[i];
+
+		if (strcmp(r->original ? r->original : r->address, address) != 0)
+			e->recipients[kept++] = *r;
+	}
+	if (kept == all)
+		return 0;
+	hash_free(&c->known);
+	c->known = hash_new(NULL);
+	e->recipient_count = 0;
+	for (size_t i = 0; i < kept; i++) {
+		struct spool_recipient r = e->recipients[i];
+
+		r.original = r.original ? r.original : r.address;
+		cleanup_add_recipient(c, &r);
+	}
+	return all - kept;
+}
+
 size_t cleanup_recipient_count(const struct cleanup *c)
 {
 	return c->envelope.recipient_count;

@@ -134,8 +134,10 @@ bool cleanup_header(struct cleanup *c)
 		ok = cleanup_check_header(c, &drop);
 	if (ok && !drop && !c->in_body)
 		ok = inspect_header(c, header_name_length(buf_slice(&c->header)), &drop);
-	if (ok && !drop)
+	if (ok && !drop) {
+		c->own_headers += c->header_is_own;
 		ok = cleanup_write_lines(c, buf_slice(&c->header));
+	}
 	buf_clear(&c->header);
 	return ok;
 }

@@ -110,7 +110,7 @@ bool cleanup_check_header(struct cleanup *c, bool *drop)
 		buf_clear(&c->header);
 		buf_str(&c->header, buf_slice(&c->replacement));
 	}
-	return ok;
+	return ok && (!outcome.prepended || cleanup_write(c, str_c(outcome.prepended), false));
 }
 
 bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool ends, bool *drop)
@@ -133,5 +133,5 @@ bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool e
 	*drop = outcome.drop;
 	if (outcome.replaced)
 		*line = buf_slice(&c->replacement);
-	return ok;
+	return ok && (!outcome.prepended || cleanup_write(c, str_c(outcome.prepended), false));
 }

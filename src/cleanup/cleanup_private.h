@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "cleanup/cleanup.h"
 #include "mail/mime.h"
+#include "milter/milter.h"
 
 /* Where an address stands: what canonical_classes and the like name. */
 enum {
@@ -29,7 +30,8 @@ struct content_check {
 /* What becomes of a line that was checked. */
 struct check_outcome {
 	bool drop;
-	bool replaced; /* by c->replacement */
+	bool replaced;	       /* by c->replacement */
+	const char *prepended; /* to be written before it, or NULL; in the message's pool */
 };
 
 struct cleanup_env {
@@ -46,7 +48,10 @@ struct cleanup_env {
 
 	bool map_addresses; /* receive_override_options has no no_address_mappings */
 	bool check_content; /* ... no no_header_body_checks */
+	bool use_milters;   /* ... no no_milters */
 	struct content_check header_checks, mime_header_checks, nested_header_checks, body_checks;
+	struct content_check milter_header_checks;
+	struct milter_set *milters;	 /* non_smtpd_milters: for mail that did not come by SMTP */
 	bool strict_header, strict_body; /* 8-bit text where it does not belong is refused */
 	bool report_nesting;		 /* mime_nesting_limit refuses mail */
 	bool look_inside;		 /* some check or strict_ parameter wants to see content */
@@ -90,7 +95,11 @@ struct cleanup {
 	struct buf action;	/* what a table said */
 	struct buf replacement; /* see struct check_outcome */
 
-	bool started; /* something of the message itself was seen; what is prepended does not count */
+	bool started;	     /* something of the message itself was seen; what is prepended does not count */
+	bool header_is_own;  /* the present header is one that the server itself puts first */
+	size_t own_headers;  /* how many of those were written */
+	uint64_t body_start; /* offset of the body in the content; 0: no empty line ended the header yet */
+	const char *reply;   /* see struct cleanup_result */
 	bool in_body;
 	bool mid_line;	    /* the last piece was partial */
 	size_t line_length; /* bytes of the present line so far */
@@ -152,6 +161,20 @@ bool cleanup_check_header(struct cleanup *c, bool *drop);
 bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool ends, bool *drop);
 /* At the end: faults of MIME form lose the message. */
 bool cleanup_mime_verdict(struct cleanup *c);
+
+/* Shows the message to milters, those of its session or those for mail without one, and does what they want
+ * to be done with it. false: the message is lost. */
+bool cleanup_inspect(struct cleanup *c);
+bool cleanup_show(struct cleanup *c, struct milters *milters); /* to these */
+/* Does what a milter decided at an event. false: the message is lost. */
+bool cleanup_follow(struct cleanup *c, const char *where, struct milter_verdict verdict);
+void cleanup_log_milter(struct cleanup *c, const char *action, const char *where, const char *text);
+/* Takes a recipient off: how often it was there. The duplicate filter forgets it. */
+size_t cleanup_remove_recipient(struct cleanup *c, const char *address);
+/* One more recipient, in canonical form already. */
+bool cleanup_extra_recipient(struct cleanup *c, const char *address, const char *orcpt, int notify);
+/* Flags of the envelope that a line of the content, or the next piece of one, makes necessary. */
+void cleanup_note_line(struct cleanup *c, struct str line, bool partial);
 
 /* Puts the target of a redirect in the place of all recipients; the options are those of the last one. */
 void cleanup_settle_recipients(struct cleanup *c);

@@ -167,8 +167,12 @@ static enum pickup_result finish(struct intake *in)
 		log_warning("%s: %s", in->id->text, text);
 		return PICKUP_STOP;
 	default:
-		return return_message(in, result.dsn, text);
+		break;
 	}
+	if (result.dsn[0] != '4')
+		return return_message(in, result.dsn, text);
+	log_warning("%s: %s", in->id->text, text);
+	return PICKUP_LATER;
 }
 
 /* A file that is no message may have been one: it is kept for the operator. */
@@ -194,9 +198,10 @@ static bool all_done(const struct envelope *e)
 
 static enum pickup_result take_over(struct intake *in)
 {
-	const struct cleanup_options options = {
-
-		.local_rewrite = is_local_context(in), .queue = QUEUE_INCOMING, .client = "local"};
+	const struct cleanup_options options = {.local_rewrite = is_local_context(in),
+		.queue = QUEUE_INCOMING,
+		.client = "local",
+		.no_session = true};
 	struct err err = {""};
 	enum spool_status status;
 

@@ -67,7 +67,7 @@ bool client_limits_connect(struct session *s)
 		return true;
 	s->limit_key = limits_key(limits, service_of(s), &s->client.addr,
 		cfg->smtpd_client_ipv4_prefix_length, cfg->smtpd_client_ipv6_prefix_length);
-	count = limits_connect(limits, s->limit_key);
+	count = s->connections = limits_connect(limits, s->limit_key);
 	if (cfg->smtpd_client_connection_count_limit > 0 &&
 		count > (unsigned)cfg->smtpd_client_connection_count_limit)
 		return refuse_connection(s, "Connection concurrency", count);

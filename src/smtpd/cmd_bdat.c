@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "smtpd/content.h"
 #include "smtpd/ehlo.h"
+#include "smtpd/filters.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -65,7 +66,7 @@ static bool chunk_refuse(struct session *s, const struct chunk *c, const char *t
 		s->tx->chunks.used = s->tx->chunks.failed = true;
 	if (!chunk_discard(s, c))
 		return false;
-	reply(s, "%s", text);
+	reply_lines(s, text);
 	if (c->last)
 		transaction_end(s);
 	return false;
@@ -103,9 +104,12 @@ static bool chunk_allowed(struct session *s, const struct chunk *c)
 
 	if (problem)
 		return chunk_refuse(s, c, problem);
-	if (!s->tx->chunks.used && !access_data(s, "BDAT", &refusal))
+	if (s->tx->chunks.used)
+		return true;
+	if (!access_data(s, "BDAT", &refusal))
 		return chunk_refuse(s, c, refusal_text(s, &refusal));
-	return true;
+	problem = filters_data(s, "BDAT");
+	return !problem || chunk_refuse(s, c, problem);
 }
 
 /* One piece of a line; longer lines go out in several. */

@@ -1,5 +1,6 @@
 /* DATA (RFC 5321 section 4.1.1.4). */
 #include "smtpd/content.h"
+#include "smtpd/filters.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -41,11 +42,17 @@ bool cmd_data(struct session *s, struct str rest)
 {
 	struct refusal refusal;
 	struct content content;
+	const char *refused;
 
 	if (!data_in_order(s, rest))
 		return false;
 	if (!access_data(s, "DATA", &refusal)) {
 		reply_refusal(s, &refusal);
+		return false;
+	}
+	refused = filters_data(s, "DATA");
+	if (refused) {
+		reply_lines(s, refused);
 		return false;
 	}
 	transaction_prepend(s);

@@ -1,6 +1,7 @@
 /* HELO and EHLO (RFC 5321 section 4.1.1.1), and what EHLO offers. */
 #include "base/log.h"
 #include "smtpd/ehlo.h"
+#include "smtpd/filters.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -27,7 +28,7 @@ static void neuter(char *name)
 }
 
 /* Common to both: true when the name is accepted and the session starts over. */
-static bool helo_accept(struct session *s, const char *verb, struct str rest)
+static bool helo_accept(struct session *s, const char *verb, struct str rest, bool *reduced)
 {
 	struct refusal refusal;
 	struct str name;
@@ -45,12 +46,14 @@ static bool helo_accept(struct session *s, const char *verb, struct str rest)
 	}
 	s->protocol = strcmp(verb, "EHLO") == 0 ? "ESMTP" : "SMTP";
 	neuter(s->helo);
-	return true;
+	return filters_helo(s, verb, reduced);
 }
 
 bool cmd_helo(struct session *s, struct str rest)
 {
-	if (!helo_accept(s, "HELO", rest))
+	bool reduced;
+
+	if (!helo_accept(s, "HELO", rest, &reduced))
 		return false;
 	reply(s, "250 %s", s->cfg->myhostname);
 	return true;
@@ -58,8 +61,10 @@ bool cmd_helo(struct session *s, struct str rest)
 
 bool cmd_ehlo(struct session *s, struct str rest)
 {
-	if (!helo_accept(s, "EHLO", rest))
+	bool reduced;
+
+	if (!helo_accept(s, "EHLO", rest, &reduced))
 		return false;
-	ehlo_reply(s);
+	ehlo_reply(s, reduced);
 	return true;
 }

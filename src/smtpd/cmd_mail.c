@@ -1,10 +1,11 @@
 /* MAIL (RFC 5321 section 4.1.1.2) and its parameters. */
 #include "base/log.h"
 #include "mail/address.h"
+#include "mail/dsn_parameters.h"
 #include "mail/smtp_text.h"
 #include "smtpd/client_limits.h"
-#include "smtpd/dsn_parameters.h"
 #include "smtpd/ehlo.h"
+#include "smtpd/filters.h"
 #include "smtpd/path.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -50,13 +51,7 @@ static const char *take_ret(struct session *s, struct str value, struct mail_opt
 {
 	if (ehlo_hidden(s) & EHLO_DSN)
 		return "501 5.7.1 DSN support is disabled";
-	if (o->ret != RET_NONE)
-		return "501 5.5.4 Bad RET parameter syntax";
-	if (str_case_is(value, "FULL"))
-		o->ret = RET_FULL;
-	else if (str_case_is(value, "HDRS"))
-		o->ret = RET_HDRS;
-	else
+	if (o->ret != RET_NONE || !dsn_parse_ret(value, &o->ret))
 		return "501 5.5.4 Bad RET parameter syntax";
 	return NULL;
 }
@@ -188,7 +183,8 @@ static bool mail_in_order(struct session *s)
 	return true;
 }
 
-static bool mail_begin(struct session *s, const char *sender, const struct mail_options *options)
+static bool mail_begin(struct session *s, const char *sender, const struct mail_options *options,
+	struct str path, struct str words)
 {
 	struct refusal refusal;
 	struct err err = {0};
@@ -198,6 +194,10 @@ static bool mail_begin(struct session *s, const char *sender, const struct mail_
 	transaction_begin(s, sender, options);
 	if (!access_mail(s, sender, &refusal)) {
 		reply_refusal(s, &refusal);
+		transaction_end(s);
+		return false;
+	}
+	if (!filters_mail(s, path, words)) {
 		transaction_end(s);
 		return false;
 	}
@@ -216,6 +216,7 @@ bool cmd_mail(struct session *s, struct str rest)
 {
 	struct mail_options options = {0};
 	const char *sender;
+	struct str path;
 
 	if (!mail_in_order(s))
 		return false;
@@ -223,6 +224,7 @@ bool cmd_mail(struct session *s, struct str rest)
 		reply(s, "501 5.5.4 Syntax: MAIL FROM:<address>");
 		return false;
 	}
+	path = rest;
 	sender = path_parse(s, "MAIL", &rest, PATH_NULL_OK | (path_wants_utf8(s, rest) ? PATH_UTF8 : 0));
 	if (!sender || (rest.n > 0 && rest.p[0] != ' ' && rest.p[0] != '\t')) {
 		reply(s, "501 5.1.7 Bad sender address syntax");
@@ -234,5 +236,5 @@ bool cmd_mail(struct session *s, struct str rest)
 		reply(s, "503 5.5.4 Error: XVERP requires non-null sender");
 		return false;
 	}
-	return mail_begin(s, sender, &options);
+	return mail_begin(s, sender, &options, str_first(path, path.n - rest.n), rest);
 }

@@ -1,10 +1,11 @@
 /* RCPT (RFC 5321 section 4.1.1.3) and its parameters. */
 #include "base/log.h"
 #include "mail/address.h"
+#include "mail/dsn_parameters.h"
 #include "mail/smtp_text.h"
 #include "smtpd/client_limits.h"
-#include "smtpd/dsn_parameters.h"
 #include "smtpd/ehlo.h"
+#include "smtpd/filters.h"
 #include "smtpd/path.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -106,7 +107,8 @@ static bool rcpt_accept(struct session *s, const char *recipient, const struct r
 	return true;
 }
 
-static bool rcpt_decide(struct session *s, const char *recipient, const struct rcpt_options *o)
+static bool rcpt_decide(struct session *s, const char *recipient, const struct rcpt_options *o,
+	struct str path, struct str parameters)
 {
 	struct refusal refusal;
 
@@ -115,16 +117,18 @@ static bool rcpt_decide(struct session *s, const char *recipient, const struct r
 	if (!client_limits_allow(s, LIMIT_RECIPIENTS))
 		return false;
 	if (!access_rcpt(s, "RCPT", recipient, &refusal)) {
+		filters_rcpt_refused(s, &refusal, path, parameters);
 		reply_refusal(s, &refusal);
 		return false;
 	}
-	return rcpt_accept(s, recipient, o);
+	return filters_rcpt(s, recipient, path, parameters) && rcpt_accept(s, recipient, o);
 }
 
 bool cmd_rcpt(struct session *s, struct str rest)
 {
 	struct rcpt_options options = {0};
 	const char *recipient;
+	struct str path;
 
 	if (!rcpt_in_order(s))
 		return false;
@@ -132,10 +136,12 @@ bool cmd_rcpt(struct session *s, struct str rest)
 		reply(s, "501 5.5.4 Syntax: RCPT TO:<address>");
 		return false;
 	}
+	path = rest;
 	recipient = path_parse(s, "RCPT", &rest, PATH_POSTMASTER | (s->tx->options.smtputf8 ? PATH_UTF8 : 0));
 	if (!recipient || (rest.n > 0 && rest.p[0] != ' ' && rest.p[0] != '\t')) {
 		reply(s, "501 5.1.3 Bad recipient address syntax");
 		return false;
 	}
-	return take_parameters(s, rest, &options) && rcpt_decide(s, recipient, &options);
+	return take_parameters(s, rest, &options) &&
+	       rcpt_decide(s, recipient, &options, str_first(path, path.n - rest.n), rest);
 }

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "smtpd/client_limits.h"
 #include "smtpd/ehlo.h"
+#include "smtpd/filters.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/tls_offer.h"
@@ -51,7 +52,8 @@ bool cmd_starttls(struct session *s, struct str rest)
 		return false;
 	}
 	if (!tls_can_start(s) || (ehlo_hidden(s) & EHLO_STARTTLS)) {
-		reply(s, "502 5.5.1 Error: command not implemented");
+		if (filters_unknown(s, STR("STARTTLS")))
+			reply(s, "502 5.5.1 Error: command not implemented");
 		return false;
 	}
 	if (stream_buffered(s->io) > 0) {

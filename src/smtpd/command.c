@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "mail/smtp_text.h"
+#include "smtpd/filters.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include <ctype.h>
@@ -90,7 +91,8 @@ static void run_unknown(struct session *s, struct str line, struct str verb)
 	}
 	client_error(s);
 	notify_note(s, NOTICE_PROTOCOL);
-	reply(s, "500 5.5.2 Error: command not recognized");
+	if (filters_unknown(s, line))
+		reply(s, "500 5.5.2 Error: command not recognized");
 }
 
 /*

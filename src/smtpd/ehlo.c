@@ -171,13 +171,13 @@ static void offer_all(struct session *s, unsigned shown, struct buf *out)
 		offer(out, "CHUNKING");
 }
 
-void ehlo_reply(struct session *s)
+void ehlo_reply(struct session *s, bool reduced)
 {
 	struct buf lines = BUF(4096);
 	struct str rest, line;
 
 	offer(&lines, "%s", s->cfg->myhostname);
-	offer_all(s, ~ehlo_hidden(s), &lines);
+	offer_all(s, (reduced ? EHLO_STATUS_CODES : ~0U) & ~ehlo_hidden(s), &lines);
 	rest = buf_slice(&lines);
 	while (str_word(&rest, "\n", &line))
 		reply_line(s, 250, rest.n > 1, line);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "smtpd/client_limits.h"
+#include "smtpd/filters.h"
 #include "smtpd/haproxy.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
@@ -11,7 +12,8 @@ void greeting_send(struct session *s, const char *where)
 {
 	s->denied = (struct refusal){0};
 	if (access_client(s, where, &s->denied)) {
-		reply(s, "220 %s", s->server->banner);
+		if (filters_connect(s, where))
+			reply(s, "220 %s", s->server->banner);
 		return;
 	}
 	/* It is told why; after that every command is refused. */

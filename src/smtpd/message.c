@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "smtpd/drop.h"
+#include "smtpd/filters.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
@@ -43,7 +44,8 @@ static void add_attributes(struct session *s, struct cleanup *c)
 
 static bool begin_cleanup(struct session *s, struct message *m, struct err *err)
 {
-	struct cleanup_options options = {.client = s->client.text, .queue = QUEUE_INCOMING};
+	struct cleanup_options options = {
+		.client = s->client.text, .queue = QUEUE_INCOMING, .milters = filters_milters(s)};
 	const struct transaction *tx = s->tx;
 
 	options.local_rewrite = s->forwarded ? s->forwarded->local : access_local_rewrite(s);

@@ -197,6 +197,25 @@ void reply_line(struct session *s, int code, bool more, struct str text)
 	stream_write(s->io, "\r\n", 2);
 }
 
+void reply_lines(struct session *s, const char *lines)
+{
+	struct str rest = str_c(lines);
+	const char *end;
+
+	while ((end = memmem(rest.p, rest.n, "\r\n", 2)) != NULL) {
+		char *line = pool_strndup(session_scratch(s), rest.p, (size_t)(end - rest.p));
+
+		make_printable(s, line);
+		if (s->cfg->soft_bounce)
+			soften(line);
+		notify_said(s, str_c(line));
+		stream_puts(s->io, line);
+		stream_write(s->io, "\r\n", 2);
+		rest = str_from(rest, (size_t)(end - rest.p) + 2);
+	}
+	reply(s, STR_FMT, STR_ARG(rest));
+}
+
 const char *refusal_text(struct session *s, const struct refusal *r)
 {
 	char *text = pool_printf(

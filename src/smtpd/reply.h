@@ -14,6 +14,8 @@ struct refusal;
 void reply(struct session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One line of a longer reply; more: others follow. */
 void reply_line(struct session *s, int code, bool more, struct str text);
+/* A whole reply, its lines joined by CRLF. */
+void reply_lines(struct session *s, const char *lines);
 /* A refusal as reply. */
 void reply_refusal(struct session *s, const struct refusal *r);
 /* "554 5.7.1 text" as it is sent and logged, in the scratch pool. */

@@ -174,6 +174,7 @@ static bool open_all_maps(struct server *v, struct err *err)
 		{&v->ehlo_discard_maps, "smtpd_discard_ehlo_keyword_address_maps",
 			cfg->smtpd_discard_ehlo_keyword_address_maps},
 		{&v->command_filter, "smtpd_command_filter", cfg->smtpd_command_filter},
+		{&v->milter_maps, "smtpd_milter_maps", cfg->smtpd_milter_maps},
 		{&v->reject_footers, "smtpd_reject_footer_maps", cfg->smtpd_reject_footer_maps},
 		{&v->rbl_replies, "rbl_reply_maps", cfg->rbl_reply_maps},
 		{&v->sender_logins, "smtpd_sender_login_maps", cfg->smtpd_sender_login_maps},
@@ -205,6 +206,25 @@ static void open_dns(struct server *v)
 		log_warning("DNS resolver: %s", err.text);
 }
 
+static bool overrides(const struct config *cfg, const char *name)
+{
+	struct str rest = str_c(cfg->receive_override_options), word;
+
+	while (str_word(&rest, ", \t\r\n", &word))
+		if (str_case_is(word, name))
+			return true;
+	return false;
+}
+
+static void set_milters(struct server *v)
+{
+	if (overrides(v->cfg, "no_milters"))
+		return;
+	v->milters = milter_set_new(v->cfg, v->cfg->smtpd_milters);
+	if (milter_set_problem(v->milters))
+		log_warning("smtpd_milters: %s", milter_set_problem(v->milters));
+}
+
 struct server *server_new(const struct config *cfg, struct spool *spool, struct err *err)
 {
 	struct pool *pool = pool_new(4096);
@@ -217,6 +237,7 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	v->bare_newline = bare_newline_mode(cfg->smtpd_forbid_bare_newline);
 	v->ehlo_discard = ehlo_parse_keywords(cfg->smtpd_discard_ehlo_keywords, unknown_keyword);
 	expand_banner(v);
+	set_milters(v);
 	open_lists(v);
 	parse_rules(v);
 	open_dns(v);
@@ -266,6 +287,8 @@ void server_free(struct server **server)
 	tls_context_free(&v->tls);
 	maps_close(&v->ehlo_discard_maps);
 	maps_close(&v->command_filter);
+	maps_close(&v->milter_maps);
+	milter_set_free(&v->milters);
 	maps_close(&v->reject_footers);
 	maps_close(&v->rbl_replies);
 	maps_close(&v->sender_logins);

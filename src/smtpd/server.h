@@ -67,6 +67,8 @@ struct server {
 	unsigned ehlo_discard; /* EHLO_ bits for clients without an entry of their own */
 	struct maps *ehlo_discard_maps;
 	struct maps *command_filter;
+	struct milter_set *milters; /* smtpd_milters; NULL: this service has none */
+	struct maps *milter_maps;
 	struct maps *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts, *sender_canonical;
 	struct named_list mynetworks, xclient_hosts, xforward_hosts, sasl_exceptions, bare_exclusions;
 	struct named_list forbidden_commands, noop_commands, fast_flush_domains, mx_backup_networks,

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "smtpd/client_limits.h"
 #include "smtpd/content.h"
+#include "smtpd/filters.h"
 #include "smtpd/greeting.h"
 #include "smtpd/reply.h"
 #include "smtpd/transaction.h"
@@ -46,6 +47,7 @@ static void session_free(struct session *s)
 	struct service *service = s->server->service;
 
 	transaction_end(s);
+	filters_free(s);
 	client_limits_disconnect(s);
 	forwarded_free(&s->forwarded);
 	stream_free(&s->io);
@@ -134,6 +136,7 @@ void session_forget_helo(struct session *s)
 void session_forget_client(struct session *s)
 {
 	session_forget_helo(s);
+	filters_free(s);
 	s->denied = (struct refusal){0};
 	s->if_permit = (struct deferral){0};
 	s->effects = (struct effects){0};

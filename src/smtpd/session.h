@@ -19,6 +19,7 @@
 
 struct transaction;
 struct sasl_server;
+struct filters;
 
 struct session {
 	struct task task;
@@ -36,6 +37,8 @@ struct session {
 	char *helo;		     /* as said, printable; NULL before HELO */
 	const char *protocol;	     /* "SMTP", "ESMTP" */
 	struct transaction *tx;
+	struct filters *filters; /* milters; NULL: none, or not begun */
+	unsigned connections;	 /* of the client at a time, when they are counted */
 	/* authentication */
 	char *sasl_method, *sasl_username;
 	uint64_t limit_key; /* smtpd_client_*_limit; 0: none apply */
@@ -92,6 +95,9 @@ void session_set(char **field, const char *value);
 void session_log_connect(const struct session *s);
 void session_log_end(struct session *s);
 void session_log_refusal(const struct session *s, const char *where, const char *sender,
+	const char *recipient, const char *reply);
+/* The same for another action than "reject". */
+void session_log_action(const struct session *s, const char *action, const char *where, const char *sender,
 	const char *recipient, const char *reply);
 void session_log_client(const struct session *s);
 void session_log_pipelining(const struct session *s, const char *where);

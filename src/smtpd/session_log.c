@@ -29,7 +29,13 @@ void session_log_end(struct session *s)
 void session_log_refusal(const struct session *s, const char *where, const char *sender,
 	const char *recipient, const char *reply)
 {
-	EVENT_LOG(REJECT, ev_text("qid", session_queue_id(s)), ev_text("action", "reject"),
+	session_log_action(s, "reject", where, sender, recipient, reply);
+}
+
+void session_log_action(const struct session *s, const char *action, const char *where, const char *sender,
+	const char *recipient, const char *reply)
+{
+	EVENT_LOG(REJECT, ev_text("qid", session_queue_id(s)), ev_text("action", action),
 		ev_text("where", where), ev_text("client", s->client.text), ev_text("reply", reply),
 		ev_address("from", sender), ev_address("to", recipient), ev_text("proto", s->protocol),
 		ev_text("helo", s->helo));

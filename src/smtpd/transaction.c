@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "mail/event.h"
 #include "mail/received.h"
+#include "smtpd/filters.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 
@@ -39,6 +40,7 @@ void transaction_end(struct session *s)
 	if (tx->policy_owner)
 		rules_each_policy(&s->server->rules, forget_policy, &tx->policy_owner);
 	message_abort(&tx->message);
+	filters_abort(s);
 	buf_free(&tx->chunks.line);
 	pool = tx->pool;
 	pool_free(&pool);
@@ -173,6 +175,10 @@ static bool commit(struct session *s, const char *queued_prefix)
 		s->errors = s->junk = 0;
 		s->notify.classes = 0;
 		return true;
+	}
+	if (result.reply) {
+		reply_lines(s, result.reply);
+		return false;
 	}
 	if (result.status == CLEANUP_TOO_BIG)
 		log_warning("%s: queue file size limit exceeded", id.text);

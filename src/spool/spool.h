@@ -13,6 +13,7 @@
 #include "mail/dsn.h"
 #include "mail/queue_id.h"
 #include <stdint.h>
+#include <sys/types.h>
 
 enum spool_queue {
 	QUEUE_MAILDROP,
@@ -108,6 +109,14 @@ int64_t spool_writer_time(const struct spool_writer *w); /* arrival_us */
 bool spool_content(struct spool_writer *w,
 	struct str data); /* appended; any split; wire form without dot-stuffing. Sticky failure. */
 uint64_t spool_content_size(const struct spool_writer *w);
+/* Up to n bytes of the content so far, from offset on: 0 at its end, -1 with errno. */
+ssize_t spool_written(const struct spool_writer *w, uint64_t offset, void *out, size_t n);
+/*
+ * The content begins anew: what spool_content() adds from now on takes the place of all that was added
+ * before, which spool_former() still reads. Once for each writer. false: errno.
+ */
+bool spool_restart(struct spool_writer *w);
+ssize_t spool_former(const struct spool_writer *w, uint64_t offset, void *out, size_t n);
 /* The message will be in q instead of the queue it was made for. */
 bool spool_writer_move(struct spool_writer *w, enum spool_queue q, struct err *err);
 /* Writes envelope and content and forces them to stable storage: true, the message is safe and may be

@@ -24,9 +24,13 @@ struct spool_writer {
 	char path[SPOOL_PATH_MAX];
 	struct buf pending; /* not written yet; begins with room for the header while flushed is 0 */
 	uint64_t flushed;   /* bytes of the file written so far */
+	uint64_t offset;    /* of content in the file */
 	uint64_t size;	    /* of content */
 	uint32_t crc;	    /* of content */
 	int failed;	    /* errno of the first failure */
+	/* The content before spool_restart(): in memory, when nothing of it was flushed, or in the file. */
+	struct buf former;
+	uint64_t former_offset, former_size;
 };
 
 static void take_id(struct spool_writer *w)
@@ -54,6 +58,7 @@ uint64_t spool_content_size(const struct spool_writer *w)
 static void writer_free(struct spool_writer **w)
 {
 	buf_free(&(*w)->pending);
+	buf_free(&(*w)->former);
 	sys_close(&(*w)->fd);
 	x_free(w);
 }
@@ -123,6 +128,7 @@ struct spool_writer *spool_create(struct spool *s, enum spool_queue q, struct er
 	w->spool = s;
 	w->queue = q;
 	w->fd = -1;
+	w->offset = SPOOL_HEADER_SIZE;
 	buf_init(&w->pending, SPOOL_HEADER_SIZE + SPOOL_MEMORY_MAX + SPOOL_ENVELOPE_MAX);
 	if (s->shared) {
 		take_id(w);
@@ -196,6 +202,52 @@ bool spool_content(struct spool_writer *w, struct str data)
 	return true;
 }
 
+static size_t at_most(size_t n, uint64_t limit)
+{
+	return n < limit ? n : (size_t)limit;
+}
+
+ssize_t spool_written(const struct spool_writer *w, uint64_t offset, void *out, size_t n)
+{
+	uint64_t at = w->offset + offset;
+
+	if (offset >= w->size)
+		return 0;
+	if (at < w->flushed)
+		return pread(w->fd, out, at_most(n, w->flushed - at), (off_t)at);
+	n = at_most(n, w->size - offset);
+	memcpy(out, w->pending.data + (at - w->flushed), n);
+	return (ssize_t)n;
+}
+
+bool spool_restart(struct spool_writer *w)
+{
+	if (w->flushed == 0) {
+		w->former = w->pending;
+		buf_init(&w->pending, w->former.max);
+	} else if (!flush(w)) {
+		w->failed = errno;
+		return false;
+	}
+	w->former_offset = w->offset;
+	w->former_size = w->size;
+	w->offset = w->flushed ? w->flushed : SPOOL_HEADER_SIZE;
+	w->size = 0;
+	w->crc = spool_seed(&w->id);
+	return true;
+}
+
+ssize_t spool_former(const struct spool_writer *w, uint64_t offset, void *out, size_t n)
+{
+	if (offset >= w->former_size)
+		return 0;
+	n = at_most(n, w->former_size - offset);
+	if (!w->former.data)
+		return pread(w->fd, out, n, (off_t)(w->former_offset + offset));
+	memcpy(out, w->former.data + w->former_offset + offset, n);
+	return (ssize_t)n;
+}
+
 static bool fill_header(
 	struct spool_writer *w, const struct envelope *e, struct spool_header *h, struct err *err)
 {
@@ -204,10 +256,10 @@ static bool fill_header(
 	reserve_header(w);
 	before = w->pending.len;
 	h->arrival_us = w->number;
-	h->content_offset = SPOOL_HEADER_SIZE;
+	h->content_offset = w->offset;
 	h->content_size = w->size;
 	h->content_crc = w->crc;
-	h->envelope_offset = SPOOL_HEADER_SIZE + w->size;
+	h->envelope_offset = w->offset + w->size;
 	spool_envelope_encode(e, &w->pending);
 	if (w->pending.over)
 		return err_set(err, "envelope too large");

@@ -3,7 +3,7 @@
  * client is and what the server is like. What is queued must be readable again, and must end in a line end.
  */
 #include "../unit/smtpd/smtpd_fixture.h"
-#include "smtpd/dsn_parameters.h"
+#include "mail/dsn_parameters.h"
 #include "smtpd/haproxy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -46,6 +46,60 @@ static void expect_content(
 	spool_reader_free(&r);
 }
 
+static void fill(struct spool_writer *w, struct str text)
+{
+	assert_true(spool_content(w, str_first(text, text.n / 3)));
+	assert_true(spool_content(w, str_from(text, text.n / 3)));
+}
+
+typedef ssize_t read_fn(const struct spool_writer *w, uint64_t offset, void *out, size_t n);
+
+static void expect_readable(const struct spool_writer *w, read_fn *read, struct str wanted)
+{
+	char piece[10000];
+	size_t at = 0;
+	ssize_t n;
+
+	while ((n = read(w, at, piece, sizeof(piece))) > 0) {
+		assert_true(at + (size_t)n <= wanted.n);
+		assert_memory_equal(piece, wanted.p + at, (size_t)n);
+		at += (size_t)n;
+	}
+	assert_int_equal(n, 0);
+	assert_int_equal(at, wanted.n);
+}
+
+/* Content that is written, read back, and written anew, in memory and in the file. */
+static void test_restart(void **state)
+{
+	static const size_t sizes[] = {0, 1, 2000, (128 << 10) - 1, 128 << 10, 200000, 300000};
+	const size_t count = sizeof(sizes) / sizeof(sizes[0]);
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < count * count; i++) {
+		struct str old = text_of(sizes[i / count]), new = text_of(sizes[i % count]);
+		struct spool_writer *w = spool_create(f->spool, QUEUE_INCOMING, NULL);
+		struct queue_id id = *spool_writer_id(w);
+		struct spool_recipient recipient = {.address = "a@b"};
+		struct envelope e = {.sender = "s@x", .recipients = &recipient, .recipient_count = 1}, *found;
+
+		fill(w, old);
+		expect_readable(w, spool_written, old);
+		assert_true(spool_restart(w));
+		expect_readable(w, spool_former, old);
+		fill(w, new);
+		expect_readable(w, spool_former, old);
+		expect_readable(w, spool_written, new);
+		assert_true(spool_commit(&w, &e, NULL));
+		expect_content(f, QUEUE_INCOMING, &id, new);
+		assert_int_equal(spool_load(f->spool, QUEUE_INCOMING, &id, f->pool, &found, NULL), SPOOL_OK);
+		assert_int_equal(found->content_size, new.n);
+		assert_true(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+		free((char *)old.p);
+		free((char *)new.p);
+	}
+}
+
 static void test_sizes(void **state)
 {
 	static const size_t sizes[] = {
@@ -446,6 +500,7 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_restart, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_sizes, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_envelope_round_trip, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_updates, fixture_setup, fixture_teardown),

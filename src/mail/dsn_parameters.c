@@ -1,4 +1,4 @@
-#include "smtpd/dsn_parameters.h"
+#include "mail/dsn_parameters.h"
 
 #include "base/utf8.h"
 #include "mail/address.h"
@@ -6,6 +6,17 @@
 
 #define ENVID_MAX 500 /* bytes as said; RFC 3461 section 4.4 promises 100 */
 #define ORCPT_MAX 1000
+
+bool dsn_parse_ret(struct str value, enum dsn_ret *out)
+{
+	if (str_case_is(value, "FULL"))
+		*out = RET_FULL;
+	else if (str_case_is(value, "HDRS"))
+		*out = RET_HDRS;
+	else
+		return false;
+	return true;
+}
 
 bool dsn_parse_envid(struct str value, struct buf *out)
 {
