@@ -275,7 +275,7 @@ static void test_debug(void **state)
 	t = test_table("debug:regexp:{{what}}", 0);
 	test_warning(t, 0, "ignoring unrecognized request");
 	table_close(&t);
-	test_open_fails("debug:", "expecting \"type:name\" form instead of \"\"");
+	test_open_fails("debug:", "expecting \"type:name\" form instead of \"debug:\"");
 	test_open_fails("debug:nosuch:x", "unsupported dictionary type: nosuch");
 	buf_free(&reports);
 	buf_free(&value);
