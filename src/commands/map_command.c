@@ -148,6 +148,12 @@ static int run(const struct map_command *m)
 	return map_build(m);
 }
 
+/* What tables say while they are asked: a debug: table, or one whose source has changed. */
+static void report(enum log_level level, const char *text)
+{
+	command_say(level, "%s", text);
+}
+
 int map_command_main(struct map_command *m, int argc, char **argv)
 {
 	struct err err = {""};
@@ -158,6 +164,7 @@ int map_command_main(struct map_command *m, int argc, char **argv)
 	if (!m->cfg)
 		command_die(EXIT_FAILURE, "%s", err.text);
 	command_log_open(m->cfg, m->program, m->verbose);
+	table_report_to(report);
 	status = run(m);
 	config_free(&m->cfg);
 	return status;

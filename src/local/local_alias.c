@@ -46,7 +46,7 @@ static void add_table(struct local_aliases *a, struct str word)
 		word = str_from(word, 6);
 	spec = x_strndup(word.p, word.n);
 	t->file = file_of(spec);
-	t->table = table_open_or_wait(spec, TABLE_FOLD | TABLE_NO_SUBST);
+	t->table = table_open_or_wait(spec, TABLE_FOLD | TABLE_NO_SUBST | TABLE_NO_UNAUTH);
 	table_warnings(t->table, warn, NULL);
 	x_free(&spec);
 }

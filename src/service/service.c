@@ -297,7 +297,7 @@ static int serve(struct service *s)
 	while (!service_retiring(s)) {
 		service_control_step(s, 1000);
 		check_watchdog(s);
-		service_renew(s);
+		service_tick_tables(s);
 	}
 	return finish(s);
 }

@@ -34,14 +34,14 @@ void service_leave(struct service *s)
 	enter_state(s, SERVICE_RETIRING);
 }
 
-/* A table changed that only a new process can open. Not at once: a table that changes all the time does not
- * fill the machine with processes that finish. */
-void service_renew(struct service *s)
+/* Retires when a table changed that only a new process can open. Not at once: a table that changes all the
+ * time does not fill the machine with processes that finish. */
+void service_tick_tables(struct service *s)
 {
 	struct buf which = BUF(1000);
+	bool due = table_tick(&which);
 
-	if (!service_retiring(s) && clock_mono() - s->started >= RENEWAL_AGE * NS_PER_SEC &&
-		table_renewal_due(&which)) {
+	if (due && !service_retiring(s) && clock_mono() - s->started >= RENEWAL_AGE * NS_PER_SEC) {
 		log_info("table %s has changed -- restarting", buf_cstr(&which));
 		service_leave(s);
 	}
@@ -173,7 +173,7 @@ static void *control_main(void *arg)
 
 	for (;;) {
 		service_control_step(s, 1000);
-		service_renew(s);
+		service_tick_tables(s);
 	}
 	return NULL;
 }

@@ -55,7 +55,7 @@ bool service_control_open(struct service *s, struct err *err);
 bool service_control_thread(struct service *s, struct err *err); /* for programs with their own loop */
 void service_control_step(struct service *s, int timeout_ms);	 /* one wait on signals and channel */
 void service_tell(char byte);
-void service_renew(struct service *s); /* retires when a table changed that only a new process can open */
+void service_tick_tables(struct service *s); /* once a second, on one thread */
 
 /* service_listen.c */
 enum service_pause {

@@ -10,7 +10,7 @@
 #include "table/settings.h"
 #include "table/table.h"
 
-#define DATABASE_VERSION 2
+#define DATABASE_VERSION 4
 
 enum database_status {
 	DATABASE_DONE,	 /* all values were given; none: not found */
@@ -24,11 +24,13 @@ struct database_answer {
 };
 
 struct database_driver {
-	int version;		   /* DATABASE_VERSION */
-	const char *hosts_setting; /* NULL: there are no hosts, connect gets "" */
+	int version;			/* DATABASE_VERSION */
+	const char *old_format_setting; /* for result_format where that is not set; NULL: none */
+	const char *hosts_setting;	/* NULL: there are no hosts, connect gets "" */
 	const char *hosts_default;
-	bool files_only;     /* connections open files, which are not in a jail */
-	bool hosts_in_order; /* tried as listed; else in random order, UNIX-domain sockets first */
+	const char *const *ignored; /* settings of old that do nothing, NULL at the end; may be NULL */
+	bool files_only;	    /* connections open files, which are not in a jail */
+	bool hosts_in_order;	    /* tried as listed; else in random order, UNIX-domain sockets first */
 	bool (*open)(struct settings *s, void **state, struct err *err);
 	void (*close)(void *state);
 	bool (*applies)(void *state, struct str key); /* false: not found without asking */
@@ -37,5 +39,18 @@ struct database_driver {
 	enum database_status (*ask)(
 		void *connection, struct str key, struct database_answer *answer, struct err *err);
 };
+
+/* What a module exports; its functions have these names, further fields are given. */
+#define DATABASE_MODULE(...)                                                                                 \
+	extern const struct database_driver database_driver;                                                 \
+	__attribute__((visibility("default")))                                                               \
+	const struct database_driver database_driver = {.version = DATABASE_VERSION,                         \
+		.open = module_open,                                                                         \
+		.close = module_close,                                                                       \
+		.applies = module_applies,                                                                   \
+		.connect = module_connect,                                                                   \
+		.disconnect = module_disconnect,                                                             \
+		.ask = module_ask,                                                                           \
+		__VA_ARGS__}
 
 #endif

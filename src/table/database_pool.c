@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/mem.h"
 #include "base/sys.h"
 
@@ -19,16 +20,23 @@ struct idle {
 };
 
 struct database_pool {
+	struct list link; /* in pools */
 	const struct database_driver *driver;
 	void *state;
 	struct host *hosts; /* the names are const */
 	size_t host_count;
+	int64_t idle_ns, retry_ns;
 	pthread_mutex_t lock; /* of all below, and of host.failed */
 	pthread_cond_t freed;
 	struct idle idle[POOL_CONNECTIONS]; /* the one used last is at the end */
 	size_t idle_count;
 	size_t in_use;
 };
+
+static struct {
+	pthread_mutex_t lock; /* guards the list */
+	struct list list;
+} pools = {PTHREAD_MUTEX_INITIALIZER, {&pools.list, &pools.list}};
 
 static void add_host(struct database_pool *p, struct str name)
 {
@@ -44,6 +52,7 @@ struct database_pool *database_pool_open(const struct database_driver *driver, v
 
 	p->driver = driver;
 	p->state = state;
+	database_pool_set_intervals(p, POOL_IDLE_SECONDS, POOL_RETRY_SECONDS);
 	while (str_word(&rest, ", \t\r\n", &name))
 		add_host(p, name);
 	if (p->host_count == 0)
@@ -53,7 +62,16 @@ struct database_pool *database_pool_open(const struct database_driver *driver, v
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->freed, &attributes);
 	pthread_condattr_destroy(&attributes);
+	pthread_mutex_lock(&pools.lock);
+	list_append(&pools.list, &p->link);
+	pthread_mutex_unlock(&pools.lock);
 	return p;
+}
+
+void database_pool_set_intervals(struct database_pool *p, int idle, int retry)
+{
+	p->idle_ns = idle * NS_PER_SEC;
+	p->retry_ns = retry * NS_PER_SEC;
 }
 
 void database_pool_close(struct database_pool **pp)
@@ -62,6 +80,9 @@ void database_pool_close(struct database_pool **pp)
 
 	if (!p)
 		return;
+	pthread_mutex_lock(&pools.lock);
+	list_remove(&p->link);
+	pthread_mutex_unlock(&pools.lock);
 	for (size_t i = 0; i < p->idle_count; i++)
 		p->driver->disconnect(p->idle[i].connection);
 	for (size_t i = 0; i < p->host_count; i++)
@@ -118,10 +139,17 @@ static void close_idle(struct database_pool *p, const size_t *host)
 	size_t n;
 
 	pthread_mutex_lock(&p->lock);
-	n = take_idle(p, host, clock_mono() - POOL_IDLE_SECONDS * NS_PER_SEC, taken);
+	n = take_idle(p, host, clock_mono() - p->idle_ns, taken);
 	pthread_mutex_unlock(&p->lock);
 	while (n-- > 0)
 		p->driver->disconnect(taken[n]);
+}
+
+void database_pool_close_idle(void)
+{
+	pthread_mutex_lock(&pools.lock);
+	list_each(pos, &pools.list) close_idle(container_of(pos, struct database_pool, link), NULL);
+	pthread_mutex_unlock(&pools.lock);
 }
 
 static bool reuse(struct database_pool *p, struct idle *found)
@@ -167,7 +195,7 @@ static int64_t host_rank(const struct database_pool *p, size_t i)
 	const struct host *h = &p->hosts[i];
 	uint16_t random;
 
-	if (h->failed && clock_mono() - h->failed < POOL_RETRY_SECONDS * NS_PER_SEC)
+	if (h->failed && clock_mono() - h->failed < p->retry_ns)
 		return h->failed + (INT64_C(1) << 32);
 	if (p->driver->hosts_in_order)
 		return (int64_t)i;

@@ -29,14 +29,15 @@ static void copy_texts(struct ldap_table *t, struct settings *s)
 	set_text(&t->cert, s, "tls_cert", NULL);
 	set_text(&t->key, s, "tls_key", NULL);
 	set_text(&t->ciphers, s, "tls_cipher_suite", NULL);
+	set_text(&t->random_file, s, "tls_random_file", NULL);
 }
 
-void module_ldap_close(void *state)
+void module_close(void *state)
 {
 	struct ldap_table *t = state;
 	char **texts[] = {&t->search_base, &t->query_filter, &t->bind_dn, &t->bind_password,
 		&t->sasl_mechanisms, &t->sasl_realm, &t->sasl_authorization, &t->ca_file, &t->ca_directory,
-		&t->cert, &t->key, &t->ciphers};
+		&t->cert, &t->key, &t->ciphers, &t->random_file};
 	struct ldap_names *lists[] = {&t->result, &t->special, &t->terminal, &t->leaf, &t->all};
 
 	if (t->bind_password)
@@ -118,7 +119,7 @@ static bool set_numbers(struct ldap_table *t, struct settings *s, struct err *er
 
 	return settings_number(s, "expansion_limit", 0, 0, INT32_MAX, &limit, err) &&
 	       settings_number(s, "size_limit", limit, 0, INT32_MAX, &t->size_limit, err) &&
-	       settings_number(s, "recursion_limit", 1000, 1, 1000, &t->recursion_limit, err) &&
+	       settings_number(s, "recursion_limit", 1000, 1, INT32_MAX, &t->recursion_limit, err) &&
 	       settings_number(s, "server_port", LDAP_PORT, 1, 65535, &t->port, err) &&
 	       settings_number(s, "timeout", 10, 1, 3600, &t->timeout, err) &&
 	       settings_number(s, "dereference", 0, 0, 3, &t->dereference, err) &&
@@ -147,7 +148,7 @@ static void start_library(void)
 	ldap_get_option(NULL, LDAP_OPT_PROTOCOL_VERSION, &version);
 }
 
-bool module_ldap_open(struct settings *s, void **state, struct err *err)
+bool module_open(struct settings *s, void **state, struct err *err)
 {
 	static pthread_once_t started = PTHREAD_ONCE_INIT;
 	struct ldap_table *t = x_alloc(sizeof(*t));
@@ -169,23 +170,14 @@ bool module_ldap_open(struct settings *s, void **state, struct err *err)
 	return true;
 }
 
-static bool module_ldap_applies(void *state, struct str key)
+static bool module_applies(void *state, struct str key)
 {
 	const struct ldap_table *t = state;
 
 	return template_applies(t->query_filter, key, true) && template_applies(t->search_base, key, true);
 }
 
-extern const struct database_driver database_driver;
-__attribute__((visibility("default"))) const struct database_driver database_driver = {
-	.version = DATABASE_VERSION,
-	.hosts_setting = "server_host",
-	.hosts_default = "localhost",
-	.hosts_in_order = true,
-	.open = module_ldap_open,
-	.close = module_ldap_close,
-	.applies = module_ldap_applies,
-	.connect = module_ldap_connect,
-	.disconnect = module_ldap_disconnect,
-	.ask = module_ldap_ask,
-};
+static const char *const ignored[] = {"cache", "cache_expiry", "cache_size", NULL};
+
+DATABASE_MODULE(.ignored = ignored, .old_format_setting = "result_filter", .hosts_setting = "server_host",
+	.hosts_default = "localhost", .hosts_in_order = true);

@@ -15,9 +15,9 @@ struct ldap_table {
 	char *search_base, *query_filter;
 	char *bind_dn, *bind_password; /* "": none */
 	char *sasl_mechanisms, *sasl_realm, *sasl_authorization;
-	char *ca_file, *ca_directory, *cert, *key, *ciphers; /* NULL: not set */
-	struct ldap_names result, special, terminal, leaf;   /* attributes */
-	struct ldap_names all;				     /* those of the four lists */
+	char *ca_file, *ca_directory, *cert, *key, *ciphers, *random_file; /* NULL: not set */
+	struct ldap_names result, special, terminal, leaf;		   /* attributes */
+	struct ldap_names all;						   /* those of the four lists */
 	int port, timeout, size_limit, recursion_limit, dereference, version, debug_level, sasl_strength;
 	int scope; /* LDAP_SCOPE_SUBTREE, ... */
 	enum { LDAP_BIND_NONE, LDAP_BIND_SIMPLE, LDAP_BIND_SASL } bind;
@@ -29,11 +29,11 @@ struct ldap_connection {
 	LDAP *ld;
 };
 
-bool module_ldap_open(struct settings *s, void **state, struct err *err);
-void module_ldap_close(void *state);
-void *module_ldap_connect(void *state, const char *host, struct err *err);
-void module_ldap_disconnect(void *connection);
-enum database_status module_ldap_ask(
+bool module_open(struct settings *s, void **state, struct err *err);
+void module_close(void *state);
+void *module_connect(void *state, const char *host, struct err *err);
+void module_disconnect(void *connection);
+enum database_status module_ask(
 	void *connection, struct str key, struct database_answer *answer, struct err *err);
 /* What the library's code says; err gets its text, and the server's own. */
 enum database_status module_ldap_failed(LDAP *ld, int code, const char *what, struct err *err);

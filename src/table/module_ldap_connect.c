@@ -37,6 +37,7 @@ static bool set_tls(LDAP *ld, const struct ldap_table *t, struct err *err)
 	set_file(ld, LDAP_OPT_X_TLS_CERTFILE, t->cert);
 	set_file(ld, LDAP_OPT_X_TLS_KEYFILE, t->key);
 	set_file(ld, LDAP_OPT_X_TLS_CIPHER_SUITE, t->ciphers);
+	set_file(ld, LDAP_OPT_X_TLS_RANDOM_FILE, t->random_file);
 	ldap_set_option(ld, LDAP_OPT_X_TLS_REQUIRE_CERT, &require);
 	code = ldap_set_option(ld, LDAP_OPT_X_TLS_NEWCTX, &client);
 	return code == LDAP_OPT_SUCCESS || err_set(err, "the TLS settings cannot be used");
@@ -128,7 +129,7 @@ static char *url_of(const struct ldap_table *t, const char *host)
 	return x_asprintf("ldap://%s:%d", host, t->port);
 }
 
-void module_ldap_disconnect(void *connection)
+void module_disconnect(void *connection)
 {
 	struct ldap_connection *c = connection;
 
@@ -147,7 +148,7 @@ static bool open_url(struct ldap_connection *c, const char *url, struct err *err
 	return set_tls(c->ld, c->table, err) && enter(c->ld, c->table, err);
 }
 
-void *module_ldap_connect(void *state, const char *host, struct err *err)
+void *module_connect(void *state, const char *host, struct err *err)
 {
 	struct ldap_connection *c = x_alloc(sizeof(*c));
 	char *url;
@@ -156,7 +157,7 @@ void *module_ldap_connect(void *state, const char *host, struct err *err)
 	url = url_of(c->table, host);
 	if (!open_url(c, url, err)) {
 		err_prefix(err, "%s", url);
-		module_ldap_disconnect(c);
+		module_disconnect(c);
 		c = NULL;
 	}
 	x_free(&url);

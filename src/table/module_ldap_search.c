@@ -6,22 +6,61 @@
 #define TEXT_MAX 1000000 /* bytes of a filter or base */
 #define ANY_ENTRY "(objectClass=*)"
 
+/* One search of a lookup. */
+struct question {
+	struct question *next;
+	char *base, *filter;
+	char **attributes; /* the list is the question's, the names are the table's */
+	int scope;
+	int depth;	    /* how many searches led here */
+	bool may_be_absent; /* that there is no such base means that nothing was found */
+};
+
+/* A lookup: what entries refer to is searched for after the search that found them, so that a chain of
+ * entries needs no stack. */
 struct search {
 	struct ldap_connection *c;
 	struct database_answer *answer;
 	struct err *err;
-	int depth;   /* of searches in searches */
-	bool enough; /* no more values are wanted */
+	struct question *first, **last; /* still to be asked */
+	int depth;			/* of the search whose entries are looked at */
+	bool enough;			/* no more values are wanted */
 };
 
-struct question {
-	const char *base, *filter;
-	int scope;
-	char **attributes;
-	bool may_be_absent; /* that there is no such base means that nothing was found */
-};
+static void add_question(struct search *s, const char *base, const char *filter, int scope, char **attributes,
+	bool may_be_absent)
+{
+	struct question *q = x_alloc(sizeof(*q));
 
-static enum database_status search(struct search *s, const struct question *q);
+	*q = (struct question){.base = x_strdup(base),
+		.filter = x_strdup(filter),
+		.attributes = attributes,
+		.scope = scope,
+		.depth = s->depth + 1,
+		.may_be_absent = may_be_absent};
+	*s->last = q;
+	s->last = &q->next;
+}
+
+static struct question *take_question(struct search *s)
+{
+	struct question *q = s->first;
+
+	if (!q)
+		return NULL;
+	s->first = q->next;
+	if (!s->first)
+		s->last = &s->first;
+	return q;
+}
+
+static void question_free(struct question *q)
+{
+	x_free(&q->base);
+	x_free(&q->filter);
+	x_free(&q->attributes);
+	x_free(&q);
+}
 
 /* ---- what keys become in filters (RFC 4515) and names (RFC 4514) */
 
@@ -88,7 +127,7 @@ static enum database_status each_value(
 
 static enum database_status give(struct search *s, struct str value)
 {
-	s->enough = value.n > 0 && !s->answer->value(s->answer, value);
+	s->enough = !s->answer->value(s->answer, value);
 	return DATABASE_DONE;
 }
 
@@ -118,7 +157,6 @@ static char **common_attributes(const struct ldap_table *t, char **wanted)
 
 static enum database_status follow_url(struct search *s, const char *text)
 {
-	enum database_status status = DATABASE_DONE;
 	LDAPURLDesc *url = NULL;
 	char **attributes;
 
@@ -128,29 +166,23 @@ static enum database_status follow_url(struct search *s, const char *text)
 	}
 	attributes = common_attributes(s->c->table, url->lud_attrs);
 	if (attributes[0])
-		status = search(s, &(struct question){.base = url->lud_dn ? url->lud_dn : "",
-					   .filter = url->lud_filter ? url->lud_filter : ANY_ENTRY,
-					   .scope = url->lud_scope < 0 ? LDAP_SCOPE_BASE : url->lud_scope,
-					   .attributes = attributes,
-					   .may_be_absent = true});
-	x_free(&attributes);
+		add_question(s, url->lud_dn ? url->lud_dn : "", url->lud_filter ? url->lud_filter : ANY_ENTRY,
+			url->lud_scope < 0 ? LDAP_SCOPE_BASE : url->lud_scope, attributes, true);
+	else
+		x_free(&attributes);
 	ldap_free_urldesc(url);
-	return status;
+	return DATABASE_DONE;
 }
 
 static enum database_status follow(struct search *s, struct str value)
 {
 	char *text = x_strndup(value.p, value.n);
-	enum database_status status;
+	enum database_status status = DATABASE_DONE;
 
 	if (ldap_is_ldap_url(text))
 		status = follow_url(s, text);
 	else
-		status = search(s, &(struct question){.base = text,
-					   .filter = ANY_ENTRY,
-					   .scope = LDAP_SCOPE_BASE,
-					   .attributes = s->c->table->all.list,
-					   .may_be_absent = true});
+		add_question(s, text, ANY_ENTRY, LDAP_SCOPE_BASE, common_attributes(s->c->table, NULL), true);
 	x_free(&text);
 	return status;
 }
@@ -182,7 +214,7 @@ static enum database_status take_entries(struct search *s, LDAPMessage *found)
 	return status;
 }
 
-static enum database_status search_deeper(struct search *s, const struct question *q)
+static enum database_status search(struct search *s, const struct question *q)
 {
 	struct timeval limit = {.tv_sec = s->c->table->timeout};
 	enum database_status status = DATABASE_DONE;
@@ -190,6 +222,7 @@ static enum database_status search_deeper(struct search *s, const struct questio
 	int code = ldap_search_ext_s(s->c->ld, q->base, q->scope, q->filter, q->attributes, 0, NULL, NULL,
 		&limit, s->c->table->size_limit, &found);
 
+	s->depth = q->depth;
 	if (code == LDAP_SUCCESS)
 		status = take_entries(s, found);
 	else if (code != LDAP_NO_SUCH_OBJECT || !q->may_be_absent)
@@ -198,38 +231,39 @@ static enum database_status search_deeper(struct search *s, const struct questio
 	return status;
 }
 
-static enum database_status search(struct search *s, const struct question *q)
+static enum database_status search_all(struct search *s)
 {
-	enum database_status status;
+	const int limit = s->c->table->recursion_limit;
+	enum database_status status = DATABASE_DONE;
+	struct question *q;
 
-	if (s->depth >= s->c->table->recursion_limit) {
-		err_set(s->err, "more than recursion_limit = %d searches in searches",
-			s->c->table->recursion_limit);
-		return DATABASE_FAILED;
+	while ((q = take_question(s))) {
+		if (status == DATABASE_DONE && !s->enough && q->depth > limit) {
+			err_set(s->err, "more than recursion_limit = %d searches in searches", limit);
+			status = DATABASE_FAILED;
+		}
+		if (status == DATABASE_DONE && !s->enough)
+			status = search(s, q);
+		question_free(q);
 	}
-	s->depth++;
-	status = search_deeper(s, q);
-	s->depth--;
 	return status;
 }
 
-enum database_status module_ldap_ask(
+enum database_status module_ask(
 	void *connection, struct str key, struct database_answer *answer, struct err *err)
 {
 	struct ldap_connection *c = connection;
 	const struct ldap_table *t = c->table;
-	struct search s = {.c = c, .answer = answer, .err = err};
+	struct search s = {.c = c, .answer = answer, .err = err, .last = &s.first};
 	struct buf base = BUF(TEXT_MAX), filter = BUF(TEXT_MAX);
 	enum database_status status = DATABASE_FAILED;
 
 	if (template_expand(t->search_base, key, key, quote_name, NULL, &base) &&
-		template_expand(t->query_filter, key, key, quote_filter, NULL, &filter))
-		status = search(&s, &(struct question){.base = buf_cstr(&base),
-					    .filter = buf_cstr(&filter),
-					    .scope = t->scope,
-					    .attributes = t->all.list,
-					    .may_be_absent = strchr(t->search_base, '%') != NULL});
-	else
+		template_expand(t->query_filter, key, key, quote_filter, NULL, &filter)) {
+		add_question(&s, buf_cstr(&base), buf_cstr(&filter), t->scope, common_attributes(t, NULL),
+			strchr(t->search_base, '%') != NULL);
+		status = search_all(&s);
+	} else
 		err_set(err, "the search is too long");
 	buf_free(&base);
 	buf_free(&filter);

@@ -3,17 +3,14 @@
 #include <pthread.h>
 
 #include "base/mem.h"
-#include "table/database.h"
 #include "table/sql_query.h"
-#include "table/template.h"
 
-#define QUERY_MAX 1000000
 #define TIMEOUT_DEFAULT 10 /* seconds */
 
 struct mysql {
 	char *user, *password, *dbname, *charset; /* NULL: not set */
 	char *option_file, *option_group;
-	char *cert, *key, *ca_file, *ca_path;
+	char *cert, *key, *ca_file, *ca_path, *ciphers;
 	char *query;
 	int timeout; /* seconds to connect, and for each answer */
 	bool require_result_set, verify_cert;
@@ -31,7 +28,7 @@ static void module_close(void *state)
 	struct mysql *table = state;
 	char **texts[] = {&table->user, &table->password, &table->dbname, &table->charset,
 		&table->option_file, &table->option_group, &table->cert, &table->key, &table->ca_file,
-		&table->ca_path, &table->query};
+		&table->ca_path, &table->ciphers, &table->query};
 
 	if (table->password)
 		explicit_bzero(table->password, strlen(table->password));
@@ -56,6 +53,7 @@ static void copy_texts(struct mysql *table, struct settings *s)
 		{"tls_key_file", NULL, &table->key},
 		{"tls_CAfile", NULL, &table->ca_file},
 		{"tls_CApath", NULL, &table->ca_path},
+		{"tls_ciphers", NULL, &table->ciphers},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -106,8 +104,8 @@ static void set_options(MYSQL *my, const struct mysql *table)
 	if (*table->option_group)
 		mysql_options(my, MYSQL_READ_DEFAULT_GROUP, table->option_group);
 	mysql_options(my, MYSQL_SET_CHARSET_NAME, table->charset);
-	if (table->cert || table->key || table->ca_file || table->ca_path)
-		mysql_ssl_set(my, table->key, table->cert, table->ca_file, table->ca_path, NULL);
+	if (table->cert || table->key || table->ca_file || table->ca_path || table->ciphers)
+		mysql_ssl_set(my, table->key, table->cert, table->ca_file, table->ca_path, table->ciphers);
 	mysql_options(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
 }
 
@@ -207,14 +205,15 @@ static enum database_status failed(struct connection *c, struct err *err)
 
 static void give_rows(MYSQL_RES *result, struct database_answer *answer)
 {
+	const unsigned columns = mysql_num_fields(result);
+	bool more = true;
 	MYSQL_ROW row;
 
-	while ((row = mysql_fetch_row(result))) {
+	while (more && (row = mysql_fetch_row(result))) {
 		const unsigned long *sizes = mysql_fetch_lengths(result);
-		struct str value = {row[0], row[0] ? sizes[0] : 0};
 
-		if (value.n > 0 && !answer->value(answer, value))
-			break;
+		for (unsigned i = 0; more && i < columns; i++)
+			more = !row[i] || answer->value(answer, (struct str){row[i], sizes[i]});
 	}
 }
 
@@ -254,32 +253,22 @@ static enum database_status take_results(
 	return DATABASE_DONE;
 }
 
+static enum database_status run(
+	void *connection, const struct buf *query, struct database_answer *answer, struct err *err)
+{
+	struct connection *c = connection;
+
+	if (mysql_real_query(c->my, buf_cstr(query), query->len) != 0)
+		return failed(c, err);
+	return take_results(c, answer, err);
+}
+
 static enum database_status module_ask(
 	void *connection, struct str key, struct database_answer *answer, struct err *err)
 {
 	struct connection *c = connection;
-	struct buf query = BUF(QUERY_MAX);
-	enum database_status status = DATABASE_FAILED;
 
-	if (!template_expand(c->table->query, key, key, quote, c, &query))
-		err_set(err, "the key cannot be quoted");
-	else if (mysql_real_query(c->my, buf_cstr(&query), query.len) != 0)
-		status = failed(c, err);
-	else
-		status = take_results(c, answer, err);
-	buf_free(&query);
-	return status;
+	return sql_ask(c, c->table->query, quote, run, key, answer, err);
 }
 
-extern const struct database_driver database_driver;
-__attribute__((visibility("default"))) const struct database_driver database_driver = {
-	.version = DATABASE_VERSION,
-	.hosts_setting = "hosts",
-	.hosts_default = "localhost",
-	.open = module_open,
-	.close = module_close,
-	.applies = module_applies,
-	.connect = module_connect,
-	.disconnect = module_disconnect,
-	.ask = module_ask,
-};
+DATABASE_MODULE(.hosts_setting = "hosts", .hosts_default = "localhost");

@@ -5,11 +5,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/net.h"
-#include "table/database.h"
 #include "table/sql_query.h"
-#include "table/template.h"
 
-#define QUERY_MAX 1000000
 #define TIMEOUT_DEFAULT 10 /* seconds */
 
 struct pgsql {
@@ -136,10 +133,11 @@ static PGconn *start_connecting(const struct pgsql *table, const char *host)
 	struct words w = {.count = 0};
 	PGconn *pg;
 
-	add_word(&w, "dbname", uri ? name : table->dbname);
+	/* What a URI says overrides what stands before it. */
 	add_word(&w, "user", table->user);
 	add_word(&w, "password", table->password);
 	add_word(&w, "client_encoding", table->encoding);
+	add_word(&w, "dbname", uri ? name : table->dbname);
 	if (!uri)
 		add_host(&w, name);
 	pg = PQconnectStartParams(w.names, w.values, 1);
@@ -159,6 +157,16 @@ static void ignore_notice(void *arg, const PGresult *result)
 {
 }
 
+/* The host as it may be shown: a URI's is what stands behind the password, if there is any. */
+static const char *public_part(const char *host)
+{
+	const char *scheme = strstr(host, "://"), *at = strrchr(host, '@');
+
+	if (!scheme)
+		return host;
+	return at ? at + 1 : strchr(host, '?') ? "of a connection URI" : host;
+}
+
 static void *module_connect(void *state, const char *host, struct err *err)
 {
 	struct connection *c = x_alloc(sizeof(*c));
@@ -173,7 +181,7 @@ static void *module_connect(void *state, const char *host, struct err *err)
 		PQsetNoticeReceiver(c->pg, ignore_notice, NULL);
 		return c;
 	}
-	err_prefix(err, "host %.*s", (int)strcspn(host, "@?"), host);
+	err_prefix(err, "host %s", public_part(host));
 	module_disconnect(c);
 	return NULL;
 }
@@ -194,11 +202,15 @@ static bool quote(void *arg, struct str text, struct buf *out)
 
 static enum database_status give_rows(PGresult *result, struct database_answer *answer)
 {
-	for (int row = 0; row < PQntuples(result) && PQnfields(result) > 0; row++) {
-		struct str value = {PQgetvalue(result, row, 0), (size_t)PQgetlength(result, row, 0)};
+	const int columns = PQnfields(result), values = PQntuples(result) * columns;
+	bool more = true;
 
-		if (value.n > 0 && !answer->value(answer, value))
-			break;
+	for (int i = 0; more && i < values; i++) {
+		const int row = i / columns, column = i % columns;
+		const struct str value = {
+			PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
+
+		more = PQgetisnull(result, row, column) || answer->value(answer, value);
 	}
 	return DATABASE_DONE;
 }
@@ -210,9 +222,10 @@ static enum database_status take_result(
 	case PGRES_TUPLES_OK:
 	case PGRES_SINGLE_TUPLE:
 		return give_rows(result, answer);
-	case PGRES_COMMAND_OK:
+	case PGRES_COMMAND_OK: /* something was done, nothing found */
+		return DATABASE_DONE;
 	case PGRES_EMPTY_QUERY:
-		err_set(err, "the query returns no rows");
+		err_set(err, "the query is empty");
 		return DATABASE_FAILED;
 	case PGRES_FATAL_ERROR:
 	case PGRES_BAD_RESPONSE:
@@ -265,8 +278,9 @@ static enum database_status take_results(
 }
 
 static enum database_status run(
-	struct connection *c, const struct buf *query, struct database_answer *answer, struct err *err)
+	void *connection, const struct buf *query, struct database_answer *answer, struct err *err)
 {
+	struct connection *c = connection;
 	if (!PQsendQueryParams(c->pg, buf_cstr(query), 0, NULL, NULL, NULL, NULL, 0)) {
 		complain(c->pg, err);
 		return DATABASE_LOST;
@@ -278,26 +292,8 @@ static enum database_status module_ask(
 	void *connection, struct str key, struct database_answer *answer, struct err *err)
 {
 	struct connection *c = connection;
-	struct buf query = BUF(QUERY_MAX);
-	enum database_status status = DATABASE_FAILED;
 
-	if (template_expand(c->table->query, key, key, quote, c, &query))
-		status = run(c, &query, answer, err);
-	else
-		err_set(err, "the key cannot be quoted");
-	buf_free(&query);
-	return status;
+	return sql_ask(c, c->table->query, quote, run, key, answer, err);
 }
 
-extern const struct database_driver database_driver;
-__attribute__((visibility("default"))) const struct database_driver database_driver = {
-	.version = DATABASE_VERSION,
-	.hosts_setting = "hosts",
-	.hosts_default = "localhost",
-	.open = module_open,
-	.close = module_close,
-	.applies = module_applies,
-	.connect = module_connect,
-	.disconnect = module_disconnect,
-	.ask = module_ask,
-};
+DATABASE_MODULE(.hosts_setting = "hosts", .hosts_default = "localhost");

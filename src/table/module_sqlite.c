@@ -4,11 +4,8 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "table/database.h"
 #include "table/sql_query.h"
-#include "table/template.h"
 
-#define QUERY_MAX 1000000
 #define BUSY_MS 10000 /* how long a writer may keep the database locked */
 
 struct sqlite {
@@ -118,15 +115,16 @@ static enum database_status give_rows(sqlite3_stmt *statement, struct database_a
 		const char *text = (const char *)sqlite3_column_text(statement, 0);
 		struct str value = {text, text ? (size_t)sqlite3_column_bytes(statement, 0) : 0};
 
-		if (value.n > 0 && !answer->value(answer, value))
+		if (text && !answer->value(answer, value))
 			return DATABASE_DONE;
 	}
 	return step == SQLITE_DONE ? DATABASE_DONE : DATABASE_FAILED;
 }
 
 static enum database_status run(
-	struct connection *c, const struct buf *query, struct database_answer *answer, struct err *err)
+	void *connection, const struct buf *query, struct database_answer *answer, struct err *err)
 {
+	struct connection *c = connection;
 	sqlite3_stmt *statement = NULL;
 	enum database_status status = DATABASE_FAILED;
 
@@ -143,28 +141,11 @@ static enum database_status module_ask(
 	void *connection, struct str key, struct database_answer *answer, struct err *err)
 {
 	struct connection *c = connection;
-	struct buf query = BUF(QUERY_MAX);
-	enum database_status status = DATABASE_FAILED;
 
 	if (has_new_file(c))
 		return DATABASE_LOST;
 	c->asked = true;
-	if (template_expand(c->table->query, key, key, quote, NULL, &query))
-		status = run(c, &query, answer, err);
-	else
-		err_set(err, "the query is too long");
-	buf_free(&query);
-	return status;
+	return sql_ask(c, c->table->query, quote, run, key, answer, err);
 }
 
-extern const struct database_driver database_driver;
-__attribute__((visibility("default"))) const struct database_driver database_driver = {
-	.version = DATABASE_VERSION,
-	.files_only = true,
-	.open = module_open,
-	.close = module_close,
-	.applies = module_applies,
-	.connect = module_connect,
-	.disconnect = module_disconnect,
-	.ask = module_ask,
-};
+DATABASE_MODULE(.files_only = true);

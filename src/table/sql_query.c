@@ -1,7 +1,8 @@
 #include "table/sql_query.h"
 
 #include "base/mem.h"
-#include "table/template.h"
+
+#define QUERY_MAX 1000000
 
 static char *from_parts(struct settings *s, struct err *err)
 {
@@ -36,4 +37,18 @@ char *sql_query(struct settings *s, bool with_function, struct err *err)
 	if (query && !template_check("query", query, err))
 		x_free(&query);
 	return query;
+}
+
+enum database_status sql_ask(void *connection, const char *template, template_quote quote, sql_run_fn run,
+	struct str key, struct database_answer *answer, struct err *err)
+{
+	struct buf query = BUF(QUERY_MAX);
+	enum database_status status = DATABASE_FAILED;
+
+	if (template_expand(template, key, key, quote, connection, &query))
+		status = run(connection, &query, answer, err);
+	else
+		err_set(err, "the key cannot be quoted, or the query is too long");
+	buf_free(&query);
+	return status;
 }

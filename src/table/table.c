@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "table/database_pool.h"
 #include "table/table_outside.h"
 #include "table/table_watch.h"
 
@@ -51,6 +52,10 @@ struct table *table_open(const char *spec, int flags, struct err *err)
 	type = table_type_find(str_first(all, (size_t)colon));
 	if (!type) {
 		err_set(err, "unsupported dictionary type: %.*s", (int)colon, spec);
+		return NULL;
+	}
+	if ((flags & TABLE_NO_UNAUTH) && type->unauthenticated) {
+		err_set(err, "%s map is not allowed for security-sensitive data", spec);
 		return NULL;
 	}
 	t = table_new(type, spec, flags);
@@ -157,6 +162,12 @@ void table_warn(struct table *t, const char *fmt, ...)
 	va_end(ap);
 	t->warnings = x_realloc(t->warnings, (t->warning_count + 1) * sizeof(*t->warnings));
 	t->warnings[t->warning_count++] = buf_take(&text);
+}
+
+bool table_tick(struct buf *which)
+{
+	database_pool_close_idle();
+	return table_watch_stuck(which);
 }
 
 static table_report_fn reporter; /* set once, before there are threads */

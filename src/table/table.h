@@ -22,7 +22,9 @@ enum {
 	TABLE_NO_SUBST = 2, /* pattern tables: rules with $1 in their result are skipped (a sender must not
 			       choose a route) */
 	TABLE_FILES = 4,    /* results are lists of files whose content is the value (postmap -F) */
-	TABLE_UTF8 = 8	    /* texthash: lines of the source that are not UTF-8 are skipped, with a warning */
+	TABLE_UTF8 = 8,	    /* texthash: lines of the source that are not UTF-8 are skipped, with a warning */
+	TABLE_NO_UNAUTH = 16 /* not from a server that anybody may be or write to: what commands are run and
+				whose rights are used is nothing for memcache:, socketmap: and tcp: */
 };
 
 #define TABLE_VALUE_MAX 100000 /* bytes of a result */
@@ -49,11 +51,12 @@ void table_warnings(const struct table *t, table_warn_fn warn, void *arg);
 typedef bool (*table_entry_fn)(void *arg, struct str key, struct str value);
 enum table_status table_each(struct table *t, table_entry_fn entry, void *arg, struct err *err);
 /*
- * A table that is made from files takes up a changed one by itself. A process that cannot open the new file,
- * because it changed its root directory or its user, has to make room for one that can: true, with the
- * table's name in which. To be asked about once a second; does not block.
+ * To be called about once a second. Connections to servers that nobody used for long are closed. A table that
+ * is made from files takes up a changed one by itself; but a process that cannot open the new file, because
+ * it changed its root directory or its user, has to make room for one that can: true, with the table's name
+ * in which.
  */
-bool table_renewal_due(struct buf *which);
+bool table_tick(struct buf *which);
 /* Where lines go that come up later than table_open: what debug: tables say, warnings about a file that was
  * taken up anew. Set once, before threads start; until then there are none. */
 typedef void (*table_report_fn)(enum log_level level, const char *text);

@@ -8,6 +8,8 @@
 #include "table/table_type.h"
 #include "table/template.h"
 
+#define INTERVAL_MAX 1000000 /* seconds */
+
 struct database {
 	const struct database_driver *driver;
 	void *state; /* the driver's */
@@ -21,6 +23,7 @@ struct database {
 struct collected {
 	struct database_answer answer; /* first: drivers know only this */
 	const struct database *db;
+	const char *spec;
 	struct str key;
 	struct buf *value;
 	size_t start; /* where the answer begins in value */
@@ -42,7 +45,8 @@ static bool open_domain(struct table *t, struct database *db, struct settings *s
 
 static bool open_settings(struct table *t, struct database *db, struct settings *s, struct err *err)
 {
-	const char *format = settings_text(s, "result_format", settings_text(s, "result_filter", "%s"));
+	const char *old = db->driver->old_format_setting;
+	const char *format = settings_text(s, "result_format", old ? settings_text(s, old, "%s") : "%s");
 	int limit;
 
 	db->result_format = x_strdup(format);
@@ -57,12 +61,20 @@ static bool open_settings(struct table *t, struct database *db, struct settings 
 static bool open_driver(struct table *t, struct database *db, struct settings *s, struct err *err)
 {
 	const char *hosts = "";
+	int idle, retry;
 
-	if (!db->driver->open(s, &db->state, err))
+	if (!db->driver->open(s, &db->state, err) ||
+		!settings_number(s, "idle_interval", POOL_IDLE_SECONDS, 1, INTERVAL_MAX, &idle, err) ||
+		!settings_number(s, "retry_interval", POOL_RETRY_SECONDS, 0, INTERVAL_MAX, &retry, err))
 		return false;
+	for (const char *const *name = db->driver->ignored; name && *name; name++) {
+		if (settings_text(s, *name, NULL))
+			table_warn(t, "%s: ignoring %s", t->spec, *name);
+	}
 	if (db->driver->hosts_setting)
 		hosts = settings_text(s, db->driver->hosts_setting, db->driver->hosts_default);
 	db->pool = database_pool_open(db->driver, db->state, hosts);
+	database_pool_set_intervals(db->pool, idle, retry);
 	return true;
 }
 
@@ -121,6 +133,12 @@ static bool collect(struct database_answer *answer, struct str value)
 	struct buf one = BUF(TABLE_VALUE_MAX);
 	bool more = true;
 
+	if (value.n == 0) {
+		table_report(LOGL_WARNING,
+			"table \"%s\": empty lookup result for: \"" STR_FMT "\" -- ignored", c->spec,
+			STR_ARG(str_first(c->key, 100)));
+		return true;
+	}
 	if (template_expand(c->db->result_format, value, c->key, NULL, NULL, &one)) {
 		c->too_many = c->db->expansion_limit && ++c->count > c->db->expansion_limit;
 		if (c->value->len > c->start)
@@ -144,9 +162,15 @@ static enum table_status in_domain(struct database *db, struct str key, struct e
 	return matchlist_name(db->domain, str_from(key, (size_t)at + 1), err);
 }
 
-static enum table_status ask_database(struct database *db, struct str key, struct buf *value, struct err *err)
+static enum table_status ask_database(struct table *t, struct str key, struct buf *value, struct err *err)
 {
-	struct collected c = {.answer = {collect}, .db = db, .key = key, .value = value, .start = value->len};
+	struct database *db = t->state;
+	struct collected c = {.answer = {collect},
+		.db = db,
+		.spec = t->spec,
+		.key = key,
+		.value = value,
+		.start = value->len};
 	enum database_status status = database_pool_ask(db->pool, key, &c.answer, forget, err);
 
 	if (status != DATABASE_DONE) {
@@ -172,7 +196,7 @@ static enum table_status database_lookup(struct table *t, struct str key, struct
 		!template_applies(db->result_format, key, false) || !db->driver->applies(db->state, key))
 		return TABLE_NOT_FOUND;
 	status = in_domain(db, key, err);
-	return status == TABLE_FOUND ? ask_database(db, key, value, err) : status;
+	return status == TABLE_FOUND ? ask_database(t, key, value, err) : status;
 }
 
 #define DATABASE_TYPE(id)                                                                                    \

@@ -310,6 +310,7 @@ static enum table_status memcache_each(struct table *t, table_entry_fn entry, vo
 
 const struct table_type table_type_memcache = {.name = "memcache",
 	.remote = true,
+	.unauthenticated = true,
 	.open = memcache_open,
 	.close = memcache_close,
 	.lookup = memcache_lookup,

@@ -172,6 +172,7 @@ static enum table_status socketmap_lookup(struct table *t, struct str key, struc
 /* pattern: only whole addresses and names are asked, as they are. */
 const struct table_type table_type_socketmap = {.name = "socketmap",
 	.remote = true,
+	.unauthenticated = true,
 	.pattern = true,
 	.open = socketmap_open,
 	.close = socketmap_close,

@@ -134,6 +134,7 @@ static enum table_status tcp_lookup(struct table *t, struct str key, struct buf 
 /* pattern: only whole addresses and names are asked, as they are. */
 const struct table_type table_type_tcp = {.name = "tcp",
 	.remote = true,
+	.unauthenticated = true,
 	.pattern = true,
 	.open = tcp_open,
 	.close = tcp_close,

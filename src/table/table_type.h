@@ -16,6 +16,7 @@ struct table;
 struct table_type {
 	const char *name;
 	bool pattern;
+	bool unauthenticated; /* nobody knows who answers (TABLE_NO_UNAUTH) */
 	bool remote; /* lookups ask somebody over a socket or file: proxy: does that outside of a jail */
 	bool (*present)(const struct table_type *type); /* NULL: always; else whether its module is there */
 	/* name: what follows "type:"; t->flags is set, t->spec too. Fills t->state. */

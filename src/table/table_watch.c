@@ -248,7 +248,7 @@ static bool needs_renewal(struct table_watch *w)
 	return atomic_load(&w->stuck);
 }
 
-bool table_renewal_due(struct buf *which)
+bool table_watch_stuck(struct buf *which)
 {
 	bool due = false;
 

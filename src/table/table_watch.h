@@ -3,8 +3,7 @@
  * it was replaced or written anew, the table is opened again, and only then the old one is given up.
  *
  * A process that changed its root directory cannot reach the file any more. It holds a descriptor from before
- * (O_PATH, which opens nothing) and sees by it that the file is not what it was: table_renewal_due() in
- * table.h.
+ * (O_PATH, which opens nothing) and sees by it that the file is not what it was: table_tick() in table.h.
  *
  * Shared state: the list of all watches, guarded by its lock; the state of a watched table, guarded by the
  * watch's.
@@ -25,5 +24,7 @@ void table_watch_free(struct table_watch **w);
 /* Takes up a new file if there is one. The table's state stays as it is until table_watch_leave. */
 void table_watch_enter(struct table *t);
 void table_watch_leave(struct table *t);
+/* Whether there is a new file of any table that this process cannot open: its name goes to which. */
+bool table_watch_stuck(struct buf *which);
 
 #endif

@@ -21,7 +21,7 @@ import subprocess
 import pytest
 
 from postern import BIN, SLOW, Sink, exercises
-from test_table_servers import MariaDB, Memcached, Postgres, Slapd, socketmap_server, tcp_server
+from table_servers import MariaDB, Memcached, Postgres, Slapd, socketmap_server, tcp_server
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SOURCES = os.path.join(ROOT, "docs/man")

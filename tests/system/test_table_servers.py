@@ -1,80 +1,23 @@
 """Tables that ask a database or a server: hits, misses, special characters in keys, servers that die, hang and come back."""
-import base64
 import concurrent.futures
-import glob
 import os
-import pwd
 import sqlite3
 import shutil
 import signal
-import socket
-import socketserver
 import subprocess
-import tempfile
-import threading
 import time
 import tty
 
 import pytest
 
 from postern import BIN, SLOW, free_port, wait_for
-
-ODD_KEYS = ("it's", "back\\slash", "100%", "under_score", "gr\u00fcn", "star*(paren)", 'double"quote', "' or '1'='1", "\\' or 1=1 --",
-            "a,b+c=d;e<f>#")
-ROWS = [("alice@one.example", "alice@home.example"), ("many@one.example", "a@x"), ("many@one.example", "b@x"), ("plain", "plain-value"),
-        ("empty@one.example", "")] + [(key, "value of " + key) for key in ODD_KEYS]
+from table_servers import Answering, MariaDB, Memcached, ODD_KEYS, Postgres, ROWS, SQL, Slapd, Tables, need, socketmap_server, tcp_server
 
 
 @pytest.fixture
 def tables(tmp_path):
     """A directory with table settings; ask(key, spec) is a lookup, its value, None or the complaint."""
     return Tables(tmp_path)
-
-
-class Tables:
-    def __init__(self, directory):
-        self.directory = str(directory)
-        self.settings = {}
-        self.write("main.cf", "myhostname = mail.test.example\ncompatibility_level = 3.6\nmaillog_file = /nonexistent/log\n")
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w") as f:
-            f.write(text)
-        return self.path(name)
-
-    def source(self, kind, name="t.cf", **settings):
-        """type:file with these settings."""
-        return "%s:%s" % (kind, self.write(name, "".join("%s = %s\n" % pair for pair in settings.items())))
-
-    def postmap(self, *arguments, input=None):
-        return subprocess.run([os.path.join(BIN, "postmap"), "-c", self.directory, *arguments], input=input, cwd=self.directory, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * SLOW)
-
-    def ask(self, key, spec):
-        done = self.postmap("-q", key, spec)
-        if done.returncode == 1 and not done.stdout:
-            return None
-        return done.stdout.rstrip("\n")
-
-    def ask_all(self, keys, spec):
-        """Keys, asked by one process."""
-        done = self.postmap("-q", "-", spec, input="".join(key + "\n" for key in keys))
-        return dict(line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
-
-    def check_rows(self, spec):
-        """What every SQL database has to answer for ROWS."""
-        assert self.ask("alice@one.example", spec) == "alice@home.example"
-        assert self.ask("many@one.example", spec) == "a@x,b@x"
-        assert self.ask("empty@one.example", spec) is None
-        assert self.ask("nobody@one.example", spec) is None
-        wanted = {key: "value of " + key for key in ODD_KEYS}
-        assert self.ask_all(ODD_KEYS + ("none",), spec) == wanted
-
-
-SQL = "SELECT v FROM map WHERE k = '%s' ORDER BY v"
 
 
 # ---- sqlite
@@ -105,6 +48,8 @@ def test_sqlite_formats(sqlite):
     assert "more than expansion_limit = 1 results for 'many@one.example'" in sqlite.ask("many@one.example", spec)
     spec = sqlite.source("sqlite", dbpath=path, query="SELECT v FROM map WHERE k LIKE '%%%s%%' ORDER BY v")
     assert sqlite.ask("lic", spec) == "alice@home.example"
+    spec = sqlite.source("sqlite", dbpath=path, query="SELECT v, 'not this' FROM map WHERE k = '%s' ORDER BY v", result_filter="<%s>")
+    assert sqlite.ask("many@one.example", spec) == "a@x,b@x"
 
 
 def test_sqlite_old_settings(sqlite):
@@ -129,43 +74,6 @@ def test_sqlite_mistakes(sqlite):
 
 # ---- servers of our own, for tcp, socketmap and what memcached never says
 
-class Answering(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """talk(stream) serves a connection."""
-    daemon_threads = allow_reuse_address = True
-
-    def __init__(self, talk, port=0):
-        self.talk, self.connections = talk, 0
-        super().__init__(("127.0.0.1", port), Handler)
-        self.port = self.server_address[1]
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def __exit__(self, *details):
-        self.shutdown()
-        super().__exit__(*details)
-
-
-class Handler(socketserver.StreamRequestHandler):
-    def handle(self):
-        self.server.connections += 1
-        try:
-            self.server.talk(self)
-        except ConnectionError:
-            pass
-
-
-def tcp_server(answers, questions=None):
-    """Answers "get KEY" lines with answers[KEY], and ends the connection for a key that is not there."""
-    def talk(handler):
-        for line in handler.rfile:
-            if questions is not None:
-                questions.append(line)
-            answer = answers.get(line.decode().rstrip("\n")[4:])
-            if answer is None:
-                return
-            handler.wfile.write(answer)
-    return Answering(talk)
-
-
 def test_tcp(tables):
     answers = {"a": b"200 one\n", "a%20b%25": b"200 with%20blank%0a%C3%BC\n", "Upper@one.example": b"200 as it is\n", "no": b"500 not here\n",
                "gr%c3%bcn": b"200 gruen\n", "later": b"400 come%20back\n", "bad": b"300 what\n", "half": b"200 x%4", "hex": b"200 %zz\n",
@@ -189,26 +97,6 @@ def test_tcp(tables):
         assert server.connections == before + 1
     assert tables.ask("a", spec).endswith("Connection refused")
     assert "query error" in tables.ask("a", "tcp:nonexistent.invalid:1")
-
-
-def socketmap_server(answers, questions=None):
-    def talk(handler):
-        while True:
-            digits = b""
-            while not digits.endswith(b":"):
-                byte = handler.rfile.read(1)
-                if not byte:
-                    return
-                digits += byte
-            question = handler.rfile.read(int(digits[:-1]) + 1)[:-1].decode()
-            if questions is not None:
-                questions.append(question)
-            answer = answers[question.split(" ", 1)[1]]
-            raw = isinstance(answer, bytes)
-            handler.wfile.write(answer if raw else b"%d:%s," % (len(answer.encode()), answer.encode()))
-            if raw:
-                return
-    return Answering(talk)
 
 
 BAD_NETSTRINGS = {"huge": b"999999999:OK x", "zeros": b"0004:OK x,", "minus": b"-4:OK x,", "wrap": b"1" * 30 + b":OK x,", "colon": b"4OK x,",
@@ -242,41 +130,6 @@ def test_environ(tables, monkeypatch):
 
 
 # ---- memcache
-
-def need(program, package):
-    if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
-        pytest.skip("the Debian package %s is not installed" % package)
-    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-
-
-def as_user():
-    """Servers that refuse to run as root run as nobody."""
-    return {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-def answers_at(port):
-    with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-class Memcached:
-    def __init__(self, port=None):
-        self.port = port or free_port()
-        self.process = subprocess.Popen([need("memcached", "memcached"), "-l", "127.0.0.1", "-p", str(self.port), "-m", "8", "-t", "1"], **as_user())
-        wait_for(lambda: answers_at(self.port), what="memcached")
-
-    def say(self, text):
-        with socket.create_connection(("127.0.0.1", self.port)) as s:
-            s.sendall(text.encode())
-            return s.recv(10000).decode()
-
-    def put(self, key, value):
-        assert self.say("set %s 0 0 %d\r\n%s\r\n" % (key, len(value.encode()), value)) == "STORED\r\n"
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
 
 @pytest.fixture
 def memcached():
@@ -332,172 +185,6 @@ def test_memcache_tries_again(tables):
 
 # ---- databases
 
-class Server:
-    """A database server in a directory of its own, as an unprivileged user; port on 127.0.0.1 and socket."""
-
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="postern-db-")
-        if os.geteuid() == 0:
-            os.chown(self.directory, pwd.getpwnam("nobody").pw_uid, -1)
-        os.chmod(self.directory, 0o755)
-        self.port = free_port()
-        self.process = None
-        self.prepare()
-        self.start()
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
-    def run(self, *arguments, **options):
-        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOW, cwd="/", **options)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    def launch(self, *arguments):
-        log = open(self.path("server.log"), "ab")
-        self.process = subprocess.Popen(arguments, stdout=log, stderr=log, cwd="/", start_new_session=True, **as_user())
-
-    def signal(self, number):
-        os.killpg(self.process.pid, number)
-
-    def stop(self):
-        if self.process:
-            self.signal(signal.SIGKILL)
-            self.process.wait()
-            self.process = None
-
-    def end(self):
-        self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def fill(self):
-        def quoted(text):
-            return "'" + text.replace("\\", self.backslash).replace("'", "''") + "'"
-        self.sql("CREATE TABLE map (k VARCHAR(100), v VARCHAR(200));" +
-                 "".join("INSERT INTO map VALUES (%s, %s);" % (quoted(k), quoted(v)) for k, v in ROWS))
-
-
-class Postgres(Server):
-    kind, backslash = "pgsql", "\\"
-
-    def prepare(self):
-        self.programs = (sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [""])[-1]
-        if not os.path.exists(os.path.join(self.programs, "initdb")):
-            pytest.skip("the Debian package postgresql is not installed")
-        with open(self.path("password"), "w") as f:
-            f.write("pa'ss = $word\n")
-        os.chmod(self.path("password"), 0o644)
-        self.run(os.path.join(self.programs, "initdb"), "-D", self.path("data"), "-U", "mail", "-A", "scram-sha-256", "--no-sync", "-E", "UTF8",
-                 "--locale", "C", "--pwfile", self.path("password"), **as_user())
-        self.settings = {"hosts": "127.0.0.1:%d" % self.port, "user": "mail", "password": "pa'ss = $word", "dbname": "postgres", "query": SQL,
-                         "timeout": 30}
-        self.socket = self.path(".s.PGSQL.%d" % self.port)
-
-    def start(self):
-        self.launch(os.path.join(self.programs, "postgres"), "-D", self.path("data"), "-k", self.directory, "-p", str(self.port), "-F",
-                    "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=1MB")
-        wait_for(lambda: self.try_sql("SELECT 1"), 20, "PostgreSQL")
-
-    def sql(self, text, *arguments):
-        return self.run("psql", "-qtA", "-h", self.directory, "-p", str(self.port), "-U", "mail", "-v", "ON_ERROR_STOP=1", *arguments, "postgres",
-                        input=text, env=dict(os.environ, PGPASSWORD="pa'ss = $word"))
-
-    def try_sql(self, text):
-        try:
-            return self.sql(text)
-        except AssertionError:
-            return None
-
-    def clients(self):
-        return int(self.sql("SELECT count(*) FROM pg_stat_activity WHERE client_addr IS NOT NULL"))
-
-    def disconnect_clients(self):
-        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_addr IS NOT NULL")
-
-
-class MariaDB(Server):
-    kind, backslash = "mysql", "\\\\"
-
-    def prepare(self):
-        self.program = need("mariadbd", "mariadb-server")
-        self.run("mariadb-install-db", "--no-defaults", "--datadir=" + self.path("data"), "--auth-root-authentication-method=normal",
-                 "--skip-test-db", "--innodb-log-file-size=4M", **as_user())
-        self.socket = self.path("socket")
-        self.settings = {"hosts": "127.0.0.1:%d" % self.port, "user": "mail", "password": "pa'ss = $word", "dbname": "mail", "query": SQL,
-                         "timeout": 30, "option_group": ""}
-        self.start()
-        self.run("mariadb", "--no-defaults", "-S", self.socket, "-u", "root", "-e",
-                 "CREATE DATABASE mail CHARACTER SET utf8mb4; CREATE USER mail@'%' IDENTIFIED BY 'pa''ss = $word'; "
-                 "CREATE USER mail@localhost IDENTIFIED BY 'pa''ss = $word'; GRANT ALL ON *.* TO mail@'%'; GRANT ALL ON *.* TO mail@localhost")
-
-    def start(self):
-        if self.process:
-            return
-        self.launch(self.program, "--no-defaults", "--datadir=" + self.path("data"), "--socket=" + self.socket, "--port=%d" % self.port,
-                    "--bind-address=127.0.0.1", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M", "--skip-name-resolve",
-                    "--innodb-flush-log-at-trx-commit=2", "--pid-file=" + self.path("pid"))
-        wait_for(lambda: answers_at(self.port), 20, "MariaDB")
-
-    def sql(self, text):
-        return self.run("mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-N", "-S", self.socket, "-u", "mail", "-ppa'ss = $word", "mail",
-                        input=text)
-
-    def others(self):
-        return self.sql("SELECT id FROM information_schema.processlist WHERE user = 'mail' AND host NOT LIKE 'localhost%'").split()
-
-    def clients(self):
-        return len(self.others())
-
-    def disconnect_clients(self):
-        self.sql("".join("KILL %s;" % number for number in self.others()))
-
-
-class Slapd(Server):
-    """uid and mail are a row's key and value."""
-    base = "dc=test,dc=example"
-
-    def prepare(self):
-        shutil.copy(need("slapd", "slapd"), self.path("slapd"))  # a copy: the system confines the other to its own directories
-        os.mkdir(self.path("data"))
-        if os.geteuid() == 0:
-            os.chown(self.path("data"), pwd.getpwnam("nobody").pw_uid, -1)
-        with open(self.path("slapd.conf"), "w") as f:
-            f.write("".join("include /etc/ldap/schema/%s.schema\n" % name for name in ("core", "cosine", "inetorgperson")) +
-                    "modulepath /usr/lib/ldap\nmoduleload back_mdb\nallow bind_v2\ndatabase mdb\nsuffix %s\nrootdn cn=admin,%s\n"
-                    "rootpw secret\ndirectory %s\ndbnosync\n" % (self.base, self.base, self.path("data")))
-        self.load(self.path("slapd.conf"))
-        self.socket = self.path("ldapi")
-        self.settings = {"server_host": "127.0.0.1", "server_port": self.port, "search_base": "ou=people," + self.base, "query_filter": "(uid=%s)",
-                         "result_attribute": "mail", "version": 3, "timeout": 30}
-
-    def load(self, configuration):
-        entries = ["dn: %s\nobjectClass: dcObject\nobjectClass: organization\no: test\ndc: test\n" % self.base]
-        entries += ["dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n" % (name, self.base, name) for name in ("people", "groups")]
-        values = {}
-        for key, value in ROWS:
-            values.setdefault(key, []).append(value)
-        for number, (key, mail) in enumerate(values.items()):
-            entries.append(self.person("cn=%d" % number, uid=[key], mail=[value for value in mail if value]))
-        people = "ou=people," + self.base
-        entries += [self.person("cn=all", uid=["all"], mail=["group@x"], seeAlso=["cn=0," + people, "cn=1," + people, "cn=gone," + people],
-                                labeledURI=["ldap:///%s?mail?one?(uid=it's)" % people]),
-                    self.person("cn=held", uid=["held"], mail=["m@x"], seeAlso=["cn=0," + people], description=["held@x"]),
-                    self.person("cn=round", uid=["round"], seeAlso=["cn=round," + people]),
-                    self.person("cn=o\\2Ck", uid=["in the name"], mail=["dn@x"])]
-        self.run(self.path("slapd"), "-Tadd", "-f", configuration, input="\n".join(entries), **as_user())
-
-    def person(self, name, **attributes):
-        lines = ["dn: %s,ou=people,%s" % (name, self.base), "objectClass: inetOrgPerson", "sn: x"]
-        for attribute, values in attributes.items():
-            lines += ["%s:: %s" % (attribute, base64.b64encode(value.encode()).decode()) for value in values]
-        return "\n".join(lines) + "\n"
-
-    def start(self):
-        self.launch(self.path("slapd"), "-f", self.path("slapd.conf"), "-d", "0",
-                    "-h", "ldap://127.0.0.1:%d ldapi://%s" % (self.port, self.socket.replace("/", "%2F")))
-        wait_for(lambda: answers_at(self.port), 20, "slapd")
-
-
 @pytest.fixture(scope="module")
 def slapd():
     server = Slapd()
@@ -524,6 +211,19 @@ def test_database(tables, database):
     assert tables.ask("plain", limited) is None
 
 
+def test_database_columns(tables, database):
+    """Every column of every row is a value; what is empty does not count, and is told of unless it is NULL."""
+    def asked(query, **changes):
+        return tables.ask("plain", tables.source(database.kind, **dict(database.settings, query=query, **changes)))
+    assert asked("SELECT v, 'w' FROM map WHERE k = 'many@one.example' ORDER BY v") == "a@x,w,b@x,w"
+    assert "more than expansion_limit = 3" in asked("SELECT v, 'w' FROM map WHERE k = 'many@one.example'", expansion_limit=3)
+    assert asked("SELECT NULL, 'w', NULL") == "w"
+    assert asked("SELECT NULL") is None
+    assert asked("SELECT '', 'w'", result_format="<%s>").splitlines() == [
+        'postmap: warning: table "%s:%s": empty lookup result for: "plain" -- ignored' % (database.kind, tables.path("t.cf")), "<w>"]
+    assert asked("SELECT 'w'", result_filter="<%s>") == "w"
+
+
 def test_database_socket_and_old_settings(tables, database):
     over_socket = tables.source(database.kind, **dict(database.settings, hosts="unix:" + database.socket))
     assert tables.ask("plain", over_socket) == "plain-value"
@@ -540,9 +240,12 @@ def test_database_mistakes(tables, database):
     assert "nomap" in asked(query="SELECT v FROM nomap")
     assert "query error" in asked(password="wrong")
     assert "query error" in asked(query="SELECT v FROM map; SELECT v FROM map")
-    assert "the query returns no" in asked(query="UPDATE map SET v = v WHERE k = 'nobody'")
+    changing = "UPDATE map SET v = v WHERE k = 'nobody'"
     if database.kind == "mysql":
-        assert asked(query="UPDATE map SET v = v WHERE k = 'nobody'", require_result_set="no") is None
+        assert "the query returns no result set" in asked(query=changing)
+        assert asked(query=changing, require_result_set="no") is None
+    else:
+        assert asked(query=changing) is None
     assert "a number from" in asked(timeout="soon")
 
 
@@ -562,6 +265,43 @@ def test_database_other_host(tables, database):
     for _ in range(4):
         assert tables.ask("plain", tables.source(database.kind, **dict(database.settings, hosts=hosts))) == "plain-value"
     assert "query error: host " in tables.ask("plain", tables.source(database.kind, **dict(database.settings, hosts="127.0.0.1:%d" % free_port())))
+
+
+def test_database_intervals(tables, database):
+    assert "idle_interval = 0" in tables.ask("plain", tables.source(database.kind, **dict(database.settings, idle_interval=0)))
+    spec = tables.source(database.kind, **dict(database.settings, idle_interval=1, retry_interval=1,
+                                               hosts="127.0.0.1:%d 127.0.0.1:%d" % (database.port, free_port())))
+    for _ in range(3):
+        assert tables.ask("plain", spec) == "plain-value"
+
+
+def test_database_over_tls(tables, database):
+    """The server's certificate is checked where that is asked for."""
+    if database.kind == "pgsql":
+        def spec(mode, authority):
+            hosts = "postgresql://127.0.0.1:%d/postgres?sslmode=%s&sslrootcert=%s" % (database.port, mode, authority)
+            return tables.source("pgsql", mode + os.path.basename(authority), **dict(database.settings, hosts=hosts))
+        encrypted, strict = spec("require", "/nonexistent"), spec("verify-full", database.path("cert.pem"))
+        wrong = spec("verify-full", database.path("other.pem"))
+    else:
+        def spec(**changes):
+            return tables.source("mysql", "tls%d.cf" % len(changes), **dict(database.settings, **changes))
+        encrypted = spec(tls_CAfile=database.path("cert.pem"))
+        strict = spec(tls_CAfile=database.path("cert.pem"), tls_verify_cert="yes")
+        wrong = spec(tls_CAfile=database.path("other.pem"), tls_verify_cert="yes", tls_ciphers="")
+    question = {"pgsql": "SELECT CASE WHEN ssl THEN 'TLS' ELSE 'plain' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+                "mysql": "SELECT IF(variable_value = '', 'plain', 'TLS') FROM information_schema.session_status WHERE variable_name = 'ssl_cipher'"}
+    for path in (encrypted, strict):
+        with open(path.split(":", 1)[1], "a") as f:
+            f.write("query = %s\n" % question[database.kind].replace("%", "%%"))
+        assert tables.ask("plain", path) == "TLS"
+    assert "query error" in tables.ask("plain", wrong)
+
+
+def test_password_of_an_address_is_not_shown(tables):
+    for hosts in ("postgresql://u:secret@127.0.0.1:%d/d?x=secret", "postgres://127.0.0.1:%d/d?password=secret"):
+        answer = tables.ask("plain", tables.source("pgsql", hosts=hosts % free_port(), query="SELECT 1"))
+        assert "query error" in answer and "u:secret" not in answer and "password=secret" not in answer
 
 
 def test_database_comes_back(tables, database):
@@ -642,6 +382,7 @@ def test_ldap_entries_in_entries(tables, slapd):
     assert tables.ask("held", ldap(tables, slapd, **dict(leaves, terminal_result_attribute="description"))) == "held@x"
     assert tables.ask("held", ldap(tables, slapd, **groups)) == "m@x,alice@home.example"
     assert "more than recursion_limit = 5" in tables.ask("round", ldap(tables, slapd, **dict(groups, recursion_limit=5)))
+    assert "more than recursion_limit = 3000" in tables.ask("round", ldap(tables, slapd, **dict(groups, recursion_limit=3000)))
 
 
 def test_ldap_binding(tables, slapd):
@@ -652,7 +393,19 @@ def test_ldap_binding(tables, slapd):
     assert tables.ask("plain", ldap(tables, slapd, version=2)) == "plain-value"
     local = "ldapi://" + slapd.socket.replace("/", "%2F")
     assert tables.ask("plain", ldap(tables, slapd, server_host=local, bind="sasl", sasl_mechs="EXTERNAL")) == "plain-value"
-    assert "STARTTLS" in tables.ask("plain", ldap(tables, slapd, start_tls="yes"))
+
+
+def test_ldap_over_tls(tables, slapd):
+    checked = dict(start_tls="yes", tls_require_cert="yes", tls_ca_cert_file=slapd.path("cert.pem"))
+    assert tables.ask("plain", ldap(tables, slapd, start_tls="yes")) == "plain-value"
+    assert tables.ask("plain", ldap(tables, slapd, **checked)) == "plain-value"
+    assert "STARTTLS" in tables.ask("plain", ldap(tables, slapd, **dict(checked, tls_ca_cert_file=slapd.path("other.pem"))))
+    assert "STARTTLS" in tables.ask("plain", ldap(tables, slapd, **dict(checked, server_host="localhost")))
+
+
+def test_ldap_old_settings(tables, slapd):
+    answer = tables.ask("plain", ldap(tables, slapd, cache="yes", cache_size=5)).splitlines()
+    assert [line.rsplit(": ", 1)[1] for line in answer[:-1]] == ["ignoring cache", "ignoring cache_size"] and answer[-1] == "plain-value"
 
 
 def test_ldap_mistakes(tables, slapd):

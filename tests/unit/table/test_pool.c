@@ -199,6 +199,28 @@ static void test_hosts_at_random(void **state)
 		assert_true(hits[i] > 20);
 }
 
+static void test_intervals(void **state)
+{
+	struct servers s = {.connects = 0};
+	struct database_pool *pool = database_pool_open(&in_order, &s, "0 1");
+	struct database_pool *other = database_pool_open(&in_order, &s, "2");
+
+	database_pool_set_intervals(pool, 0, 0);
+	asked(pool, '0');
+	asked(other, '2');
+	assert_int_equal(s.open, 2);
+	database_pool_close_idle();
+	assert_int_equal(s.open, 1);
+	s.down[0] = true;
+	asked(pool, '1');
+	s.down[0] = false;
+	s.generation[1]++;
+	asked(pool, '0'); /* has failed, but may be asked again at once */
+	database_pool_close(&pool);
+	database_pool_close(&other);
+	assert_int_equal(s.open, 0);
+}
+
 static void *ask_often(void *arg)
 {
 	struct err err;
@@ -235,6 +257,7 @@ int main(void)
 		cmocka_unit_test(test_only_host),
 		cmocka_unit_test(test_failing_hosts),
 		cmocka_unit_test(test_hosts_at_random),
+		cmocka_unit_test(test_intervals),
 		cmocka_unit_test(test_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

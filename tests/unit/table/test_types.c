@@ -237,6 +237,23 @@ static void test_files(void **state)
 	x_free(&two);
 }
 
+/* What is no server's business is not asked of servers that anybody may be. */
+static void test_unauthenticated(void **state)
+{
+	static const char *const specs[] = {"tcp:127.0.0.1:1", "socketmap:inet:127.0.0.1:1:x",
+		"proxy:tcp:127.0.0.1:1", "pipemap:{tcp:127.0.0.1:1}"};
+
+	for (size_t i = 0; i < 4; i++) {
+		struct err err = {""};
+		struct table *t = test_table(specs[i], 0);
+
+		table_close(&t);
+		assert_null(table_open(specs[i], TABLE_NO_UNAUTH, &err));
+		assert_true(
+			str_ends(str_c(err.text), STR(" map is not allowed for security-sensitive data")));
+	}
+}
+
 static struct buf reports = BUF(10000);
 
 static void keep_report(enum log_level level, const char *text)
@@ -320,6 +337,7 @@ int main(void)
 		cmocka_unit_test(test_combined),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_debug),
+		cmocka_unit_test(test_unauthenticated),
 		cmocka_unit_test(test_type_names),
 	};
 

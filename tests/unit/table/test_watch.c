@@ -120,7 +120,7 @@ static void test_file_that_goes_away(void **state)
 		test_lookup(t, "a", "one");
 		usleep(100000);
 	}
-	assert_false(table_renewal_due(&which));
+	assert_false(table_tick(&which));
 	test_file("gone", "a two\n");
 	wait_for_value(t, "a", "two");
 	table_close(&t);
@@ -142,7 +142,7 @@ static void test_file_that_cannot_be_read(void **state)
 	chmod(path, 0);
 	if (geteuid() == 0)
 		assert_int_equal(seteuid(65534), 0);
-	while (!table_renewal_due(&which) && clock_mono() < until) {
+	while (!table_tick(&which) && clock_mono() < until) {
 		test_lookup(t, "a", "one");
 		usleep(50000);
 	}
@@ -151,7 +151,7 @@ static void test_file_that_cannot_be_read(void **state)
 	assert_string_equal(buf_cstr(&which), spec);
 	table_close(&t);
 	buf_clear(&which);
-	assert_false(table_renewal_due(&which));
+	assert_false(table_tick(&which));
 	buf_free(&which);
 	x_free(&spec);
 	x_free(&path);
