@@ -15,6 +15,7 @@
 
 struct smtp_cache;
 struct smtp_notices;
+struct smtp_checks;
 
 /* What all deliveries of the process share. Const once the service runs; the cache locks inside. */
 struct smtp_client {
@@ -39,6 +40,7 @@ struct smtp_client {
 	struct maps *generic;		    /* NULL: addresses go out as they are */
 	bool generic_extensions;	    /* propagate_unmatched_extensions */
 	struct resolver *resolver;	    /* for generic */
+	struct smtp_checks *checks;	    /* NULL: no tables look at content */
 	struct smtp_cache *cache;
 	struct smtp_notices *notices; /* NULL: the postmaster is told nothing */
 };

@@ -1,6 +1,7 @@
 #include "smtp/smtp_client.h"
 
 #include "base/log.h"
+#include "smtp/smtp_checks.h"
 #include "smtp/smtp_destination.h"
 #include "smtp/smtp_features.h"
 #include "smtp/smtp_generic.h"
@@ -114,8 +115,8 @@ struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg,
 		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
 	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
 		 smtp_tls_open(c, err) && smtp_sasl_open(c, err) && smtp_generic_open(c, err) &&
-		 smtp_notices_open(c, err) && (c->dns = dns_new(err)) &&
-		 (c->own = own_addresses_new(cfg, err)))
+		 smtp_notices_open(c, err) && smtp_checks_open(c, &c->checks, err) &&
+		 (c->dns = dns_new(err)) && (c->own = own_addresses_new(cfg, err)))
 		return c;
 	smtp_client_free(&c);
 	return NULL;
@@ -134,6 +135,7 @@ void smtp_client_free(struct smtp_client **c)
 	matchlist_close(&(*c)->mechanism_filter);
 	maps_close(&(*c)->generic);
 	resolver_free(&(*c)->resolver);
+	smtp_checks_free(&(*c)->checks);
 	maps_close(&(*c)->discard_maps);
 	matchlist_close(&(*c)->cache_destinations);
 	x_free(c);

@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "smtp/smtp_edit.h"
 #include "smtp/smtp_session.h"
 
@@ -44,6 +45,8 @@ enum content_end smtp_send_content(struct smtp_session *s, struct spool_reader *
 		end = status == SPOOL_OK ? put_piece(edit, &w, piece, err) : read_failed(status);
 	} while (end == CONTENT_SENT && piece.n > 0);
 	smtp_edit_free(&edit);
+	if (w.broke)
+		log_info("%s: breaking line > %zu bytes with <CR><LF>SPACE", request->qid.text, w.limit);
 	*first_of_line = w.first_of_line;
 	if (end == CONTENT_LOST) {
 		s->failed = true;

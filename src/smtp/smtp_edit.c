@@ -3,6 +3,7 @@
 #include "base/lines.h"
 #include "mail/header_addresses.h"
 #include "mail/mime.h"
+#include "smtp/smtp_checks.h"
 #include "smtp/smtp_generic.h"
 #include "smtp/smtp_qp.h"
 
@@ -10,15 +11,19 @@
 
 struct smtp_edit {
 	const struct smtp_client *client;
+	const struct smtp_checks *checks; /* NULL: none */
+	const char *qid;
 	struct smtp_writer *out;
 	struct smtp_writer plain; /* settings for what is not changed */
 	struct lines lines;
 	struct buf header, changed;
-	struct mime *mime;	   /* NULL: content is not converted */
+	struct mime *mime;	   /* NULL: nothing but the message's own header is of interest */
+	bool convert;		   /* to 7-bit text */
 	struct buf encoding_field; /* the present header's Content-Transfer-Encoding, if it may change */
 	struct buf encoded;
 	size_t column;	      /* of the encoded line */
 	bool in_body, encode; /* the present entity's body */
+	bool line_open;	      /* a part of the present line of a body was sent */
 	bool mid_line;	      /* the next piece continues a line */
 	bool passing;	      /* a header that is too long to be changed is being sent; its line end is not */
 	bool done;	      /* nothing more can change */
@@ -47,10 +52,13 @@ struct smtp_edit *smtp_edit_new(
 	bool convert = must_convert(s, request);
 	struct smtp_edit *e;
 
-	if (!c->generic && !convert)
+	if (!c->generic && !convert && !c->checks)
 		return NULL;
 	e = x_alloc(sizeof(*e));
-	e->mime = convert ? mime_new(&options) : NULL;
+	e->mime = convert || (c->checks && c->checks->deep) ? mime_new(&options) : NULL;
+	e->convert = convert;
+	e->checks = c->checks;
+	e->qid = request->qid.text;
 	e->encoding_field = BUF(header_max);
 	e->encoded = BUF(SMTP_QP_GROWTH * (LINES_PIECE + LINES_CHUNK));
 	e->client = c;
@@ -107,7 +115,7 @@ static bool set_aside(struct smtp_edit *e, struct str name, struct str header)
 		return false;
 	mime_header(e->mime, header);
 	encoding = mime_encoding(e->mime);
-	if (!str_case_is(name, "content-transfer-encoding") ||
+	if (!e->convert || !str_case_is(name, "content-transfer-encoding") ||
 		(encoding != MIME_8BIT && encoding != MIME_BINARY))
 		return false;
 	buf_clear(&e->encoding_field);
@@ -115,16 +123,64 @@ static bool set_aside(struct smtp_edit *e, struct str name, struct str header)
 	return true;
 }
 
-static bool send_header(struct smtp_edit *e, struct str header)
+static bool put_header(struct smtp_edit *e, struct str header)
 {
 	struct str name = str_first(header, header_name_length(header));
 
-	if (set_aside(e, name, header))
-		return true;
 	if (e->client->generic && section(e) == MIME_PRIMARY && header_addresses_kind(name) &&
 		!change_addresses(e, &header))
 		return false;
 	return put(e, header) && put(e, CRLF);
+}
+
+/* Text of a rule: its lines, the last one without its end. */
+static void add_lines(struct buf *out, struct str text)
+{
+	struct str line;
+
+	while (str_word(&text, "\r\n", &line)) {
+		if (out->len)
+			buf_str(out, CRLF);
+		buf_str(out, line);
+	}
+}
+
+static bool put_text(struct smtp_edit *e, struct str text, bool header)
+{
+	struct buf lines = BUF(2 * TABLE_VALUE_MAX);
+	bool ok;
+
+	add_lines(&lines, text);
+	ok = header ? put_header(e, buf_slice(&lines)) : put(e, buf_slice(&lines));
+	buf_free(&lines);
+	return ok;
+}
+
+static bool put_checked(struct smtp_edit *e, struct str header, const struct check_result *r)
+{
+	if (r->prepended.len && (!put_text(e, buf_slice(&r->prepended), false) || !put(e, CRLF)))
+		return false;
+	if (r->drop)
+		return true;
+	return r->replaced ? put_text(e, buf_slice(&r->replacement), true) : put_header(e, header);
+}
+
+static bool check_header(struct smtp_edit *e, struct str header)
+{
+	struct check_result result;
+	bool ok;
+
+	if (!e->checks)
+		return put_header(e, header);
+	e->undecided = !smtp_checks_header(e->checks, e->qid, section(e), header, &result, e->err);
+	ok = !e->undecided && put_checked(e, header, &result);
+	check_result_free(&result);
+	return ok;
+}
+
+static bool send_header(struct smtp_edit *e, struct str header)
+{
+	return set_aside(e, str_first(header, header_name_length(header)), header) || check_header(e, header);
 }
 
 /* Sends the header that has been collected. */
@@ -167,22 +223,48 @@ static bool is_continuation(const struct smtp_edit *e, struct str line)
 
 static bool put_line(struct smtp_edit *e, struct str line, bool partial)
 {
+	e->line_open = partial;
 	return put(e, line) && (partial || put(e, CRLF));
+}
+
+/* A part of a line that is dropped leaves the line end to the others. */
+static bool put_checked_line(struct smtp_edit *e, struct str line, bool partial, const struct check_result *r)
+{
+	if (r->prepended.len && (!put_text(e, buf_slice(&r->prepended), false) || !put(e, CRLF)))
+		return false;
+	if (r->replaced) {
+		e->line_open = partial;
+		return put_text(e, buf_slice(&r->replacement), false) && (partial || put(e, CRLF));
+	}
+	if (!r->drop)
+		return put_line(e, line, partial);
+	return partial || !e->line_open || put_line(e, STR(""), false);
+}
+
+static bool check_piece(struct smtp_edit *e, struct str line, bool partial)
+{
+	struct check_result result;
+	bool ok;
+
+	if (line.n == 0)
+		return put_line(e, line, partial);
+	e->undecided = !smtp_checks_body(e->checks, e->qid, line, &result, e->err);
+	ok = !e->undecided && put_checked_line(e, line, partial, &result);
+	check_result_free(&result);
+	return ok;
 }
 
 static bool send_encoding(struct smtp_edit *e, enum mime_encoding now)
 {
-	struct str field = buf_slice(&e->encoding_field);
-
 	if (now != mime_encoding(e->mime))
 		return put(e, STR("Content-Transfer-Encoding: ")) && put(e, str_c(mime_encoding_name(now))) &&
 		       put(e, CRLF);
-	return field.n == 0 || (put(e, field) && put(e, CRLF));
+	return e->encoding_field.len == 0 || check_header(e, buf_slice(&e->encoding_field));
 }
 
 static bool end_entity_header(struct smtp_edit *e, bool empty)
 {
-	enum mime_encoding now = mime_7bit_encoding(e->mime), declared;
+	enum mime_encoding now = e->convert ? mime_7bit_encoding(e->mime) : mime_encoding(e->mime), declared;
 
 	if (!send_encoding(e, now))
 		return false;
@@ -197,7 +279,9 @@ static bool end_entity_header(struct smtp_edit *e, bool empty)
 /* Whether what follows stays as it is, to the end. */
 static bool nothing_left(const struct smtp_edit *e)
 {
-	return section(e) == MIME_BODY && !e->encode && (!e->mime || !mime_has_parts(e->mime));
+	if (section(e) != MIME_BODY || e->encode || (e->checks && !maps_empty(e->checks->body.maps)))
+		return false;
+	return !e->mime || !mime_has_parts(e->mime);
 }
 
 static bool end_header(struct smtp_edit *e, bool empty)
@@ -209,13 +293,40 @@ static bool end_header(struct smtp_edit *e, bool empty)
 	return !empty || put(e, CRLF);
 }
 
+/* Patterns see at most line_length_limit bytes at once. */
+static bool check_line(struct smtp_edit *e, struct str line, bool partial)
+{
+	const size_t limit = (size_t)e->client->cfg->line_length_limit;
+
+	if (!e->checks || maps_empty(e->checks->body.maps))
+		return put_line(e, line, partial);
+	for (; limit && line.n > limit; line = str_from(line, limit)) {
+		if (!check_piece(e, str_first(line, limit), true))
+			return false;
+	}
+	return check_piece(e, line, partial);
+}
+
+/* Soft line breaks are line ends for patterns. */
+static bool check_encoded(struct smtp_edit *e, struct str text, bool partial)
+{
+	ptrdiff_t end;
+
+	while ((end = str_find(text, '\n')) >= 0) {
+		if (!check_line(e, str_first(text, (size_t)end - 1), false))
+			return false;
+		text = str_from(text, (size_t)end + 1);
+	}
+	return check_line(e, text, partial);
+}
+
 /* The boundary's line end, when it comes in a later piece, belongs to it as to a header that is too long. */
 static bool boundary_line(struct smtp_edit *e, struct str line, bool partial)
 {
 	e->encode = false;
 	e->passing = partial && section(e) != MIME_BODY;
 	e->done = !partial && nothing_left(e);
-	return put_line(e, line, partial);
+	return check_line(e, line, partial);
 }
 
 static bool body_line(struct smtp_edit *e, struct str line, bool partial)
@@ -223,10 +334,10 @@ static bool body_line(struct smtp_edit *e, struct str line, bool partial)
 	if (e->mime && !e->mid_line && mime_boundary(e->mime, line))
 		return boundary_line(e, line, partial);
 	if (!e->encode)
-		return put_line(e, line, partial);
+		return check_line(e, line, partial);
 	buf_clear(&e->encoded);
 	smtp_qp_encode(line, !partial, &e->column, &e->encoded);
-	return put_line(e, buf_slice(&e->encoded), partial);
+	return check_encoded(e, buf_slice(&e->encoded), partial);
 }
 
 static bool header_line(struct smtp_edit *e, struct str line, bool partial)

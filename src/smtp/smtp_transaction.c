@@ -324,7 +324,11 @@ static void content_failed(struct transaction *t, enum content_end how, const st
 		return;
 	}
 	if (how == CONTENT_UNDECIDED) {
-		tables_failed(t->d, t->s, err);
+		log_warning("%s: %s", qid, err->text);
+		smtp_fail_message(t->d,
+			dsn_make(t->d->pool, DSN_DELAYED, "4.3.0", "local data error while talking to %s",
+				t->s->label),
+			t->s);
 		return;
 	}
 	log_warning("%s: queue file: %s", qid, err->text);

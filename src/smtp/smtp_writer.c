@@ -10,6 +10,7 @@ static bool fold_piece(struct smtp_writer *w, struct str piece)
 
 		if (!stream_write(w->out, piece.p, room) || !stream_puts(w->out, "\r\n "))
 			return false;
+		w->broke = true;
 		piece = str_from(piece, room);
 		w->column = 1;
 	}

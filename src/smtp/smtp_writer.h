@@ -18,6 +18,7 @@ struct smtp_writer {
 	size_t limit;
 	size_t column;	    /* bytes of the line so far, when folding */
 	bool held_cr;	    /* a CR came at the end of one text: its LF may be the begin of the next */
+	bool broke;	    /* a line that was too long */
 	bool first_of_line; /* true at the start, and after a whole line */
 };
 

@@ -44,6 +44,19 @@ static const struct edit_case cases[] = {
 	{MULTI "\r\n--x\r\nTo: a@in.example\r\n\r\n", NULL, TABLE},
 	{"To: a@in.example", "To: b@out.example\r\n", TABLE},
 	{"", NULL, TABLE},
+	{"A: 1\r\nB: 2\r\n\r\nA: body\r\nx\r\n", "N: n\r\nA: 1\r\n\r\nA: body\r\nx\r\n",
+		"smtp_header_checks = regexp:{{/^A:/ PREPEND N: n}, {/^B/ IGNORE}}"},
+	{"A: 1\r\n 2\r\n\r\n", "N: 1\r\n 2 x\r\n\r\n",
+		"smtp_header_checks = regexp:{{/^A: (.*)/ REPLACE N: $$1 x}}"},
+	{"A: a@in.example\r\n\r\n", "To: b@out.example\r\n\r\n",
+		TABLE "\nsmtp_header_checks = regexp:{{/^A: (.*)/ REPLACE To: $$1}}"},
+	{"\r\nab\r\ncd\r\n\r\nef", "\r\n..\r\nab\r\n\r\n..ef\r\n",
+		"smtp_body_checks = regexp:{{/^ab/ PREPEND .}, {/^cd/ STRIP}, {/^(ef)/ REPLACE .$$1}, {/^$$/ "
+		"IGNORE}}"},
+	{MULTI "A: 1\r\n\r\n--x\r\nA: 2\r\nContent-Type: message/rfc822\r\n\r\nA: 3\r\n\r\nA: 4\r\n--x--\r\n",
+		"A: 1\r\n\r\n--x\r\nN: 2\r\nA: 2\r\n\r\n4: 3\r\n\r\nA: 4\r\n--x--\r\n",
+		"smtp_mime_header_checks = regexp:{{/^A/ PREPEND N: 2}, {/^Content/ IGNORE}}\n"
+		"smtp_nested_header_checks = regexp:{{/^A/ REPLACE 4: 3}}"},
 };
 
 static void feed(struct smtp_edit *e, struct str in, size_t step)
