@@ -16,7 +16,8 @@ static void deliver(struct agent_delivery *d)
 
 int main(int argc, char **argv)
 {
-	static const struct agent_ops ops = {.service = {.program = "error"}, .deliver = deliver};
+	static const struct agent_ops ops = {
+		.service = {.program = "error"}, .deliver = deliver, .probe = deliver};
 
 	return agent_main(argc, argv, &ops);
 }

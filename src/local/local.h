@@ -156,5 +156,7 @@ bool local_report(struct local_plan *plan);
 
 /* Expands and delivers a recipient and decides it; its log lines are written. */
 void local_recipient(struct local_plan *plan);
+/* Expands a recipient and decides it by what would be done; delivers nothing. */
+void local_probe(struct local_plan *plan);
 
 #endif

@@ -58,6 +58,21 @@ static void deliver(struct agent_delivery *d)
 	spool_reader_free(&reader);
 }
 
+static void probe(struct agent_delivery *d)
+{
+	for (size_t i = 0; i < d->request->recipient_count; i++) {
+		struct local_plan plan = {
+			.env = service_data(d->service),
+			.agent = d,
+			.pool = d->pool,
+			.recipient = &d->request->recipients[i],
+			.index = i,
+		};
+
+		local_probe(&plan);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct agent_ops ops = {
@@ -67,6 +82,7 @@ int main(int argc, char **argv)
 			.start = start,
 			.end = end},
 		.deliver = deliver,
+		.probe = probe,
 	};
 
 	return agent_main(argc, argv, &ops);

@@ -20,6 +20,11 @@ const char *dsn_action_name(enum dsn_action a)
 	return action_names[a].report;
 }
 
+const char *dsn_probe_status(enum dsn_action a)
+{
+	return a == DSN_FAILED || a == DSN_DELAYED || a == DSN_NONE ? "undeliverable" : "deliverable";
+}
+
 const char *dsn_log_status(enum dsn_action a)
 {
 	return action_names[a].log;

@@ -42,6 +42,7 @@ size_t dsn_status_length(struct str text);
 /* "failed", "delayed", ... of RFC 3464; and "bounced", "deferred", "sent" of the log. */
 const char *dsn_action_name(enum dsn_action a);
 const char *dsn_log_status(enum dsn_action a);
+const char *dsn_probe_status(enum dsn_action a); /* "deliverable", "undeliverable" */
 /* "NEVER" or a comma list of SUCCESS, FAILURE, DELAY, in any case; false: syntax. */
 bool dsn_parse_notify(struct str text, int *bits);
 /* The parameter value for bits, e.g. "SUCCESS,FAILURE"; static strings' composition in out (32 bytes). */

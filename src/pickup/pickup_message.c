@@ -57,7 +57,7 @@ static void write_received(const struct intake *in)
 /* What comes from the queue keeps what is known of it, but for the content filter: that is decided anew. */
 static int envelope_flags(const struct intake *in)
 {
-	const int kept = ENVELOPE_SMTPUTF8 | ENVELOPE_INTERNAL | ENVELOPE_LOCAL;
+	const int kept = ENVELOPE_SMTPUTF8 | ENVELOPE_INTERNAL | ENVELOPE_LOCAL | ENVELOPE_PROBE;
 
 	return is_requeued(in) ? in->e->flags & kept : ENVELOPE_LOCAL;
 }

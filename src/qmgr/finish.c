@@ -37,6 +37,11 @@ static const char *format_delays(const struct message *m, int64_t now_us, char *
 	return out;
 }
 
+static const char *log_status(const struct message *m, enum dsn_action action)
+{
+	return m->env->flags & ENVELOPE_PROBE ? dsn_probe_status(action) : dsn_log_status(action);
+}
+
 static void log_decision(const struct message *m, const struct decision *d, int64_t now_us)
 {
 	const struct spool_recipient *r = &m->env->recipients[d->index];
@@ -49,7 +54,7 @@ static void log_decision(const struct message *m, const struct decision *d, int6
 		ev_address("orig_to", original), ev_text("relay", "none"),
 		ev_seconds("delay", now_us - m->env->arrival_us),
 		ev_text("delays", format_delays(m, now_us, delays, sizeof(delays))),
-		ev_text("dsn", d->dsn->status), ev_text("status", dsn_log_status(d->dsn->action)),
+		ev_text("dsn", d->dsn->status), ev_text("status", log_status(m, d->dsn->action)),
 		ev_text("text", d->dsn->reason)};
 
 	event_log(d->dsn->action == DSN_DELIVERED ? EV_DELIVERY : EV_DELIVERY_HELD, fields,
@@ -307,6 +312,17 @@ static void close_attempt(struct message *m, int64_t now_us)
 	put_off(m, pending.count > 0 ? warn_sender(m, &pending, now_us) : m->env->warned_us);
 }
 
+/* Nothing of a probe is tried again or reported. */
+static void close_probe(struct message *m)
+{
+	if (m->handed_over && m->decided == 0) {
+		leave_rest(m);
+		return;
+	}
+	probe_tell(m);
+	remove_file(m);
+}
+
 void finish_run(struct work *work)
 {
 	struct message *m = container_of(work, struct message, work);
@@ -317,6 +333,8 @@ void finish_run(struct work *work)
 		follow(m);
 	else if (m->corrupt)
 		put_aside(m);
+	else if (m->env->flags & ENVELOPE_PROBE)
+		close_probe(m);
 	else
 		close_attempt(m, now_us);
 }

@@ -29,10 +29,18 @@ static void filter_route(struct message *m, struct route *r, const char *filter)
 	r->nexthop = pool_strndup(m->pool, nexthop.p, nexthop.n);
 }
 
+/* A sender of probes that changes with the time is nobody's address. */
+static bool answers_probe(const struct message *m, const char *address)
+{
+	const struct config *cfg = m->qmgr->cfg;
+
+	return cfg->address_verify_sender_ttl > 0 && verify_is_sender(cfg, address, clock_real());
+}
+
 /* Notices to the postmaster that nobody takes end here. */
 static bool discarded(struct message *m, uint32_t index, const char *address)
 {
-	if (ascii_casecmp(address, m->qmgr->discard_address) != 0)
+	if (ascii_casecmp(address, m->qmgr->discard_address) != 0 && !answers_probe(m, address))
 		return false;
 	own_decision(m, index,
 		dsn_make(m->pool, DSN_DELIVERED, "2.0.0", "undeliverable postmaster notification discarded"),
@@ -61,6 +69,20 @@ static void keep_original(const struct message *m, struct spool_recipient *rcpt,
 		rcpt->original = rcpt->address;
 }
 
+static struct resolver *resolver_for(const struct message *m)
+{
+	return m->env->flags & ENVELOPE_PROBE ? m->qmgr->probe_resolver : m->qmgr->resolver;
+}
+
+static bool probe_refused(struct message *m, uint32_t index)
+{
+	if (m->unproved)
+		own_decision(m, index,
+			dsn_make(m->pool, DSN_DELAYED, "4.3.2", "too many address verification requests"),
+			RECIPIENT_PENDING);
+	return m->unproved;
+}
+
 static void find_route(struct message *m, uint32_t index, const char *filter)
 {
 	struct spool_recipient *rcpt = &m->env->recipients[index];
@@ -68,12 +90,12 @@ static void find_route(struct message *m, uint32_t index, const char *filter)
 	struct resolved to;
 	struct err err = {""};
 
-	if (expired_by_operator(m, index) || discarded(m, index, rcpt->address))
+	if (probe_refused(m, index) || expired_by_operator(m, index) || discarded(m, index, rcpt->address))
 		return;
 	*r = (struct route){.index = index, .address = rcpt->address};
 	if (filter != NULL) {
 		filter_route(m, r, filter);
-	} else if (resolve_address(m->qmgr->resolver, m->env->sender, rcpt->address, m->pool, &to, &err) ==
+	} else if (resolve_address(resolver_for(m), m->env->sender, rcpt->address, m->pool, &to, &err) ==
 		   TABLE_FOUND) {
 		r->transport = to.transport;
 		r->nexthop = to.nexthop;
@@ -151,9 +173,11 @@ void load_run(struct work *work)
 	struct message *m = container_of(work, struct message, work);
 
 	m->status = spool_load(m->qmgr->spool, m->queue, &m->id, m->pool, &m->env, &m->err);
-	if (m->status == SPOOL_OK)
+	if (m->status == SPOOL_OK) {
+		if (m->env->flags & ENVELOPE_PROBE)
+			probe_allowed(m);
 		find_routes(m);
-	else if (m->status == SPOOL_CORRUPT)
+	} else if (m->status == SPOOL_CORRUPT)
 		put_aside(m);
 	else if (m->status == SPOOL_TROUBLE)
 		log_warning("%s: cannot read queue file: %s", m->id.text, m->err.text);

@@ -82,6 +82,7 @@ static void tick(struct qmgr *q, int64_t now)
 	link_tick(q, now);
 	handover_tick(q);
 	clog_tick(q, now);
+	probe_tick(q, now);
 	if (now >= q->next_scan && q->scans == 0) {
 		q->next_scan = now + q->cfg->queue_run_delay * NS_PER_SEC;
 		intake_scan(q);

@@ -31,6 +31,13 @@ static void warn(void *arg, const char *text)
 	log_warning("%s", text);
 }
 
+static bool before_jail_probes(struct qmgr *q, struct err *err)
+{
+	q->probe_resolver = resolver_new_for_probes(q->cfg, err);
+	q->verify = q->probe_resolver ? verify_open(q->cfg, spool_since(q->spool), err) : NULL;
+	return q->verify != NULL;
+}
+
 /* The tables' files and the templates may be out of the jail's reach. */
 static bool before_jail(struct service *s, struct err *err)
 {
@@ -41,7 +48,7 @@ static bool before_jail(struct service *s, struct err *err)
 		return false;
 	q->templates = bounce_templates_load(q->cfg->bounce_template_file, warn, NULL);
 	q->resolver = resolver_new(q->cfg, err);
-	return q->resolver != NULL;
+	return q->resolver != NULL && before_jail_probes(q, err);
 }
 
 static bool start_reports(struct qmgr *q, struct err *err)
@@ -73,6 +80,8 @@ static void qmgr_free(struct qmgr *q)
 	known_free(&q->known);
 	cleanup_env_free(&q->cleanup);
 	queue_notifier_free(&q->notifier);
+	verify_close(&q->verify);
+	resolver_free(&q->probe_resolver);
 	resolver_free(&q->resolver);
 	bounce_templates_free(&q->templates);
 	master_cf_free(&q->master_cf);

@@ -13,6 +13,7 @@ static void message_free(struct qmgr *q, struct message *m)
 	list_remove(&m->link);
 	q->active_count--;
 	q->active_recipients -= m->route_count;
+	probe_freed(q, m);
 	pool_free(&m->pool);
 }
 

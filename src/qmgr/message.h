@@ -56,6 +56,8 @@ struct message {
 	bool ready;	  /* activation is complete */
 	bool gone;	  /* removed or held by somebody else: nothing more is written */
 	bool corrupt;
+	bool probe;	  /* counted in qmgr's probes */
+	bool unproved;	  /* a probe that was not let through */
 	bool handed_over; /* after this, what is pending is for another queue manager */
 
 	/* the finisher's result */

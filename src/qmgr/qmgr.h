@@ -13,6 +13,7 @@
 #include "rewrite/resolve.h"
 #include "service/service.h"
 #include "spool/spool.h"
+#include "verify/verify.h"
 #include <stdatomic.h>
 #include <sys/epoll.h>
 
@@ -26,7 +27,8 @@ struct qmgr {
 	/* constant after the start; read by workers, thread-safe inside */
 	const struct config *cfg;
 	struct spool *spool;
-	struct resolver *resolver;
+	struct resolver *resolver, *probe_resolver;
+	struct verify *verify;
 	struct cleanup_env *cleanup;
 	struct queue_notifier *notifier;
 	struct bounce_templates *templates;
@@ -42,6 +44,9 @@ struct qmgr {
 	size_t active_count; /* being loaded ones included */
 	size_t active_recipients;
 	size_t loading;
+	atomic_int probes;  /* active ones; workers add */
+	int64_t next_sweep; /* of the address verification cache */
+	bool sweeping;
 
 	int epoll_fd;
 	struct watch work_watch, wake_watch, listen_watch;
@@ -95,6 +100,14 @@ void link_reap(struct qmgr *q);
 
 /* clog.c */
 void clog_tick(struct qmgr *q, int64_t now);
+
+/* probe.c: messages that find out about an address. */
+void probe_tick(struct qmgr *q, int64_t now);
+/* On a worker: whether one more may be active; counts it. */
+bool probe_allowed(struct message *m);
+void probe_freed(struct qmgr *q, const struct message *m);
+/* On a worker: tells what was found out. */
+void probe_tell(const struct message *m);
 
 /* handover.c: what a retiring queue manager still has in hand */
 bool handover_leave(struct qmgr *q, struct err *err);

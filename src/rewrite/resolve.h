@@ -25,6 +25,8 @@ struct resolved {
 
 struct resolver;
 struct resolver *resolver_new(const struct config *cfg, struct err *err);
+/* The same for address probes: the address_verify_* settings take the place of those that they override. */
+struct resolver *resolver_new_for_probes(const struct config *cfg, struct err *err);
 void resolver_free(struct resolver **r);
 void resolver_warnings(
 	const struct resolver *r, table_warn_fn warn, void *arg); /* what was wrong with its tables */

@@ -109,8 +109,25 @@ static bool check_transports(const struct config *cfg, struct err *err)
 	return true;
 }
 
+static struct config *rules_for_probes(const struct config *cfg)
+{
+	struct config *copy = x_alloc(sizeof(*copy));
+
+	*copy = *cfg;
+	copy->local_transport = cfg->address_verify_local_transport;
+	copy->virtual_transport = cfg->address_verify_virtual_transport;
+	copy->relay_transport = cfg->address_verify_relay_transport;
+	copy->default_transport = cfg->address_verify_default_transport;
+	copy->relayhost = cfg->address_verify_relayhost;
+	copy->transport_maps = cfg->address_verify_transport_maps;
+	copy->sender_dependent_relayhost_maps = cfg->address_verify_sender_dependent_relayhost_maps;
+	copy->sender_dependent_default_transport_maps =
+		cfg->address_verify_sender_dependent_default_transport_maps;
+	return copy;
+}
+
 /* Opens what depends on the rewrite service's settings. */
-static bool take_rules(struct resolver *r, struct err *err)
+static bool take_rules(struct resolver *r, bool probes, struct err *err)
 {
 	const char *service = r->cfg->rewrite_service_name;
 	bool ok;
@@ -120,20 +137,32 @@ static bool take_rules(struct resolver *r, struct err *err)
 		return false;
 	if (r->own_rules)
 		r->rules = r->own_rules;
+	if (probes)
+		r->rules = r->probe_rules = rules_for_probes(r->rules);
 	ok = check_transports(r->rules, err) && open_routes(r, err);
 	if (r->own_rules)
 		config_make_latest(r->cfg);
 	return ok;
 }
 
-struct resolver *resolver_new(const struct config *cfg, struct err *err)
+static struct resolver *resolver_make(const struct config *cfg, bool probes, struct err *err)
 {
 	struct resolver *r = x_alloc(sizeof(*r));
 
 	r->cfg = cfg;
-	if (!take_rules(r, err) || !open_recipients(r, err))
+	if (!take_rules(r, probes, err) || !open_recipients(r, err))
 		resolver_free(&r);
 	return r;
+}
+
+struct resolver *resolver_new(const struct config *cfg, struct err *err)
+{
+	return resolver_make(cfg, false, err);
+}
+
+struct resolver *resolver_new_for_probes(const struct config *cfg, struct err *err)
+{
+	return resolver_make(cfg, true, err);
 }
 
 void resolver_free(struct resolver **rp)
@@ -157,6 +186,7 @@ void resolver_free(struct resolver **rp)
 	maps_close(&r->alias_maps);
 	maps_close(&r->canonical_maps);
 	maps_close(&r->recipient_canonical_maps);
+	x_free(&r->probe_rules);
 	config_free(&r->own_rules);
 	x_free(rp);
 }

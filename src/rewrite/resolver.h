@@ -21,6 +21,7 @@ struct resolver {
 	const struct config *cfg;	/* the program's */
 	const struct config *rules;	/* the rewrite service's */
 	const struct config *own_rules; /* when they are ours to free, else NULL */
+	struct config *probe_rules;	/* for probes: a copy with their settings, else NULL */
 	struct local_names local;	/* by cfg */
 	struct maps *local_recipients, *relay_recipients, *mailbox_maps, *alias_maps;
 	struct maps *canonical_maps, *recipient_canonical_maps;

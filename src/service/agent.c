@@ -139,6 +139,18 @@ static void job_answer(struct agent_job *job)
 	buf_free(&out);
 }
 
+static void deliver(const struct agent *a, struct agent_delivery *d)
+{
+	if (!(d->request->flags & ENVELOPE_PROBE))
+		a->ops->deliver(d);
+	else if (a->ops->probe)
+		a->ops->probe(d);
+	else
+		agent_outcome_rest(d,
+			dsn_make(d->pool, DSN_DELIVERED, "2.0.0", "delivers by %s", a->ops->service.program),
+			a->ops->service.program, false);
+}
+
 /* Once the system stops, deliveries that have not begun stay in the queue: no answer. */
 static void job_run(struct task *task, struct slot *slot, enum task_wake why)
 {
@@ -148,7 +160,7 @@ static void job_run(struct task *task, struct slot *slot, enum task_wake why)
 	if (!service_stopping(a->service)) {
 		job->delivery.cache = slot_cache(slot);
 		job->delivery.start_us = clock_real();
-		a->ops->deliver(&job->delivery);
+		deliver(a, &job->delivery);
 		agent_outcome_missing(job);
 		job_answer(job);
 	}

@@ -38,6 +38,9 @@ bool agent_decided(const struct agent_delivery *d, size_t i);
 struct agent_ops {
 	struct service_ops service; /* accepted, run and slots are filled by agent_main */
 	void (*deliver)(struct agent_delivery *d);
+	/* Decides the recipients of a probe (ENVELOPE_PROBE) without delivering anything. NULL: all are good.
+	 */
+	void (*probe)(struct agent_delivery *d);
 };
 
 int agent_main(int argc, char **argv, const struct agent_ops *ops);

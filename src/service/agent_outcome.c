@@ -29,6 +29,11 @@ static struct event_field conn_use_field(int conn_use)
 	return conn_use > 0 ? ev_int("conn_use", conn_use) : ev_text("conn_use", NULL);
 }
 
+static const char *log_status(const struct agent_delivery *d, enum dsn_action action)
+{
+	return d->request->flags & ENVELOPE_PROBE ? dsn_probe_status(action) : dsn_log_status(action);
+}
+
 void agent_log(struct agent_delivery *d, const char *address, const char *original, const struct dsn *dsn,
 	const char *relay, int conn_use)
 {
@@ -40,7 +45,7 @@ void agent_log(struct agent_delivery *d, const char *address, const char *origin
 		ev_address("orig_to", different_original(original, address)), ev_text("relay", relay),
 		conn_use_field(conn_use), ev_seconds("delay", not_negative(now - d->request->arrival_us)),
 		ev_text("delays", delays), ev_text("dsn", dsn->status),
-		ev_text("status", dsn_log_status(dsn->action)), ev_text("text", dsn->reason));
+		ev_text("status", log_status(d, dsn->action)), ev_text("text", dsn->reason));
 }
 
 static struct agent_job *job_of(const struct agent_delivery *d)

@@ -142,12 +142,14 @@ static bool use_cached(struct smtp_delivery *d, struct smtp_session *s, const st
 	return false;
 }
 
-/* Where TLS is a wish only, mail that waited for a while goes without it. */
+/* Where TLS is a wish only, mail that waited for a while goes without it; a probe carries nothing. */
 static bool may_go_plain(const struct smtp_delivery *d, const struct trial *t)
 {
 	int64_t age = clock_real() - d->request->arrival_us;
 
-	return t->policy.level == SMTP_TLS_MAY && age >= d->client->cfg->minimal_backoff_time * US_PER_SEC;
+	return t->policy.level == SMTP_TLS_MAY &&
+	       (d->request->flags & ENVELOPE_PROBE ||
+		       age >= d->client->cfg->minimal_backoff_time * US_PER_SEC);
 }
 
 /* Greets on a new connection and uses it. false: TLS failed, and the caller may try without it. */

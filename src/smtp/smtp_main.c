@@ -66,6 +66,7 @@ int main(int argc, char **argv)
 				.lmtp_capable = true,
 			},
 		.deliver = smtp_deliver,
+		.probe = smtp_deliver,
 	};
 
 	return agent_main(argc, argv, &ops);

@@ -25,6 +25,7 @@ struct transaction {
 	bool mail_refused;
 	bool data_open; /* 354 */
 	bool stale;
+	bool probe, past_rcpt; /* of an address: the answer to RCPT, or to DATA, is all that is wanted */
 	struct buf line;
 };
 
@@ -150,6 +151,8 @@ static void hear_rcpt(struct transaction *t, size_t i, const struct smtp_reply *
 	if (reply->code / 100 == 2) {
 		d->progress[i] = PROGRESS_ACCEPTED;
 		t->accepted++;
+		if (t->probe && !t->past_rcpt)
+			smtp_sent(d, i, reply, t->s);
 		return;
 	}
 	d->progress[i] = PROGRESS_REFUSED;
@@ -170,6 +173,10 @@ static void hear_data(struct transaction *t, const struct smtp_reply *reply)
 	t->data_open = reply->code / 100 == 3;
 	if (!t->data_open && t->accepted > 0)
 		fail_accepted(t, smtp_refusal(t->s, t->d->pool, reply, "DATA command"));
+	else if (t->probe && t->data_open)
+		for (size_t n = 0; n < t->count; n++)
+			if (t->d->progress[t->recipients[n]] == PROGRESS_ACCEPTED)
+				smtp_sent(t->d, t->recipients[n], reply, t->s);
 }
 
 static void lost(struct transaction *t, const char *doing)
@@ -216,7 +223,7 @@ static bool may_say(const struct transaction *t)
 
 	if (t->said > t->count + 1 || t->s->failed || waiting >= (pipelining ? WINDOW : 1))
 		return false;
-	if (t->mail_refused)
+	if (t->mail_refused || (is_data(t, t->said) && t->probe && !t->past_rcpt))
 		return false;
 	return !is_data(t, t->said) || t->accepted > 0 || waiting > 0;
 }
@@ -457,7 +464,10 @@ static enum transaction_end converse(struct transaction *t, struct spool_reader 
 
 	if (!envelope(t))
 		return t->stale ? TRANSACTION_STALE : TRANSACTION_DONE;
-	if (t->data_open && t->accepted > 0)
+	/* Only the end of the connection ends DATA without a message. */
+	if (t->data_open && t->probe)
+		t->s->failed = true;
+	else if (t->data_open && t->accepted > 0)
 		quit = send_message(t, reader, keep);
 	else if (t->data_open)
 		send_nothing(t);
@@ -468,17 +478,20 @@ static enum transaction_end converse(struct transaction *t, struct spool_reader 
 
 enum transaction_end smtp_transaction(struct smtp_delivery *d, struct smtp_session *s, bool keep)
 {
-	struct transaction t = {.d = d, .s = s, .line = BUF(COMMAND_MAX)};
+	struct transaction t = {.d = d,
+		.s = s,
+		.probe = (d->request->flags & ENVELOPE_PROBE) != 0,
+		.past_rcpt = strcmp(d->client->cfg->smtp_address_verify_target, "data") == 0,
+		.line = BUF(COMMAND_MAX)};
 	const struct dsn *problem = hopeless(d, s);
-	struct spool_reader *reader;
+	struct spool_reader *reader = NULL;
 	enum transaction_end end;
 
 	if (problem) {
 		smtp_fail_message(d, problem, s);
 		return TRANSACTION_DONE;
 	}
-	reader = choose_addresses(&t) ? open_content(d, s) : NULL;
-	if (!reader)
+	if (!choose_addresses(&t) || (!t.probe && !(reader = open_content(d, s))))
 		return TRANSACTION_DONE;
 	s->uses++;
 	choose_recipients(&t);

@@ -2,6 +2,7 @@
  */
 #include "smtpd/access.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "mail/address.h"
 #include "mail/event.h"
@@ -348,6 +349,9 @@ bool access_rcpt(struct session *s, const char *where, const char *recipient, st
 		return true;
 	/* RFC 5321 section 4.5.1: nothing may refuse mail for <postmaster>. */
 	if (ascii_casecmp(recipient, "postmaster") == 0)
+		return true;
+	/* Who probes our sender address must not be probed in turn. */
+	if (verify_is_sender(s->cfg, recipient, clock_real()))
 		return true;
 	access_begin(&a, s, STAGE_RCPT, where);
 	a.recipient = recipient;

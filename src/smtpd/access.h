@@ -108,7 +108,8 @@ access_check check_non_fqdn_recipient, check_unknown_recipient_domain, check_unl
 	check_recipient_access, check_auth_destination, check_unauth_destination, check_relay_domains;
 access_check check_etrn_access, check_sender_login, check_trusted_certificate, check_known_certificate,
 	check_certificate_access;
-access_check check_hosts_access, check_mx_backup, check_policy;
+access_check check_hosts_access, check_mx_backup, check_policy, check_unverified_sender,
+	check_unverified_recipient;
 access_check check_rbl_client, check_maps_rbl, check_rhsbl_client, check_rhsbl_reverse_client,
 	check_rhsbl_helo, check_rhsbl_sender, check_rhsbl_recipient, check_dnswl_client, check_rhswl_client;
 

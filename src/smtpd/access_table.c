@@ -38,11 +38,13 @@ static const struct restriction restrictions[] = {
 	{"reject_unknown_sender_domain", check_unknown_sender_domain, ARG_NONE, 0, false},
 	{"reject_unknown_address", check_unknown_sender_domain, ARG_NONE, 0, false},
 	{"reject_unlisted_sender", check_unlisted_sender, ARG_NONE, 0, false},
+	{"reject_unverified_sender", check_unverified_sender, ARG_NONE, 0, false},
 	{"check_sender_access", check_sender_access, ARG_TABLE, 0, false},
 	/* recipient */
 	{"reject_non_fqdn_recipient", check_non_fqdn_recipient, ARG_NONE, 0, false},
 	{"reject_unknown_recipient_domain", check_unknown_recipient_domain, ARG_NONE, 0, false},
 	{"reject_unlisted_recipient", check_unlisted_recipient, ARG_NONE, 0, false},
+	{"reject_unverified_recipient", check_unverified_recipient, ARG_NONE, 0, false},
 	{"check_recipient_maps", check_unlisted_recipient, ARG_NONE, 0, false},
 	{"check_recipient_access", check_recipient_access, ARG_TABLE, 0, false},
 	{"permit_auth_destination", check_auth_destination, ARG_NONE, 0, false},

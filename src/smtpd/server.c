@@ -249,7 +249,9 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	}
 	if (v->cleanup)
 		cleanup_env_warnings(v->cleanup, warn, NULL);
-	if (!v->cleanup || !open_all_maps(v, err) || !server_tls_open(v, err) || !refuses_relaying(v, err))
+	if (v->cleanup)
+		v->verify = verify_open(cfg, spool ? spool_since(spool) : 0, err);
+	if (!v->verify || !open_all_maps(v, err) || !server_tls_open(v, err) || !refuses_relaying(v, err))
 		server_free(&v);
 	return v;
 }
@@ -281,6 +283,7 @@ void server_free(struct server **server)
 	if (!v)
 		return;
 	pool = v->pool;
+	verify_close(&v->verify);
 	cleanup_env_free(&v->cleanup);
 	queue_notifier_free(&v->notifier);
 	resolver_free(&v->resolver);

@@ -14,6 +14,7 @@
 #include "smtpd/limits.h"
 #include "smtpd/rules.h"
 #include "tls/tls.h"
+#include "verify/verify.h"
 
 /* EHLO keywords that can be left out (smtpd_discard_ehlo_keywords); names are in ehlo.c. */
 enum {
@@ -57,6 +58,7 @@ struct server {
 	struct resolver *resolver;
 	struct queue_notifier *notifier;
 	struct cleanup_env *cleanup;
+	struct verify *verify;	 /* what is known of addresses */
 	struct dns *dns;	 /* origin of the slots' resolvers; NULL: none could be made */
 	const char *banner;	 /* smtpd_banner, expanded */
 	struct tls_context *tls; /* NULL: no TLS */

@@ -54,7 +54,8 @@ enum {				 /* envelope.flags */
 	ENVELOPE_LOCAL = 32,	 /* came through sendmail(1) */
 	ENVELOPE_EXPIRED = 64,	 /* to be returned to the sender at the next attempt (postsuper -e) */
 	ENVELOPE_REQUEUED =
-		128 /* in maildrop: was in the queue before and goes through cleanup again (postsuper -r) */
+		128, /* in maildrop: was in the queue before and goes through cleanup again (postsuper -r) */
+	ENVELOPE_PROBE = 256 /* finds out about its recipient: never delivered, deferred or returned */
 };
 
 /* Attribute names follow XFORWARD and the queue file names operators know: client_name, client_address,
@@ -97,6 +98,7 @@ struct spool_options {
 struct spool *spool_open(const struct spool_options *options,
 	struct err *err); /* keeps directory descriptors: works after chroot */
 void spool_close(struct spool **s);
+int64_t spool_since(const struct spool *s); /* stale_before_us: when this instance began */
 /* Makes the directories with owner and modes (root, or all as ourselves); postern start and check call it. */
 bool spool_make_directories(const struct spool_options *options, struct err *err);
 

@@ -203,6 +203,11 @@ struct spool *spool_open(const struct spool_options *options, struct err *err)
 	return s;
 }
 
+int64_t spool_since(const struct spool *s)
+{
+	return s->stale_before_us;
+}
+
 void spool_close(struct spool **s)
 {
 	if (!*s)
