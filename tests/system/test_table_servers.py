@@ -263,7 +263,7 @@ def test_database_procedure(tables, database):
 def test_database_other_host(tables, database):
     hosts = "127.0.0.1:%d inet:127.0.0.1:%d nonexistent.invalid" % (free_port(), database.port)
     for _ in range(4):
-        assert tables.ask("plain", tables.source(database.kind, **dict(database.settings, hosts=hosts))) == "plain-value"
+        assert tables.ask("plain", tables.source(database.kind, **dict(database.settings, hosts=hosts, timeout=4))) == "plain-value"
     assert "query error: host " in tables.ask("plain", tables.source(database.kind, **dict(database.settings, hosts="127.0.0.1:%d" % free_port())))
 
 
