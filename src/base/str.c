@@ -111,6 +111,26 @@ bool str_word(struct str *rest, const char *seps, struct str *word)
 	return true;
 }
 
+static bool lists(const char *list, const char *wanted, bool (*is)(struct str a, const char *b))
+{
+	struct str rest = str_c(list), word;
+
+	while (str_word(&rest, ", \t\r\n", &word))
+		if (is(word, wanted))
+			return true;
+	return false;
+}
+
+bool str_lists(const char *list, const char *word)
+{
+	return lists(list, word, str_is);
+}
+
+bool str_case_lists(const char *list, const char *word)
+{
+	return lists(list, word, str_case_is);
+}
+
 bool str_group(struct str *rest, const char *seps, struct str *word)
 {
 	size_t n = 0, depth = 0;

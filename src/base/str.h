@@ -39,6 +39,9 @@ struct str str_first(struct str s, size_t n);	 /* clamped */
 struct str str_trim(struct str s);		 /* both ends, " \t\r\n" */
 /* Takes the next word off *rest, separated by any byte of seps; false when none is left. */
 bool str_word(struct str *rest, const char *seps, struct str *word);
+/* Whether a list of words, separated by commas and blanks, has this one. */
+bool str_lists(const char *list, const char *word);
+bool str_case_lists(const char *list, const char *word);
 /* As str_word, but words may be grouped by { }; the outer braces stay on the word. */
 bool str_group(struct str *rest, const char *seps, struct str *word);
 /* Whole-slice decimal conversion; false on empty input, other characters or overflow past max. */

@@ -171,16 +171,6 @@ static bool original_part(struct report *r, struct err *err)
 
 /* ---- all together */
 
-static bool filtered(const struct config *cfg)
-{
-	struct str rest = str_c(cfg->internal_mail_filter_classes), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_is(word, "bounce"))
-			return true;
-	return false;
-}
-
 static void make_boundary(struct report *r)
 {
 	uint64_t random[2];
@@ -192,9 +182,11 @@ static void make_boundary(struct report *r)
 
 static bool begin(struct report *r, struct err *err)
 {
+	const bool filtered = str_lists(r->env->cfg->internal_mail_filter_classes, "bounce");
 	const struct cleanup_options options = {
 		.local_rewrite = true,
-		.internal = !filtered(r->env->cfg),
+		.internal = !filtered,
+		.no_session = filtered,
 		.queue = QUEUE_INCOMING,
 		.client = "local",
 	};

@@ -57,12 +57,8 @@ void transcript_free(struct transcript *t)
 
 bool notice_wants(const char *notify_classes, const char *name)
 {
-	struct str rest = str_c(notify_classes), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_case_is(word, name) || (str_case_is(word, "bounce") && strcmp(name, "2bounce") == 0))
-			return true;
-	return false;
+	return str_case_lists(notify_classes, name) ||
+	       (strcmp(name, "2bounce") == 0 && str_case_lists(notify_classes, "bounce"));
 }
 
 unsigned notice_classes(const char *notify_classes)
@@ -193,21 +189,13 @@ static void put_body(struct cleanup *c, const struct notice *n)
 	put(c, "For other details, see the local mail logfile");
 }
 
-static bool filtered(const struct config *cfg)
-{
-	struct str rest = str_c(cfg->internal_mail_filter_classes), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_is(word, "notify"))
-			return true;
-	return false;
-}
-
 bool notice_send(const struct config *cfg, struct cleanup_env *cleanup, const struct notice *n,
 	struct queue_id *id, struct err *err)
 {
+	const bool filtered = str_lists(cfg->internal_mail_filter_classes, "notify");
 	const struct cleanup_options options = {.local_rewrite = true,
-		.internal = !filtered(cfg),
+		.internal = !filtered,
+		.no_session = filtered,
 		.queue = QUEUE_INCOMING,
 		.client = "local"};
 	const char *to =

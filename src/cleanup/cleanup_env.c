@@ -56,17 +56,6 @@ bool byte_set_hits(const struct byte_set *set, struct str s)
 	return false;
 }
 
-static bool names_word(const char *list, const char *name)
-{
-	struct str rest = str_c(list), word;
-
-	while (str_word(&rest, ", \t\r\n", &word)) {
-		if (str_case_is(word, name))
-			return true;
-	}
-	return false;
-}
-
 static struct hash *parse_names(const char *list)
 {
 	struct hash *names = hash_new(NULL);
@@ -96,7 +85,7 @@ static int parse_classes(const char *list)
 	int classes = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		if (names_word(list, rows[i].name))
+		if (str_case_lists(list, rows[i].name))
 			classes |= rows[i].bit;
 	}
 	return classes;
@@ -135,11 +124,11 @@ static void set_options(struct cleanup_env *env)
 	const struct config *cfg = env->cfg;
 
 	env->drop_headers = parse_names(cfg->message_drop_headers);
-	env->map_addresses = !names_word(env->service_cfg->receive_override_options, "no_address_mappings");
-	env->check_content = !names_word(env->service_cfg->receive_override_options, "no_header_body_checks");
-	env->use_milters = !names_word(env->service_cfg->receive_override_options, "no_milters");
-	env->propagate_canonical = names_word(cfg->propagate_unmatched_extensions, "canonical");
-	env->propagate_virtual = names_word(cfg->propagate_unmatched_extensions, "virtual");
+	env->map_addresses = !str_case_lists(env->service_cfg->receive_override_options, "no_address_mappings");
+	env->check_content = !str_case_lists(env->service_cfg->receive_override_options, "no_header_body_checks");
+	env->use_milters = !str_case_lists(env->service_cfg->receive_override_options, "no_milters");
+	env->propagate_canonical = str_case_lists(cfg->propagate_unmatched_extensions, "canonical");
+	env->propagate_virtual = str_case_lists(cfg->propagate_unmatched_extensions, "virtual");
 	env->canonical_classes = parse_classes(cfg->canonical_classes);
 	env->sender_canonical_classes = parse_classes(cfg->sender_canonical_classes);
 	env->recipient_canonical_classes = parse_classes(cfg->recipient_canonical_classes);

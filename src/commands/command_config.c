@@ -7,16 +7,6 @@ static bool has_more_rights(void)
 	return getuid() != 0 && (getuid() != geteuid() || getgid() != getegid());
 }
 
-static bool named(const char *list, const char *directory)
-{
-	struct str rest = str_c(list), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_is(word, directory))
-			return true;
-	return false;
-}
-
 static bool allowed(const char *program, const char *directory, struct err *err)
 {
 	struct config_source source = {.program = program};
@@ -28,7 +18,7 @@ static bool allowed(const char *program, const char *directory, struct err *err)
 	if (standard == NULL)
 		return false;
 	ok = strcmp(directory, config_directory(standard)) == 0 ||
-	     named(standard->alternate_config_directories, directory);
+	     str_lists(standard->alternate_config_directories, directory);
 	config_free(&standard);
 	return ok ||
 	       err_set(err, "%s: not a configuration directory that ordinary users may name", directory);

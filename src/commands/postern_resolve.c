@@ -114,17 +114,6 @@ static bool resolve_one(struct inquiry *q, const char *address, struct err *err)
 	return ok;
 }
 
-static bool propagates_to_aliases(const struct config *cfg)
-{
-	struct str rest = str_c(cfg->propagate_unmatched_extensions), word;
-
-	while (str_word(&rest, ", \t\r\n", &word)) {
-		if (str_case_is(word, "virtual"))
-			return true;
-	}
-	return false;
-}
-
 static void tell_rewriting(struct inquiry *q, const struct resolve_trace *trace, struct buf *rewritten)
 {
 	rewrite_address(q->resolver, true, str_c(q->address), rewritten);
@@ -136,8 +125,9 @@ static void tell_rewriting(struct inquiry *q, const struct resolve_trace *trace,
 static bool inquire(struct inquiry *q, struct err *err)
 {
 	const struct resolve_trace trace = {record, q};
-	struct alias_expansion x = {
-		.resolver = q->resolver, .trace = &trace, .propagate = propagates_to_aliases(q->config)};
+	struct alias_expansion x = {.resolver = q->resolver,
+		.trace = &trace,
+		.propagate = str_case_lists(q->config->propagate_unmatched_extensions, "virtual")};
 	struct buf rewritten = BUF(20000);
 	bool ok;
 

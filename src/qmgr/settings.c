@@ -28,16 +28,6 @@ static struct feedback transport_feedback(const struct config *cfg, const char *
 	return f;
 }
 
-static bool in_list(const char *list, const char *name)
-{
-	struct str rest = str_c(list), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_is(word, name))
-			return true;
-	return false;
-}
-
 static int process_limit(const struct qmgr *q, const char *transport)
 {
 	const struct master_service *s = master_cf_find(q->master_cf, transport, SERVICE_UNIX);
@@ -76,7 +66,7 @@ void settings_transport(void *qmgr, const char *name, struct transport_settings 
 		.minimum_slots = config_transport_int(cfg, name, "_minimum_delivery_slots"),
 		.dead_time = cfg->minimal_backoff_time,
 		.retry_time = cfg->transport_retry_time,
-		.deferred = in_list(cfg->defer_transports, name),
+		.deferred = str_lists(cfg->defer_transports, name),
 	};
 	if (out->rate_delay > 0)
 		out->feedback.initial = out->feedback.limit = 1;

@@ -10,24 +10,13 @@ static const char *parameter(const struct smtp_client *c)
 	return c->lmtp ? "lmtp_generic_maps" : "smtp_generic_maps";
 }
 
-static bool propagates(const struct config *cfg)
-{
-	struct str rest = str_c(cfg->propagate_unmatched_extensions), word;
-
-	while (str_word(&rest, ", \t\r\n", &word)) {
-		if (str_case_is(word, "generic"))
-			return true;
-	}
-	return false;
-}
-
 /* The resolver knows which domains may be left out in tables, and how results are completed. */
 bool smtp_generic_open(struct smtp_client *c, struct err *err)
 {
 	if (!c->cfg->smtp_generic_maps[0])
 		return true;
 	c->generic = maps_open(parameter(c), c->cfg->smtp_generic_maps, TABLE_FOLD, err);
-	c->generic_extensions = propagates(c->cfg);
+	c->generic_extensions = str_case_lists(c->cfg->propagate_unmatched_extensions, "generic");
 	return c->generic && (c->resolver = resolver_new(c->cfg, err));
 }
 

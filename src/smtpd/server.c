@@ -206,19 +206,9 @@ static void open_dns(struct server *v)
 		log_warning("DNS resolver: %s", err.text);
 }
 
-static bool overrides(const struct config *cfg, const char *name)
-{
-	struct str rest = str_c(cfg->receive_override_options), word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_case_is(word, name))
-			return true;
-	return false;
-}
-
 static void set_milters(struct server *v)
 {
-	if (overrides(v->cfg, "no_milters"))
+	if (str_case_lists(v->cfg->receive_override_options, "no_milters"))
 		return;
 	v->milters = milter_set_new(v->cfg, v->cfg->smtpd_milters);
 	if (milter_set_problem(v->milters))

@@ -135,24 +135,13 @@ static bool needs_directory_sync(int root)
 	}
 }
 
-static bool is_hashed(const char *hash_queue_names, const char *name)
-{
-	struct str rest = str_c(hash_queue_names);
-	struct str word;
-
-	while (str_word(&rest, ", \t\r\n", &word))
-		if (str_is(word, name))
-			return true;
-	return false;
-}
-
 /* maildrop is never hashed: the users' postdrop may not make subdirectories there that pickup could clean. */
 static int queue_depth(const struct spool_options *o, enum spool_queue q)
 {
 	int depth = o->hash_queue_depth;
 
 	if (q == QUEUE_MAILDROP || q == QUEUE_CORRUPT || depth < 1 ||
-		!is_hashed(o->hash_queue_names, names[q]))
+		!str_lists(o->hash_queue_names, names[q]))
 		return 0;
 	return depth > SPOOL_DEPTH_MAX ? SPOOL_DEPTH_MAX : depth;
 }

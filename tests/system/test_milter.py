@@ -590,3 +590,15 @@ def test_local_submission_waits(mail, sink, letter, answer):
         assert not sink.mails
         m.answer = None
         assert len(sink.wait(seconds=30)[0]["recipients"]) == 2
+
+
+@exercises("internal_mail_filter_classes", "non_smtpd_milters")
+@pytest.mark.parametrize("classes, signed", [("", False), ("bounce", True), ("notify", False)])
+def test_reports(mail, sink, classes, signed):
+    """Reports pass the filters where their class is listed."""
+    sink.rules["RCPT"] = lambda command: "550 5.1.1 nobody" if "user@" in command else "250 2.1.5 ok"
+    with M.Milter(edits(M.add_header("X-Signed", "yes"))) as m:
+        a = mail(main={"non_smtpd_milters": m.endpoint, "internal_mail_filter_classes": classes})
+        talk(a)
+        report = sink.wait()[0]
+        assert report["sender"].startswith("<>") and ("X-Signed: yes" in headers(report)) == signed
