@@ -124,8 +124,10 @@ static void set_options(struct cleanup_env *env)
 	const struct config *cfg = env->cfg;
 
 	env->drop_headers = parse_names(cfg->message_drop_headers);
-	env->map_addresses = !str_case_lists(env->service_cfg->receive_override_options, "no_address_mappings");
-	env->check_content = !str_case_lists(env->service_cfg->receive_override_options, "no_header_body_checks");
+	env->map_addresses =
+		!str_case_lists(env->service_cfg->receive_override_options, "no_address_mappings");
+	env->check_content =
+		!str_case_lists(env->service_cfg->receive_override_options, "no_header_body_checks");
 	env->use_milters = !str_case_lists(env->service_cfg->receive_override_options, "no_milters");
 	env->propagate_canonical = str_case_lists(cfg->propagate_unmatched_extensions, "canonical");
 	env->propagate_virtual = str_case_lists(cfg->propagate_unmatched_extensions, "virtual");
