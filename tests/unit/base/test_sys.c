@@ -10,7 +10,13 @@
 
 #include <cmocka.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,6 +233,51 @@ static void test_small_things(void **state)
 	assert_memory_equal(a, b, sizeof(a));
 }
 
+#ifndef POSTERN_SANITIZED
+/* What a system call filter, or an old kernel, makes of it. */
+static void forbid_randomness(int error)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getrandom, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+		_exit(77);
+}
+#endif
+
+/* Without randomness nothing is made: no id, no boundary, no key from what was in memory. */
+static void test_no_randomness(void **state)
+{
+#ifdef POSTERN_SANITIZED
+	skip();
+#else
+	static const int errors[] = {EPERM, ENOSYS, EAGAIN};
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		const struct rlimit no_core = {0, 0};
+		uint64_t out = 0;
+		int status;
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			signal(SIGABRT, SIG_DFL);
+			setrlimit(RLIMIT_CORE, &no_core);
+			forbid_randomness(errors[i]);
+			sys_random(&out, sizeof(out));
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	}
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_crc32c),
 		cmocka_unit_test(test_clock),
 		cmocka_unit_test(test_small_things),
+		cmocka_unit_test(test_no_randomness),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

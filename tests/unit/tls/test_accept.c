@@ -4,6 +4,9 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -20,7 +23,8 @@ struct client {
 	size_t alpn_size;
 	int version; /* 0: any */
 	bool plaintext_first;
-	bool cut; /* leave without a TLS end */
+	bool cut;     /* leave without a TLS end */
+	bool garbage; /* say what is no TLS record after the handshake, and wait for the end */
 	bool connected;
 	char got[64];
 };
@@ -33,6 +37,12 @@ static void talk(struct client *c, SSL *ssl)
 	c->connected = SSL_connect(ssl) == 1;
 	if (!c->connected)
 		return;
+	if (c->garbage) {
+		assert_int_equal(write(c->fd, "this is no TLS record, is it?", 29), 29);
+		while (read(c->fd, data, sizeof(data)) > 0)
+			continue;
+		return;
+	}
 	SSL_write(ssl, "hello\r\n", 7);
 	n = SSL_read(ssl, data, sizeof(data) - 1);
 	snprintf(c->got, sizeof(c->got), "%.*s", n > 0 ? n : 0, data);
@@ -241,6 +251,57 @@ static void test_alpn(void **state)
 	finish(&s);
 }
 
+/* Somebody else's TLS, in this thread, leaves an error in the library's queue. */
+static void leave_error(void)
+{
+	ERR_raise(ERR_LIB_SSL, SSL_R_BAD_RECORD_TYPE);
+	errno = EIO;
+}
+
+static void test_errors_of_others(void **state)
+{
+	struct fixture *f = *state;
+	struct client c = {.version = TLS1_2_VERSION};
+	enum line_end end;
+	struct session s;
+	struct str line;
+
+	leave_error();
+	s = begin((struct tls_server_options){.protocols = ""}, f, &c);
+	assert_true(s.ok);
+	leave_error();
+	assert_int_equal(stream_line(s.stream, 100, &line, &end), STREAM_OK);
+	assert_true(str_is(line, "hello"));
+	leave_error();
+	assert_true(stream_puts(s.stream, "bye"));
+	assert_true(stream_flush(s.stream));
+	leave_error();
+	assert_int_equal(stream_line(s.stream, 100, &line, &end), STREAM_EOF);
+	finish(&s);
+	assert_string_equal(c.got, "bye");
+	assert_int_equal(ERR_peek_error(), 0);
+}
+
+/* After the library gave up on a session, each side is told once and for all. */
+static void test_fatal_error_is_final(void **state)
+{
+	struct fixture *f = *state;
+	struct client c = {.garbage = true};
+	struct session s = begin((struct tls_server_options){.protocols = ""}, f, &c);
+	enum stream_status status;
+	enum line_end end;
+	struct str line;
+
+	assert_true(s.ok);
+	status = stream_line(s.stream, 100, &line, &end);
+	assert_true(status != STREAM_OK && status != STREAM_TIMEOUT);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(stream_line(s.stream, 100, &line, &end), status);
+	stream_puts(s.stream, "nobody hears this");
+	assert_false(stream_flush(s.stream));
+	finish(&s);
+}
+
 static void *silent(void *arg)
 {
 	char data[100];
@@ -280,6 +341,8 @@ int main(void)
 		cmocka_unit_test(test_client_certificate),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_alpn),
+		cmocka_unit_test(test_errors_of_others),
+		cmocka_unit_test(test_fatal_error_is_final),
 		cmocka_unit_test(test_timeout),
 	};
 
