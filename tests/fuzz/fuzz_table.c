@@ -54,14 +54,21 @@ static void ask_file(const char *type, struct str text, int flags, struct str ke
 	sys_close(&fd);
 }
 
-/* regcomp(3) unrolls repetitions, and matching with back references takes exponential time: what the operator
- * writes is trusted to be sane. */
+static bool is_repetition(char c)
+{
+	return c == '+' || c == '*' || c == '?';
+}
+
+/* regcomp(3) unrolls repetitions, those of repetitions many times over, and matching with back references
+ * takes exponential time: what the operator writes is trusted to be sane. */
 static bool regexp_is_cheap(struct str text)
 {
 	for (size_t i = 0; i + 1 < text.n; i++) {
 		bool digit = text.p[i + 1] >= '0' && text.p[i + 1] <= '9';
 
 		if (digit && (text.p[i] == '\\' || (text.p[i] == '{' && (i == 0 || text.p[i - 1] != '$'))))
+			return false;
+		if (is_repetition(text.p[i]) && is_repetition(text.p[i + 1]))
 			return false;
 	}
 	return text.n < 300;
