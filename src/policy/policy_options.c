@@ -1,9 +1,8 @@
 #include "config/config.h"
+#include "config/endpoint_options.h"
 #include "policy/policy.h"
 
 #include <limits.h>
-
-#define SEPARATORS ", \t\r\n"
 
 static bool take_text(const char **field, struct pool *pool, struct str value)
 {
@@ -58,57 +57,23 @@ static bool take_setting(
 			       STR_ARG(name), STR_ARG(value));
 }
 
-static bool in_braces(struct str text)
+struct target {
+	struct policy_options *options;
+	struct pool *pool;
+};
+
+static bool take(void *arg, struct str name, struct str value, struct err *err)
 {
-	return text.n >= 2 && text.p[0] == '{' && text.p[text.n - 1] == '}';
-}
+	const struct target *t = arg;
 
-static struct str without_braces(struct str text)
-{
-	return str_trim(str_first(str_from(text, 1), text.n - 2));
-}
-
-static bool take_word(struct policy_options *o, struct pool *pool, struct str word, struct err *err)
-{
-	struct str setting = in_braces(word) ? without_braces(word) : word;
-	ptrdiff_t equals = str_find(setting, '=');
-
-	if (equals <= 0)
-		return err_set(
-			err, "policy service option \"" STR_FMT "\": name=value is wanted", STR_ARG(word));
-	return take_setting(o, pool, str_trim(str_first(setting, (size_t)equals)),
-		str_trim(str_from(setting, (size_t)equals + 1)), err);
-}
-
-/* "local:" is another word for "unix:". */
-static bool take_endpoint(struct policy_options *o, struct pool *pool, struct str text, struct err *err)
-{
-	struct str inet = STR("inet:"), path = STR("unix:"), local = STR("local:");
-
-	if (str_starts(text, local) && text.n > local.n)
-		o->endpoint = pool_printf(pool, "unix:" STR_FMT, STR_ARG(str_from(text, local.n)));
-	else if ((str_starts(text, inet) && text.n > inet.n) || (str_starts(text, path) && text.n > path.n))
-		o->endpoint = pool_strndup(pool, text.p, text.n);
-	else
-		return err_set(err, "policy service \"" STR_FMT "\": inet:host:port or unix:path is wanted",
-			STR_ARG(text));
-	return true;
+	return take_setting(t->options, t->pool, name, value, err);
 }
 
 bool policy_options_parse(struct str text, const struct policy_options *defaults, struct pool *pool,
 	struct policy_options *out, struct err *err)
 {
-	struct str rest = in_braces(text) ? without_braces(text) : text, word;
+	struct target target = {out, pool};
 
 	*out = *defaults;
-	if (!in_braces(text))
-		return take_endpoint(out, pool, text, err);
-	if (!str_group(&rest, SEPARATORS, &word))
-		return err_set(err, "policy service \"" STR_FMT "\": no server in the list", STR_ARG(text));
-	if (!take_endpoint(out, pool, word, err))
-		return false;
-	while (str_group(&rest, SEPARATORS, &word))
-		if (!take_word(out, pool, word, err))
-			return false;
-	return true;
+	return endpoint_options_parse(text, "policy service", pool, &out->endpoint, take, &target, err);
 }
