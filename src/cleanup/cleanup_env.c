@@ -71,45 +71,6 @@ static struct hash *parse_names(const char *list)
 	return names;
 }
 
-static int parse_classes(const char *list)
-{
-	static const struct {
-		const char *name;
-		int bit;
-	} rows[] = {
-		{"envelope_sender", CLASS_ENVELOPE_SENDER},
-		{"envelope_recipient", CLASS_ENVELOPE_RECIPIENT},
-		{"header_sender", CLASS_HEADER_SENDER},
-		{"header_recipient", CLASS_HEADER_RECIPIENT},
-	};
-	int classes = 0;
-
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		if (str_case_lists(list, rows[i].name))
-			classes |= rows[i].bit;
-	}
-	return classes;
-}
-
-static bool open_tables(struct cleanup_env *env, struct err *err)
-{
-	const struct config *cfg = env->cfg;
-
-	env->sender_canonical =
-		maps_open("sender_canonical_maps", cfg->sender_canonical_maps, TABLE_FOLD, err);
-	if (!env->sender_canonical)
-		return false;
-	env->sender_bcc = maps_open("sender_bcc_maps", cfg->sender_bcc_maps, TABLE_FOLD, err);
-	if (!env->sender_bcc)
-		return false;
-	env->recipient_bcc = maps_open("recipient_bcc_maps", cfg->recipient_bcc_maps, TABLE_FOLD, err);
-	if (!env->recipient_bcc)
-		return false;
-	env->masquerade_exceptions =
-		matchlist_open("masquerade_exceptions", cfg->masquerade_exceptions, MATCH_EXACT, err);
-	return env->masquerade_exceptions != NULL;
-}
-
 static bool open_bytes(struct cleanup_env *env, struct err *err)
 {
 	if (!byte_set_parse(&env->strip, env->cfg->message_strip_characters, err))
@@ -121,20 +82,12 @@ static bool open_bytes(struct cleanup_env *env, struct err *err)
 
 static void set_options(struct cleanup_env *env)
 {
-	const struct config *cfg = env->cfg;
+	const char *off = env->service_cfg->receive_override_options;
 
-	env->drop_headers = parse_names(cfg->message_drop_headers);
-	env->map_addresses =
-		!str_case_lists(env->service_cfg->receive_override_options, "no_address_mappings");
-	env->check_content =
-		!str_case_lists(env->service_cfg->receive_override_options, "no_header_body_checks");
-	env->use_milters = !str_case_lists(env->service_cfg->receive_override_options, "no_milters");
-	env->propagate_canonical = str_case_lists(cfg->propagate_unmatched_extensions, "canonical");
-	env->propagate_virtual = str_case_lists(cfg->propagate_unmatched_extensions, "virtual");
-	env->canonical_classes = parse_classes(cfg->canonical_classes);
-	env->sender_canonical_classes = parse_classes(cfg->sender_canonical_classes);
-	env->recipient_canonical_classes = parse_classes(cfg->recipient_canonical_classes);
-	env->masquerade_classes = parse_classes(cfg->masquerade_classes);
+	env->drop_headers = parse_names(env->cfg->message_drop_headers);
+	env->map_addresses = !str_case_lists(off, "no_address_mappings");
+	env->check_content = !str_case_lists(off, "no_header_body_checks");
+	env->use_milters = !str_case_lists(off, "no_milters");
 }
 
 /* Its -o options apply to the mail of every listener whose cleanup_service_name names the service. */
@@ -166,7 +119,8 @@ struct cleanup_env *cleanup_env_new(const struct config *cfg, struct spool *spoo
 	}
 	set_options(env);
 	env->milters = milter_set_new(env->cfg, env->use_milters ? env->cfg->non_smtpd_milters : "");
-	if (!open_bytes(env, err) || !open_tables(env, err) || !cleanup_open_checks(env, err))
+	if (!open_bytes(env, err) || !(env->mapping = mapping_new(env->cfg, env->resolver, err)) ||
+		!cleanup_open_checks(env, err))
 		cleanup_env_free(&env);
 	return env;
 }
@@ -178,10 +132,7 @@ void cleanup_env_free(struct cleanup_env **envp)
 	if (!env)
 		return;
 	hash_free(&env->drop_headers);
-	maps_close(&env->sender_canonical);
-	maps_close(&env->sender_bcc);
-	maps_close(&env->recipient_bcc);
-	matchlist_close(&env->masquerade_exceptions);
+	mapping_free(&env->mapping);
 	cleanup_close_checks(env);
 	milter_set_free(&env->milters);
 	resolver_free(&env->own_resolver);
@@ -198,9 +149,6 @@ void cleanup_env_warnings(const struct cleanup_env *env, table_warn_fn warn, voi
 			  "that need it");
 	if (env->own_resolver)
 		resolver_warnings(env->own_resolver, warn, arg);
-	maps_warnings(env->sender_canonical, warn, arg);
-	maps_warnings(env->sender_bcc, warn, arg);
-	maps_warnings(env->recipient_bcc, warn, arg);
-	matchlist_warnings(env->masquerade_exceptions, warn, arg);
+	mapping_warnings(env->mapping, warn, arg);
 	cleanup_check_warnings(env, warn, arg);
 }

@@ -6,14 +6,7 @@
 #include "cleanup/cleanup.h"
 #include "mail/mime.h"
 #include "milter/milter.h"
-
-/* Where an address stands: what canonical_classes and the like name. */
-enum {
-	CLASS_ENVELOPE_SENDER = 1,
-	CLASS_ENVELOPE_RECIPIENT = 2,
-	CLASS_HEADER_SENDER = 4,
-	CLASS_HEADER_RECIPIENT = 8
-};
+#include "rewrite/mapping.h"
 
 struct byte_set {
 	bool any;
@@ -56,10 +49,7 @@ struct cleanup_env {
 	bool report_nesting;		 /* mime_nesting_limit refuses mail */
 	bool look_inside;		 /* some check or strict_ parameter wants to see content */
 	bool follow_mime;		 /* ... and its MIME structure */
-	bool propagate_canonical, propagate_virtual;		    /* propagate_unmatched_extensions */
-	struct maps *sender_canonical, *sender_bcc, *recipient_bcc; /* the other tables are the resolver's */
-	int canonical_classes, sender_canonical_classes, recipient_canonical_classes, masquerade_classes;
-	struct matchlist *masquerade_exceptions;
+	struct mapping *mapping;
 };
 
 enum { /* primary headers that were seen; the Resent- ones are shifted by SEEN_RESENT */

@@ -2,9 +2,7 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
 #include "mail/address.h"
-#include "mail/address_list.h"
 #include "rewrite/alias_expand.h"
-#include "rewrite/rewrite_map.h"
 
 static bool unreasonable(struct cleanup *c, const struct alias_expansion *x)
 {
@@ -16,7 +14,7 @@ static bool unreasonable(struct cleanup *c, const struct alias_expansion *x)
 
 bool cleanup_expand(struct cleanup *c, const struct spool_recipient *rcpt)
 {
-	struct alias_expansion x = {.resolver = c->env->resolver, .propagate = c->env->propagate_virtual};
+	struct alias_expansion x = {.resolver = c->env->resolver};
 	struct err err = {""};
 	bool ok;
 
@@ -50,21 +48,12 @@ bool cleanup_add_bcc(struct cleanup *c, const char *address)
 	return cleanup_expand(c, &rcpt);
 }
 
-static bool bcc_by_table(struct cleanup *c, struct maps *maps, const char *name, const char *address)
+static bool add_found(struct cleanup *c, enum table_status status, const char *parameter, const char *address,
+	const struct buf *copy, const struct err *err)
 {
-	struct buf value = BUF(TABLE_VALUE_MAX);
-	struct address_list results = {0};
-	struct err err = {""};
-	enum table_status status = rewrite_lookup(c->env->resolver, maps, str_c(address), &value, NULL, &err);
-	bool ok = true;
-
-	if (status == TABLE_FOUND && address_list_parse(buf_slice(&value), &results) && results.count > 0)
-		ok = cleanup_add_bcc(c, results.items[0]);
-	else if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
-		ok = cleanup_map_trouble(c, name, address, &err);
-	address_list_free(&results);
-	buf_free(&value);
-	return ok;
+	if (status == TABLE_FOUND)
+		return cleanup_add_bcc(c, buf_cstr(copy));
+	return status == TABLE_NOT_FOUND || cleanup_map_trouble(c, parameter, address, err);
 }
 
 static bool wants_bcc(const struct cleanup *c)
@@ -74,17 +63,40 @@ static bool wants_bcc(const struct cleanup *c)
 
 bool cleanup_recipient_bcc(struct cleanup *c, const char *address)
 {
-	return !wants_bcc(c) || bcc_by_table(c, c->env->recipient_bcc, "recipient_bcc_maps", address);
+	struct buf copy = BUF(TABLE_VALUE_MAX);
+	struct err err = {""};
+	enum table_status status = TABLE_NOT_FOUND;
+	bool ok;
+
+	if (wants_bcc(c))
+		status = mapping_recipient_copy(c->env->mapping, NULL, address, &copy, &err);
+	ok = add_found(c, status, "recipient_bcc_maps", address, &copy, &err);
+	buf_free(&copy);
+	return ok;
+}
+
+static bool sender_bcc(struct cleanup *c)
+{
+	struct buf copy = BUF(TABLE_VALUE_MAX);
+	struct err err = {""};
+	const char *sender = c->envelope.sender;
+	enum table_status status = TABLE_NOT_FOUND;
+	bool ok;
+
+	if (sender[0])
+		status = mapping_sender_copy(c->env->mapping, NULL, sender, &copy, &err);
+	ok = add_found(c, status, "sender_bcc_maps", sender, &copy, &err);
+	buf_free(&copy);
+	return ok;
 }
 
 bool cleanup_message_bcc(struct cleanup *c)
 {
 	const char *always = c->env->cfg->always_bcc;
-	const char *sender = c->envelope.sender;
 
 	if (!wants_bcc(c))
 		return true;
 	if (always[0] && !cleanup_add_bcc(c, always))
 		return false;
-	return !sender[0] || bcc_by_table(c, c->env->sender_bcc, "sender_bcc_maps", sender);
+	return sender_bcc(c);
 }

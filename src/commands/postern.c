@@ -33,7 +33,8 @@ static void __attribute__((noreturn)) usage(const char *unknown)
 	fprintf(stderr, "usage: postern [-v] [-c config_directory] "
 			"start | start-fg | stop | abort | reload | status | check | flush | logrotate | "
 			"set-permissions\n"
-			"       postern [-c config_directory] resolve address [--sender address] [--json]\n");
+			"       postern [-c config_directory] resolve address [--sender address] [--class "
+			"class] [--json]\n");
 	exit(1);
 }
 

@@ -42,7 +42,8 @@ static bool expansion_take(struct alias_expansion *x, size_t i, const struct exp
 	struct buf out = BUF(4 * ADDRESS_MAX);
 	bool ok = true, final;
 
-	rewrite_map_result(x->resolver, str_c(key->address), str_c(result), extension, x->propagate, &out);
+	rewrite_map_result(x->resolver, str_c(key->address), str_c(result), extension,
+		x->resolver->propagate_virtual, &out);
 	resolve_record(x->trace, "alias", "virtual_alias_maps", str_c(key->address), buf_slice(&out));
 	final = ascii_casecmp(buf_cstr(&out), key->address) == 0;
 	if (out.over || out.len > (size_t)cfg->virtual_alias_address_length_limit)

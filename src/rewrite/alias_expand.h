@@ -13,14 +13,13 @@ struct expanded {
 struct alias_expansion {
 	struct resolver *resolver;
 	const struct resolve_trace *trace; /* or NULL */
-	bool propagate; /* unmatched extensions: propagate_unmatched_extensions has virtual */
 	struct expanded *list;
 	size_t count, cap;
 	const char *unreasonable; /* a limit was passed: which */
 	char *culprit;		  /* ... by which address */
 };
 
-/* Fills x->list from the address; resolver, trace and propagate are set, the rest is zero.
+/* Fills x->list from the address; resolver and trace are set, the rest is zero.
  * TABLE_MISCONFIGURED with x->unreasonable: the virtual_alias_..._limit parameters; RETRY, MISCONFIGURED with
  * err: table trouble. */
 enum table_status alias_expand(struct alias_expansion *x, const char *address, struct err *err);

@@ -47,11 +47,6 @@ void rewrite_address(struct resolver *r, bool local, struct str address, struct 
  */
 void rewrite_written(struct resolver *r, bool local, struct str written, struct buf *out);
 
-/* Its tables, for cleanup; they live as long as the resolver. */
-struct maps *resolver_alias_maps(const struct resolver *r);
-struct maps *resolver_canonical_maps(const struct resolver *r);
-struct maps *resolver_recipient_canonical_maps(const struct resolver *r);
-
 struct recipient_check {
 	enum table_status status; /* FOUND: exists or not listed; NOT_FOUND: unknown; RETRY */
 	int code;		  /* reply code for NOT_FOUND: unknown_*_reject_code */

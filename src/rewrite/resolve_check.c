@@ -1,27 +1,46 @@
 /* Whether a recipient exists: reject_unlisted_recipient, and the sender's twin. */
 #include "mail/address.h"
 #include "mail/dsn.h"
+#include "rewrite/resolve_trace.h"
 #include "rewrite/resolver.h"
 
-static enum table_status listed(
-	struct resolver *r, struct maps *maps, const char *recipient, bool bare, struct err *err)
+struct check {
+	struct resolver *r;
+	const struct resolve_trace *trace; /* or NULL */
+	const struct resolved *to;
+	bool bare;
+	struct err *err;
+};
+
+static enum table_status listed(const struct check *c, const char *parameter, struct maps *maps)
 {
 	struct buf value = BUF(TABLE_VALUE_MAX);
-	enum table_status status = maps_lookup_address(
-		maps, str_c(recipient), r->cfg->recipient_delimiter, bare, &value, NULL, err);
+	enum table_status status;
 
+	if (maps_empty(maps))
+		return TABLE_NOT_FOUND;
+	status = maps_lookup_address(
+		maps, str_c(c->to->recipient), c->r->cfg->recipient_delimiter, c->bare, &value, NULL, c->err);
+	resolve_record(c->trace, "recipient", parameter, str_c(c->to->recipient),
+		status == TABLE_FOUND ? buf_slice(&value) : STR(""));
 	buf_free(&value);
 	return status;
 }
 
 /* An address that is rewritten to something else is known, whatever its class. */
-static enum table_status rewritten_elsewhere(
-	struct resolver *r, const char *recipient, bool bare, struct err *err)
+static enum table_status rewritten_elsewhere(const struct check *c)
 {
-	struct maps *const maps[] = {r->recipient_canonical_maps, r->canonical_maps, r->alias_maps};
+	const struct {
+		const char *parameter;
+		struct maps *maps;
+	} rows[] = {
+		{"recipient_canonical_maps", c->r->recipient_canonical_maps},
+		{"canonical_maps", c->r->canonical_maps},
+		{"virtual_alias_maps", c->r->alias_maps},
+	};
 
-	for (size_t i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
-		enum table_status status = listed(r, maps[i], recipient, bare, err);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		enum table_status status = listed(c, rows[i].parameter, rows[i].maps);
 
 		if (status != TABLE_NOT_FOUND)
 			return status;
@@ -68,49 +87,42 @@ static void unknown_in_table(const struct resolver *r, enum address_class class,
 	out->text = cfg->show_user_unknown_table_name ? rows[class].text : "User unknown";
 }
 
-/* The table of the class's recipients; NULL: every recipient exists. */
-static struct maps *class_table(struct resolver *r, enum address_class class)
-{
-	switch (class) {
-	case CLASS_LOCAL:
-		return r->local_recipients;
-	case CLASS_VIRTUAL_MAILBOX:
-		return r->mailbox_maps;
-	case CLASS_RELAY:
-		return r->relay_recipients;
-	case CLASS_VIRTUAL_ALIAS: /* those that exist are aliases */
-	case CLASS_DEFAULT:
-		break;
-	}
-	return NULL;
-}
-
 /* Names of the mail system itself, accepted whether a table has them or not (RFC 5321 section 4.5.1). */
-static bool is_system_name(const struct resolver *r, const struct resolved *to)
+static bool is_system_name(const struct check *c)
 {
-	struct str local = address_local(str_c(to->recipient));
+	struct str local = address_local(str_c(c->to->recipient));
 
-	return to->class == CLASS_LOCAL &&
+	return c->to->class == CLASS_LOCAL &&
 	       (str_case_is(local, "postmaster") || str_case_is(local, "mailer-daemon") ||
-		       str_case_is(local, r->cfg->double_bounce_sender));
+		       str_case_is(local, c->r->cfg->double_bounce_sender));
 }
 
-static void check_class(struct resolver *r, const struct resolved *to, bool bare, struct recipient_check *out,
-	struct err *err)
+/* Where a class has no table, every recipient exists. Those of virtual_alias_domains are aliases. */
+static void check_class(const struct check *c, struct recipient_check *out)
 {
-	struct maps *table = class_table(r, to->class);
+	const struct {
+		const char *parameter;
+		struct maps *maps;
+	} rows[] = {
+		[CLASS_LOCAL] = {"local_recipient_maps", c->r->local_recipients},
+		[CLASS_VIRTUAL_MAILBOX] = {"virtual_mailbox_maps", c->r->mailbox_maps},
+		[CLASS_RELAY] = {"relay_recipient_maps", c->r->relay_recipients},
+		[CLASS_DEFAULT] = {NULL, NULL},
+	};
+	struct maps *maps = rows[c->to->class].maps;
 
 	out->status = TABLE_FOUND;
-	if (!table || maps_empty(table) || is_system_name(r, to))
+	if (!maps || maps_empty(maps) || is_system_name(c))
 		return;
-	out->status = listed(r, table, to->recipient, bare, err);
+	out->status = listed(c, rows[c->to->class].parameter, maps);
 	if (out->status == TABLE_NOT_FOUND)
-		unknown_in_table(r, to->class, out);
+		unknown_in_table(c->r, c->to->class, out);
 }
 
-void resolve_check_recipient(
-	struct resolver *r, const struct resolved *to, struct recipient_check *out, struct err *err)
+void resolve_check_recipient_traced(struct resolver *r, const struct resolve_trace *trace,
+	const struct resolved *to, struct recipient_check *out, struct err *err)
 {
+	struct check c = {.r = r, .trace = trace, .to = to, .err = err};
 	enum table_status bare;
 
 	*out = (struct recipient_check){.status = TABLE_FOUND};
@@ -119,14 +131,18 @@ void resolve_check_recipient(
 		return;
 	}
 	bare = resolve_is_bare_domain(r, address_domain(str_c(to->recipient)), err);
-	if (bare == TABLE_FOUND || bare == TABLE_NOT_FOUND)
-		out->status = rewritten_elsewhere(r, to->recipient, bare == TABLE_FOUND, err);
-	else
-		out->status = bare;
+	c.bare = bare == TABLE_FOUND;
+	out->status = c.bare || bare == TABLE_NOT_FOUND ? rewritten_elsewhere(&c) : bare;
 	if (out->status != TABLE_NOT_FOUND)
 		return;
 	if (route_is_refusal(str_c(to->transport)))
 		unknown_by_transport(r, to, out);
 	else
-		check_class(r, to, bare == TABLE_FOUND, out, err);
+		check_class(&c, out);
+}
+
+void resolve_check_recipient(
+	struct resolver *r, const struct resolved *to, struct recipient_check *out, struct err *err)
+{
+	resolve_check_recipient_traced(r, NULL, to, out, err);
 }

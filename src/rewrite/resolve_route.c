@@ -33,8 +33,8 @@ static struct str keep(struct route *t, const struct buf *value)
 }
 
 /* A sender's own setting: its address, then @domain. DUNNO counts as not found. */
-static enum table_status ask_sender(
-	struct route *t, const char *parameter, struct maps *maps, const char *null_key, struct str *result)
+static enum table_status ask_sender(struct route *t, const char *step, const char *parameter,
+	struct maps *maps, const char *null_key, struct str *result)
 {
 	struct buf value = BUF(RESULT_MAX);
 	enum table_status status;
@@ -48,7 +48,7 @@ static enum table_status ask_sender(
 		status = maps_lookup(maps, str_c(null_key), &value, t->err);
 	if (status == TABLE_FOUND && str_case_is(buf_slice(&value), "DUNNO"))
 		status = TABLE_NOT_FOUND;
-	note(t, "transport", parameter, str_c(t->sender[0] ? t->sender : null_key),
+	note(t, step, parameter, str_c(t->sender[0] ? t->sender : null_key),
 		status == TABLE_FOUND ? buf_slice(&value) : STR(""));
 	if (status == TABLE_FOUND)
 		*result = keep(t, &value);
@@ -69,7 +69,7 @@ static enum table_status choose_relayhost(struct route *t)
 
 	if (t->nexthop.n)
 		return TABLE_FOUND;
-	status = ask_sender(t, "sender_dependent_relayhost_maps", t->r->sender_relayhost_maps,
+	status = ask_sender(t, "next hop", "sender_dependent_relayhost_maps", t->r->sender_relayhost_maps,
 		cfg->empty_address_relayhost_maps_lookup_key, &t->nexthop);
 	if (is_trouble(status))
 		return status;
@@ -84,7 +84,7 @@ static enum table_status choose_default(struct route *t)
 {
 	const struct config *cfg = t->r->rules;
 	struct str spec = str_c(cfg->default_transport);
-	enum table_status status = ask_sender(t, "sender_dependent_default_transport_maps",
+	enum table_status status = ask_sender(t, "transport", "sender_dependent_default_transport_maps",
 		t->r->sender_transport_maps, cfg->empty_address_default_transport_maps_lookup_key, &spec);
 
 	if (is_trouble(status))
@@ -214,7 +214,7 @@ static enum table_status consult_relocated_maps(struct route *t, const char *rec
 		return bare;
 	status = maps_lookup_address(t->r->relocated_maps, str_c(recipient), t->r->rules->recipient_delimiter,
 		bare == TABLE_FOUND, &value, NULL, t->err);
-	note(t, "transport", "relocated_maps", str_c(recipient), buf_slice(&value));
+	note(t, "relocated", "relocated_maps", str_c(recipient), buf_slice(&value));
 	if (status == TABLE_FOUND) {
 		t->transport = STR("error");
 		t->nexthop = str_c(pool_printf(t->pool, "5.1.6 User has moved to %s", buf_cstr(&value)));

@@ -88,6 +88,7 @@ static bool open_recipients(struct resolver *r, struct err *err)
 		ROW(recipient_canonical_maps, recipient_canonical_maps, TABLE_FOLD),
 	};
 
+	r->propagate_virtual = str_case_lists(cfg->propagate_unmatched_extensions, "virtual");
 	return local_names_open(&r->local, cfg, err) && open_maps(r, maps, COUNT(maps), err);
 }
 
@@ -191,18 +192,36 @@ void resolver_free(struct resolver **rp)
 	x_free(rp);
 }
 
+/* Every table; the last one is NULL. */
+static void list_maps(const struct resolver *r, struct maps *list[11])
+{
+	struct maps *const maps[] = {r->transport_maps, r->sender_relayhost_maps, r->sender_transport_maps,
+		r->relocated_maps, r->local_recipients, r->relay_recipients, r->mailbox_maps, r->alias_maps,
+		r->canonical_maps, r->recipient_canonical_maps, NULL};
+
+	memcpy(list, maps, sizeof(maps));
+}
+
 void resolver_warnings(const struct resolver *r, table_warn_fn warn, void *arg)
 {
 	const struct matchlist *lists[] = {
 		r->local_class.domains, r->alias_domains, r->mailbox_domains, r->relay_domains};
-	const struct maps *maps[] = {r->transport_maps, r->sender_relayhost_maps, r->sender_transport_maps,
-		r->relocated_maps, r->local_recipients, r->relay_recipients, r->mailbox_maps, r->alias_maps,
-		r->canonical_maps, r->recipient_canonical_maps};
+	struct maps *maps[11];
 
 	for (size_t i = 0; i < COUNT(lists); i++)
 		matchlist_warnings(lists[i], warn, arg);
-	for (size_t i = 0; i < COUNT(maps); i++)
+	list_maps(r, maps);
+	for (size_t i = 0; maps[i]; i++)
 		maps_warnings(maps[i], warn, arg);
+}
+
+void resolver_observe(struct resolver *r, maps_observer observe, void *arg)
+{
+	struct maps *maps[11];
+
+	list_maps(r, maps);
+	for (size_t i = 0; maps[i]; i++)
+		maps_observe(maps[i], observe, arg);
 }
 
 const char *address_class_name(enum address_class c)
@@ -260,19 +279,4 @@ enum table_status local_names_are_bare(const struct local_names *names, struct s
 enum table_status resolve_is_bare_domain(struct resolver *r, struct str domain, struct err *err)
 {
 	return local_names_are_bare(&r->local, domain, err);
-}
-
-struct maps *resolver_alias_maps(const struct resolver *r)
-{
-	return r->alias_maps;
-}
-
-struct maps *resolver_canonical_maps(const struct resolver *r)
-{
-	return r->canonical_maps;
-}
-
-struct maps *resolver_recipient_canonical_maps(const struct resolver *r)
-{
-	return r->recipient_canonical_maps;
 }

@@ -25,6 +25,7 @@ struct resolver {
 	struct local_names local;	/* by cfg */
 	struct maps *local_recipients, *relay_recipients, *mailbox_maps, *alias_maps;
 	struct maps *canonical_maps, *recipient_canonical_maps;
+	bool propagate_virtual; /* propagate_unmatched_extensions */
 
 	struct local_names local_class; /* by rules, like the rest */
 	struct matchlist *alias_domains, *mailbox_domains, *relay_domains;

@@ -65,6 +65,23 @@ void maps_warnings(const struct maps *m, table_warn_fn warn, void *arg)
 		table_warnings(m->tables[i], warn, arg);
 }
 
+void maps_observe(struct maps *m, maps_observer observe, void *arg)
+{
+	m->observe = observe;
+	m->observe_arg = arg;
+}
+
+static enum table_status ask_member(
+	struct maps *m, struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	size_t before = value->len;
+	enum table_status status = table_lookup(t, key, value, err);
+
+	if (m->observe)
+		m->observe(m->observe_arg, table_spec(t), key, status, str_from(buf_slice(value), before));
+	return status;
+}
+
 static enum table_status maps_ask(
 	struct maps *m, struct str key, bool part, struct buf *value, struct err *err)
 {
@@ -73,7 +90,7 @@ static enum table_status maps_ask(
 
 		if (part && m->tables[i]->pattern)
 			continue;
-		status = table_lookup(m->tables[i], key, value, err);
+		status = ask_member(m, m->tables[i], key, value, err);
 		if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
 			err_prefix(err, "%s lookup error for \"" STR_FMT "\"", table_spec(m->tables[i]),
 				STR_ARG(str_first(key, 100)));

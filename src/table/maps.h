@@ -8,6 +8,8 @@ struct maps {
 	char *parameter;
 	struct table **tables;
 	size_t count;
+	maps_observer observe; /* or NULL */
+	void *observe_arg;
 };
 
 #endif

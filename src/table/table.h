@@ -77,6 +77,10 @@ struct maps *maps_open(
 void maps_close(struct maps **m);
 bool maps_empty(const struct maps *m);
 void maps_warnings(const struct maps *m, table_warn_fn warn, void *arg);
+/* Tells of every question to a member, for those who want to know why; before other threads use the list. */
+typedef void (*maps_observer)(
+	void *arg, const char *table, struct str key, enum table_status status, struct str value);
+void maps_observe(struct maps *m, maps_observer observe, void *arg);
 enum table_status maps_lookup(struct maps *m, struct str key, struct buf *value, struct err *err);
 /* As maps_lookup, without pattern tables: for parts of an address or name, and for "*". */
 enum table_status maps_lookup_part(struct maps *m, struct str key, struct buf *value, struct err *err);
