@@ -245,3 +245,11 @@ def test_every_type_of_table_has_its_place(rendered):
         assert re.search(r"\\fB%s\b|^\.B %s\b" % (kind, kind), overview, re.M), kind
         if kind in TABLE_PAGES:
             assert os.path.exists(rendered / "man5" / (TABLE_PAGES[kind] + ".5")), kind
+
+
+def test_every_restriction_has_its_line():
+    with open(os.path.join(ROOT, "src/smtpd/access_table.c")) as f:
+        names = re.findall(r'^\t\{"(\w+)"', f.read(), re.M)
+    with open(os.path.join(SOURCES, "restrictions.5")) as f:
+        told = set(re.findall(r"\\fB(\w+)\\fR|^\.B (\w+)", f.read(), re.M))
+    assert len(names) > 70 and not set(names) - {name for pair in told for name in pair}
