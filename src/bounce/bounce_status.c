@@ -56,11 +56,11 @@ static void original_recipient(struct report *r, const struct spool_recipient *r
 {
 	const char *address = rcpt->original ? rcpt->original : rcpt->address;
 
-	if (rcpt->orcpt != NULL) {
+	if (rcpt->orcpt != NULL && !str_starts(str_c(rcpt->orcpt), STR("rfc822;"))) {
 		bounce_line(r, "Original-Recipient: %s", rcpt->orcpt);
 		return;
 	}
-	address = bounce_address(r, address);
+	address = rcpt->orcpt != NULL ? rcpt->orcpt + strlen("rfc822;") : bounce_address(r, address);
 	bounce_line(r, "Original-Recipient: %s;%s", address_type(r, address), address);
 }
 

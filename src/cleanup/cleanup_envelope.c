@@ -2,6 +2,8 @@
 #include "cleanup/cleanup_private.h"
 #include "mail/address.h"
 
+#define ORCPT_TYPE "rfc822;"
+
 /* The canonical form of an envelope address, in the message's pool. */
 static const char *canonical_form(struct cleanup *c, int class, const char *address)
 {
@@ -43,6 +45,15 @@ static bool is_duplicate(struct cleanup *c, const struct spool_recipient *rcpt)
 	return known;
 }
 
+/* ORCPT that everybody would make up from what else is kept. */
+static bool says_nothing_new(const struct spool_recipient *rcpt)
+{
+	const char *known = rcpt->original ? rcpt->original : rcpt->address;
+
+	return rcpt->orcpt && strncmp(rcpt->orcpt, ORCPT_TYPE, strlen(ORCPT_TYPE)) == 0 &&
+	       strcmp(rcpt->orcpt + strlen(ORCPT_TYPE), known) == 0;
+}
+
 void cleanup_add_recipient(struct cleanup *c, const struct spool_recipient *rcpt)
 {
 	struct envelope *e = &c->envelope;
@@ -56,6 +67,8 @@ void cleanup_add_recipient(struct cleanup *c, const struct spool_recipient *rcpt
 	e->recipients[e->recipient_count] = *rcpt;
 	if (!c->env->cfg->enable_original_recipient || strcmp(rcpt->original, rcpt->address) == 0)
 		e->recipients[e->recipient_count].original = NULL;
+	if (says_nothing_new(&e->recipients[e->recipient_count]))
+		e->recipients[e->recipient_count].orcpt = NULL;
 	e->recipient_count++;
 }
 
@@ -70,6 +83,8 @@ void cleanup_recipient(
 		.notify = notify,
 	};
 
+	if (!orcpt)
+		rcpt.orcpt = pool_printf(c->pool, ORCPT_TYPE "%s", original ? original : rcpt.address);
 	if (cleanup_expand(c, &rcpt))
 		cleanup_recipient_bcc(c, rcpt.address);
 }

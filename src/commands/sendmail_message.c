@@ -80,6 +80,8 @@ static void header_piece(struct header *h, struct str piece, bool line_start, bo
 		if (h->wanted)
 			buf_str(&h->field, str_from(piece, skip));
 	} else if (h->wanted) {
+		if (line_start)
+			buf_putc(&h->field, '\n');
 		buf_str(&h->field, piece);
 	}
 }

@@ -83,6 +83,16 @@ static bool path_is_bare(const struct address_tree *tree)
 	return true;
 }
 
+/* One inside a second pair of < >. */
+static bool path_has_route(const struct address_node *path)
+{
+	const struct address_token *tokens = path->tokens;
+	size_t count = path->count;
+
+	address_skip_route(&tokens, &count);
+	return count < path->count;
+}
+
 /* The one address in the tree; without any, the path is null. */
 static bool path_mailbox(const struct address_tree *tree, bool strict, struct buf *out)
 {
@@ -93,6 +103,8 @@ static bool path_mailbox(const struct address_tree *tree, bool strict, struct bu
 
 		if (path.type != NODE_ADDRESS)
 			continue;
+		if (strict && path_has_route(&path))
+			return false;
 		address_skip_route(&path.tokens, &path.count);
 		address_tokens_text(path.tokens, path.count, out);
 	}

@@ -70,12 +70,15 @@ static size_t take_atom(struct str s, struct address_tokens *out)
 	size_t i = 0;
 
 	for (; i < s.n && !is_one_of(s.p[i], TOKEN_SPECIALS TOKEN_BLANKS "\""); i++) {
-		bool escape = s.p[i] == '\\' && i + 1 < s.n;
+		bool escape = s.p[i] == '\\' && (i + 1 < s.n || i == 0);
 
 		i += escape;
-		if (ascii_is_control(s.p[i]) || (escape && is_one_of(s.p[i], TOKEN_SPECIALS " \\\"")))
+		if (i == s.n)
+			type = TOKEN_QUOTED;
+		else if (ascii_is_control(s.p[i]) || (escape && is_one_of(s.p[i], TOKEN_SPECIALS " \\\"")))
 			type = TOKEN_QUOTED;
 	}
+	i = i < s.n ? i : s.n;
 	token_add(out, type, str_first(s, i));
 	return i;
 }
@@ -123,10 +126,11 @@ void address_tokenize(struct str in, size_t max, struct address_tokens *out)
 		in = str_from(in, token_take(in, out));
 }
 
-static void add_byte(char c, struct buf *out)
+/* Line ends and other `blanks` become spaces. */
+static void add_byte(char c, const char *blanks, struct buf *out)
 {
 	if (c != '\r')
-		buf_putc(out, c == '\n' || c == '\t' ? ' ' : c);
+		buf_putc(out, is_one_of(c, blanks) ? ' ' : c);
 }
 
 /* Without backslashes; those in `again` get one. */
@@ -137,7 +141,7 @@ static void add_plain(struct str s, const char *again, struct buf *out)
 			return;
 		if (is_one_of(s.p[i], again))
 			buf_putc(out, '\\');
-		add_byte(s.p[i], out);
+		add_byte(s.p[i], "\n\t", out);
 	}
 }
 
@@ -145,7 +149,7 @@ void address_token_text(const struct address_token *token, struct buf *out)
 {
 	if (token->type == TOKEN_COMMENT) {
 		for (size_t i = 0; i < token->text.n; i++)
-			add_byte(token->text.p[i], out);
+			add_byte(token->text.p[i], "\n", out);
 		return;
 	}
 	if (token->type == TOKEN_LITERAL)

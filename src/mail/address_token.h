@@ -31,7 +31,7 @@ struct address_tokens {
 void address_tokenize(struct str in, size_t max, struct address_tokens *out);
 void address_tokens_free(struct address_tokens *tokens);
 /* Appends the token's internal form: backslashes taken off, line ends and tabs as blanks; literals in their
- * brackets, comments as they stand. */
+ * brackets, comments as they stand but for line ends. */
 void address_token_text(const struct address_token *token, struct buf *out);
 /* As it has to be written. */
 void address_token_write(const struct address_token *token, struct buf *out);

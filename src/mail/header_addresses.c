@@ -43,7 +43,7 @@ static bool map_address(struct printer *p, struct str written)
 	struct buf mapped = BUF(4 * ADDRESS_MAX);
 	bool ok = written.n == 0 || p->map->address(p->map->arg, written, &mapped);
 
-	if (str_is(written, "@"))
+	if (ok && mapped.len && str_is(written, "@"))
 		buf_puts(&p->address, "\"\"");
 	else if (ok && mapped.len && !mapped.over)
 		address_quote(buf_slice(&mapped), &p->address);

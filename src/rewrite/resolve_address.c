@@ -49,6 +49,7 @@ static bool descend(struct resolution *s)
 	bool inside = s->r->rules->resolve_dequoted_address || !rewrite_needs_quotes(s->parts.local);
 
 	if (inside && rewrite_embedded(s->r->rules, s->parts.local, &next)) {
+		rewrite_finish_domain(s->r, true, &next);
 		resolve_record(s->trace, "rewrite", NULL, buf_slice(&s->text), buf_slice(&next));
 		set_text(s, &next);
 		return true;

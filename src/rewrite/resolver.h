@@ -46,6 +46,8 @@ struct address_parts {
  * false: it names nobody else. */
 bool rewrite_embedded(const struct config *cfg, struct str local, struct buf *out);
 bool rewrite_needs_quotes(struct str local);
+/* Completes the domain that an address ends with. */
+void rewrite_finish_domain(const struct resolver *r, bool local, struct buf *address);
 
 /* Next hop of the error transport for addresses of virtual_alias_domains that no alias leads away from. */
 const char *route_unknown_alias(const struct config *rules);

@@ -65,8 +65,7 @@ static void append_origin(const struct resolver *r, bool local, struct buf *out)
 		buf_printf(out, "@%s", domain);
 }
 
-/* Completes the domain that is at the end of out. */
-static void finish_domain(const struct resolver *r, bool local, struct buf *out)
+void rewrite_finish_domain(const struct resolver *r, bool local, struct buf *out)
 {
 	struct str domain = address_domain(buf_slice(out));
 	const char *parent = local ? r->rules->mydomain : r->rules->remote_header_rewrite_domain;
@@ -92,7 +91,7 @@ void rewrite_address(struct resolver *r, bool local, struct str address, struct 
 		buf_str(out, address);
 		append_origin(r, local, out);
 	}
-	finish_domain(r, local, out);
+	rewrite_finish_domain(r, local, out);
 }
 
 /* The first '!' leads to the site that is next, of the other marks the last one. */
@@ -122,6 +121,13 @@ static void swap_tokens(
 	address_tokens_text(site_first ? tokens : behind, site_first ? at : rest, out);
 }
 
+/* "name." without a domain could be a domain; what it ends with is nobody's name then. */
+static bool ends_with_root(const struct address_token *tokens, size_t count)
+{
+	return count > 1 && address_token_is(&tokens[count - 1], '.') &&
+	       !address_token_is(&tokens[count - 2], '.');
+}
+
 static void rewrite_tokens(
 	struct resolver *r, bool local, const struct address_token *tokens, size_t count, struct buf *out)
 {
@@ -135,12 +141,14 @@ static void rewrite_tokens(
 	} else if (r->rules->allow_percent_hack && find_special(tokens, count, '%', &at)) {
 		swap_tokens(tokens, count, at, false, out);
 	} else {
+		if (!r->rules->append_at_myorigin && ends_with_root(tokens, count))
+			count--;
 		address_tokens_text(tokens, count, out);
 		if (out->len == 0)
 			return;
 		append_origin(r, local, out);
 	}
-	finish_domain(r, local, out);
+	rewrite_finish_domain(r, local, out);
 }
 
 void rewrite_written(struct resolver *r, bool local, struct str written, struct buf *out)

@@ -89,7 +89,6 @@ static void put_orcpt(struct transaction *t, const struct delivery_recipient *r)
 {
 	struct str orcpt = str_c(r->orcpt), type;
 	ptrdiff_t semicolon = str_find(orcpt, ';');
-	struct buf quoted = BUF(COMMAND_MAX);
 
 	if (semicolon > 0) {
 		type = str_first(orcpt, (size_t)semicolon);
@@ -97,10 +96,8 @@ static void put_orcpt(struct transaction *t, const struct delivery_recipient *r)
 		xtext_encode(str_from(orcpt, (size_t)semicolon + 1), &t->line);
 	} else {
 		buf_puts(&t->line, " ORCPT=rfc822;");
-		address_quote(str_c(r->original && r->original[0] ? r->original : r->address), &quoted);
-		xtext_encode(buf_slice(&quoted), &t->line);
+		xtext_encode(str_c(r->original && r->original[0] ? r->original : r->address), &t->line);
 	}
-	buf_free(&quoted);
 }
 
 static void say_rcpt(struct transaction *t, size_t i)

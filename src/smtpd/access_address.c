@@ -143,12 +143,27 @@ void check_unlisted_recipient(const struct rule *rule, struct access *a, struct 
 	check_listed(a, a->recipient, false, out);
 }
 
+/* Tables have addresses as they are after rewriting: with their domains; all tables see them in lower case.
+ */
+static void lookup_resolved(struct access *a, const struct rule *rule, const char *address,
+	const char *subject_class, struct answer *out)
+{
+	const struct resolved *to = access_resolve(a, address, out);
+	struct buf folded = BUF(4 * ADDRESS_MAX);
+
+	if (!to)
+		return;
+	table_fold(str_c(to->recipient), &folded);
+	access_lookup_mail(a, rule, buf_cstr(&folded), address, subject_class, out);
+	buf_free(&folded);
+}
+
 void check_sender_access(const struct rule *rule, struct access *a, struct answer *out)
 {
 	if (!a->sender)
 		return;
 	if (*a->sender)
-		access_lookup_mail(a, rule, a->sender, a->sender, sender_class, out);
+		lookup_resolved(a, rule, a->sender, sender_class, out);
 	else
 		access_lookup_key(
 			a, rule, a->session->cfg->smtpd_null_access_lookup_key, "", sender_class, out);
@@ -157,7 +172,7 @@ void check_sender_access(const struct rule *rule, struct access *a, struct answe
 void check_recipient_access(const struct rule *rule, struct access *a, struct answer *out)
 {
 	if (a->recipient)
-		access_lookup_mail(a, rule, a->recipient, a->recipient, recipient_class, out);
+		lookup_resolved(a, rule, a->recipient, recipient_class, out);
 }
 
 void check_etrn_access(const struct rule *rule, struct access *a, struct answer *out)

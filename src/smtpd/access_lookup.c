@@ -38,6 +38,18 @@ static bool lookup_key(const struct lookup *l, struct str key)
 	return status != TABLE_NOT_FOUND;
 }
 
+/* A key with a local part: as it has to be written, then without the quotes. */
+static bool lookup_quoted(const struct lookup *l, struct str key)
+{
+	struct buf written = BUF(2 * KEY_MAX);
+	bool done;
+
+	address_quote(key, &written);
+	done = !written.over && !str_eq(buf_slice(&written), key) && lookup_key(l, buf_slice(&written));
+	buf_free(&written);
+	return done || lookup_key(l, key);
+}
+
 static bool lookup_domain(const struct lookup *l, struct str name)
 {
 	bool plain = matchlist_parent_flag(l->a->session->cfg->parent_domain_matches_subdomains,
@@ -103,10 +115,10 @@ static bool lookup_local(const struct lookup *l, struct str address)
 
 	if (local.n == address.n || local.n + 2 > KEY_MAX)
 		return false;
-	if (lookup_key(l, str_first(address, local.n + 1)))
+	if (lookup_quoted(l, str_first(address, local.n + 1)))
 		return true;
 	bare = without_extension(l, address, false, key);
-	return bare.n > 0 && lookup_key(l, bare);
+	return bare.n > 0 && lookup_quoted(l, bare);
 }
 
 static bool lookup_mail(const struct lookup *l, struct str address)
@@ -114,12 +126,12 @@ static bool lookup_mail(const struct lookup *l, struct str address)
 	char key[KEY_MAX];
 	struct str bare;
 
-	if (lookup_key(l, address))
+	if (lookup_quoted(l, address))
 		return true;
 	if (!takes_parts(l->rule))
 		return false;
 	bare = without_extension(l, address, true, key);
-	if (bare.n > 0 && lookup_key(l, bare))
+	if (bare.n > 0 && lookup_quoted(l, bare))
 		return true;
 	return lookup_domain(l, address_domain(address)) || lookup_local(l, address);
 }

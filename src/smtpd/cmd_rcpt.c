@@ -124,6 +124,18 @@ static bool rcpt_decide(struct session *s, const char *recipient, const struct r
 	return filters_rcpt(s, recipient, path, parameters) && rcpt_accept(s, recipient, o);
 }
 
+/* Reports and the next host are told of the recipient as it was written. */
+static void keep_written(struct session *s, struct str written, struct rcpt_options *o)
+{
+	written = str_trim(written);
+	if (written.n > 1 && written.p[0] == '<' && written.p[written.n - 1] == '>')
+		written = str_first(str_from(written, 1), written.n - 2);
+	while (written.n > 0 && (written.p[written.n - 1] == ' ' || written.p[written.n - 1] == '\t'))
+		written.n--;
+	if (!o->orcpt && written.n <= ADDRESS_MAX)
+		o->orcpt = pool_printf(session_scratch(s), "rfc822;" STR_FMT, STR_ARG(written));
+}
+
 bool cmd_rcpt(struct session *s, struct str rest)
 {
 	struct rcpt_options options = {0};
@@ -142,6 +154,9 @@ bool cmd_rcpt(struct session *s, struct str rest)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
 		return false;
 	}
-	return take_parameters(s, rest, &options) &&
-	       rcpt_decide(s, recipient, &options, str_first(path, path.n - rest.n), rest);
+	if (!take_parameters(s, rest, &options))
+		return false;
+	path = str_first(path, (size_t)(rest.p - path.p));
+	keep_written(s, path, &options);
+	return rcpt_decide(s, recipient, &options, path, rest);
 }

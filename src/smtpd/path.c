@@ -15,6 +15,20 @@ bool path_keyword(struct str *rest, const char *keyword)
 	return str_trim(*rest).n > 0;
 }
 
+/* What counts is the address that it will be: "user%b\303\274cher" has a domain with 8-bit bytes. */
+static bool is_deliverable(const struct session *s, struct str internal, int flags)
+{
+	struct buf complete = BUF(2 * ADDRESS_MAX);
+	bool ok;
+
+	rewrite_address(s->server->resolver, true, internal, &complete);
+	ok = !complete.over &&
+	     ((flags & PATH_UTF8) || !address_has_8bit(address_domain(buf_slice(&complete)))) &&
+	     resolve_is_deliverable(s->server->resolver, buf_cstr(&complete));
+	buf_free(&complete);
+	return ok;
+}
+
 const char *path_parse(struct session *s, const char *verb, struct str *rest, int flags)
 {
 	struct buf internal = BUF(ADDRESS_MAX + 1);
@@ -27,7 +41,7 @@ const char *path_parse(struct session *s, const char *verb, struct str *rest, in
 	if (!s->server->standalone)
 		flags |= resolve_path_flags(s->server->resolver);
 	if (address_parse_path(rest, flags, &internal, &err) && !internal.over &&
-		(s->server->standalone || resolve_is_deliverable(s->server->resolver, buf_cstr(&internal))))
+		(s->server->standalone || is_deliverable(s, buf_slice(&internal), flags)))
 		address = pool_strndup(session_scratch(s), buf_cstr(&internal), internal.len);
 	else
 		log_warning("Illegal address syntax from %s in %s command: " STR_FMT, s->client.text, verb,

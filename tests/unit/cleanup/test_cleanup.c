@@ -196,8 +196,8 @@ static void test_recipients(void **state)
 	struct cleanup *c = begin(f, false);
 
 	cleanup_sender(c, "postmaster", "envid", RET_HDRS, ENVELOPE_SMTPUTF8);
-	cleanup_recipient(c, "user", NULL, "rfc822;user", NOTIFY_FAILURE);
-	cleanup_recipient(c, "USER", NULL, "rfc822;user", NOTIFY_FAILURE);
+	cleanup_recipient(c, "user", NULL, "rfc822;first", NOTIFY_FAILURE);
+	cleanup_recipient(c, "USER", NULL, "rfc822;first", NOTIFY_FAILURE);
 	cleanup_recipient(c, "user@example.com", NULL, NULL, 0);
 	cleanup_recipient(c, "user@example.com", NULL, NULL, 0);
 	cleanup_recipient(c, "User@Example.Com", NULL, NULL, 0);
@@ -212,9 +212,10 @@ static void test_recipients(void **state)
 	assert_int_equal(f->envelope->flags, ENVELOPE_SMTPUTF8);
 	assert_string_equal(f->envelope->recipients[0].address, "user@example.com");
 	assert_string_equal(f->envelope->recipients[0].original, "user");
-	assert_string_equal(f->envelope->recipients[0].orcpt, "rfc822;user");
+	assert_string_equal(f->envelope->recipients[0].orcpt, "rfc822;first");
 	assert_int_equal(f->envelope->recipients[0].notify, NOTIFY_FAILURE);
 	assert_null(f->envelope->recipients[1].original);
+	assert_null(f->envelope->recipients[1].orcpt);
 	assert_string_equal(f->envelope->recipients[2].address, "MAILER-DAEMON@example.com");
 }
 
