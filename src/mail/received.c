@@ -29,7 +29,8 @@ static void received_by(const struct received *r, struct buf *out)
 	buf_puts(out, ")");
 	if (r->protocol)
 		buf_printf(out, " with %s", r->protocol);
-	buf_printf(out, "%sid %s", !r->protocol ? "\r\n\t" : " ", r->queue_id);
+	if (r->queue_id)
+		buf_printf(out, "%sid %s", !r->protocol ? "\r\n\t" : " ", r->queue_id);
 }
 
 void received_format(const struct received *r, struct buf *out)

@@ -79,7 +79,8 @@ static void add_message(struct buf *request, const struct access *a)
 	policy_attribute(request, "sender", a->sender);
 	policy_attribute(request, "recipient", a->recipient);
 	number(request, "recipient_count", whole && tx ? tx->recipients : 0);
-	policy_attribute(request, "queue_id", tx && tx->message ? session_queue_id(s) : NULL);
+	policy_attribute(request, "queue_id",
+		tx && tx->message && message_is_queued(tx->message) ? session_queue_id(s) : NULL);
 	policy_attribute(request, "instance", tx && (whole || a->recipient) ? instance(s) : NULL);
 	number(request, "size", message_size(a));
 	policy_attribute(request, "etrn_domain", a->etrn_domain);

@@ -134,8 +134,20 @@ static void log_trigger(struct result *r, const char *action, const char *what)
 	access_log(r->a, action, pool_printf(r->a->pool, "<%s>: %s %s", r->subject, r->subject_class, text));
 }
 
+/* What a proxy filter gets never is in a queue of ours. */
+static bool needs_queue(const struct result *r, const char *action)
+{
+	if (!*r->a->session->cfg->smtpd_proxy_filter)
+		return false;
+	log_warning("access table %s: with smtpd_proxy_filter specified, action %s is unavailable",
+		result_table(r), action);
+	return true;
+}
+
 static void act_hold(struct result *r, struct answer *out)
 {
+	if (needs_queue(r, "HOLD"))
+		return;
 	if (!r->a->effects.hold)
 		log_trigger(r, "hold", r->text.n > 0 ? NULL : "triggers HOLD action");
 	r->a->effects.hold = true;
@@ -143,6 +155,8 @@ static void act_hold(struct result *r, struct answer *out)
 
 static void act_discard(struct result *r, struct answer *out)
 {
+	if (needs_queue(r, "DISCARD"))
+		return;
 	log_trigger(r, "discard", r->text.n > 0 ? NULL : "triggers DISCARD action");
 	r->a->effects.discard = true;
 	out->verdict = VERDICT_PERMIT;
@@ -157,6 +171,8 @@ static void act_filter(struct result *r, struct answer *out)
 {
 	const char *text = result_string(r);
 
+	if (needs_queue(r, "FILTER"))
+		return;
 	if (str_find(r->text, ':') <= 0) {
 		result_warning(r, "transport:destination");
 		return;
@@ -177,6 +193,8 @@ static void act_redirect(struct result *r, struct answer *out)
 {
 	const char *text = result_string(r);
 
+	if (needs_queue(r, "REDIRECT"))
+		return;
 	if (!mail_target(r))
 		return;
 	log_trigger(r, "redirect", pool_printf(r->a->pool, "triggers REDIRECT %s", text));
@@ -187,6 +205,8 @@ static void act_bcc(struct result *r, struct answer *out)
 {
 	const char *text = result_string(r);
 
+	if (needs_queue(r, "BCC"))
+		return;
 	if (!mail_target(r))
 		return;
 	log_trigger(r, "bcc", pool_printf(r->a->pool, "triggers BCC %s", text));
@@ -208,6 +228,12 @@ static bool is_header(struct str text)
 
 static void act_prepend(struct result *r, struct answer *out)
 {
+	if (r->a->stage_of_command == STAGE_END_OF_DATA) {
+		log_warning(
+			"access table %s: action PREPEND must be used before smtpd_end_of_data_restrictions",
+			result_table(r));
+		return;
+	}
 	if (!is_header(r->text)) {
 		result_warning(r, "header: text");
 		return;

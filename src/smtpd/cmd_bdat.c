@@ -109,6 +109,8 @@ static bool chunk_allowed(struct session *s, const struct chunk *c)
 	if (!access_data(s, "BDAT", &refusal))
 		return chunk_refuse(s, c, refusal_text(s, &refusal));
 	problem = filters_data(s, "BDAT");
+	if (!problem)
+		problem = message_data(s->tx->message);
 	return !problem || chunk_refuse(s, c, problem);
 }
 

@@ -51,6 +51,8 @@ bool cmd_data(struct session *s, struct str rest)
 		return false;
 	}
 	refused = filters_data(s, "DATA");
+	if (!refused)
+		refused = message_data(s->tx->message);
 	if (refused) {
 		reply_lines(s, refused);
 		return false;

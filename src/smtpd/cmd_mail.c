@@ -183,6 +183,12 @@ static bool mail_in_order(struct session *s)
 	return true;
 }
 
+/* A proxy filter is told the same. */
+static const char *said_of(struct session *s, struct str path, struct str words)
+{
+	return pool_printf(session_scratch(s), STR_FMT STR_FMT, STR_ARG(path), STR_ARG(words));
+}
+
 static bool mail_begin(struct session *s, const char *sender, const struct mail_options *options,
 	struct str path, struct str words)
 {
@@ -191,7 +197,7 @@ static bool mail_begin(struct session *s, const char *sender, const struct mail_
 
 	if (!client_limits_allow(s, LIMIT_MESSAGES) || !size_allowed(s, sender, options->size))
 		return false;
-	transaction_begin(s, sender, options);
+	transaction_begin(s, sender, said_of(s, path, words), options);
 	if (!access_mail(s, sender, &refusal)) {
 		reply_refusal(s, &refusal);
 		transaction_end(s);

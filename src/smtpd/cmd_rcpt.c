@@ -89,10 +89,12 @@ static bool refuse_too_many(struct session *s)
 	return s->tx->over_limit++ < (size_t)s->cfg->smtpd_recipient_overshoot_limit;
 }
 
-static bool rcpt_accept(struct session *s, const char *recipient, const struct rcpt_options *o)
+static bool rcpt_accept(
+	struct session *s, const char *recipient, const struct rcpt_options *o, const char *said)
 {
 	struct transaction *tx = s->tx;
 	struct err err = {0};
+	const char *refused;
 
 	if (!transaction_open(s, &err)) {
 		log_warning("%s", err.text);
@@ -100,7 +102,11 @@ static bool rcpt_accept(struct session *s, const char *recipient, const struct r
 		reply(s, "451 4.3.0 Error: queue file write error");
 		return false;
 	}
-	message_recipient(tx->message, recipient, o->orcpt, o->notify);
+	refused = message_recipient(tx->message, recipient, o->orcpt, o->notify, said);
+	if (refused) {
+		reply_lines(s, refused);
+		return false;
+	}
 	tx->recipients++;
 	tx->recipient = tx->recipients == 1 ? pool_strdup(tx->pool, recipient) : NULL;
 	reply(s, "250 2.1.5 Ok");
@@ -121,7 +127,9 @@ static bool rcpt_decide(struct session *s, const char *recipient, const struct r
 		reply_refusal(s, &refusal);
 		return false;
 	}
-	return filters_rcpt(s, recipient, path, parameters) && rcpt_accept(s, recipient, o);
+	return filters_rcpt(s, recipient, path, parameters) &&
+	       rcpt_accept(s, recipient, o,
+		       pool_printf(session_scratch(s), STR_FMT STR_FMT, STR_ARG(path), STR_ARG(parameters)));
 }
 
 /* Reports and the next host are told of the recipient as it was written. */

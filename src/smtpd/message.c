@@ -4,14 +4,16 @@
 #include "base/mem.h"
 #include "smtpd/drop.h"
 #include "smtpd/filters.h"
+#include "smtpd/proxy.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
 
 struct message {
 	struct cleanup *cleanup;
-	struct drop *drop; /* stand-alone */
+	struct drop *drop;   /* stand-alone */
+	struct proxy *proxy; /* smtpd_proxy_filter */
 	const struct effects *effects;
-	struct queue_id id; /* of drop, until it has a real one */
+	struct queue_id id; /* of drop, until it has a real one; of proxy, which never has one */
 	int64_t when_us;
 };
 
@@ -66,12 +68,27 @@ static bool begin_drop(struct session *s, struct message *m, struct err *err)
 	return m->drop != NULL;
 }
 
+static bool begin_proxy(struct session *s, struct message *m)
+{
+	m->when_us = clock_real();
+	snprintf(m->id.text, sizeof(m->id.text), "NOQUEUE");
+	m->proxy = proxy_begin(s);
+	return true;
+}
+
+static bool begin(struct session *s, struct message *m, struct err *err)
+{
+	if (s->server->standalone)
+		return begin_drop(s, m, err);
+	return *s->cfg->smtpd_proxy_filter ? begin_proxy(s, m) : begin_cleanup(s, m, err);
+}
+
 struct message *message_begin(struct session *s, struct err *err)
 {
 	struct message *m = x_alloc(sizeof(*m));
 
 	m->effects = &s->tx->effects;
-	if (s->server->standalone ? begin_drop(s, m, err) : begin_cleanup(s, m, err))
+	if (begin(s, m, err))
 		return m;
 	x_free(&m);
 	return NULL;
@@ -87,17 +104,33 @@ int64_t message_time(const struct message *m)
 	return m->cleanup ? cleanup_time(m->cleanup) : m->when_us;
 }
 
-void message_recipient(struct message *m, const char *address, const char *orcpt, int notify)
+bool message_is_queued(const struct message *m)
 {
+	return !m->proxy;
+}
+
+const char *message_recipient(
+	struct message *m, const char *address, const char *orcpt, int notify, const char *said)
+{
+	if (m->proxy)
+		return proxy_recipient(m->proxy, address, said);
 	if (m->cleanup)
 		cleanup_recipient(m->cleanup, address, NULL, orcpt, notify);
 	else
 		drop_recipient(m->drop, address, notify);
+	return NULL;
+}
+
+const char *message_data(struct message *m)
+{
+	return m->proxy ? proxy_data(m->proxy) : NULL;
 }
 
 void message_prepend(struct message *m, struct str header_lines)
 {
-	if (m->cleanup)
+	if (m->proxy)
+		proxy_text(m->proxy, header_lines);
+	else if (m->cleanup)
 		cleanup_prepend(m->cleanup, header_lines);
 	else
 		drop_text(m->drop, header_lines);
@@ -105,6 +138,8 @@ void message_prepend(struct message *m, struct str header_lines)
 
 bool message_line(struct message *m, struct str line, bool partial)
 {
+	if (m->proxy)
+		return proxy_line(m->proxy, line, partial);
 	return m->cleanup ? cleanup_line(m->cleanup, line, partial) : drop_line(m->drop, line, partial);
 }
 
@@ -122,13 +157,23 @@ static void apply_effects(struct message *m)
 		cleanup_recipient(m->cleanup, e->bcc.items[i], NULL, NULL, NOTIFY_NEVER);
 }
 
+static void end_proxy(struct message *m, struct cleanup_result *result)
+{
+	bool accepted;
+
+	*result = (struct cleanup_result){.reply = proxy_end(&m->proxy, &accepted)};
+	result->status = accepted ? CLEANUP_OK : CLEANUP_REJECTED;
+}
+
 void message_end(
 	struct message **mp, struct cleanup_result *result, struct queue_id *id, char *text, size_t text_size)
 {
 	struct message *m = *mp;
 
 	*id = *message_id(m);
-	if (m->drop) {
+	if (m->proxy) {
+		end_proxy(m, result);
+	} else if (m->drop) {
 		drop_end(&m->drop, result, id, text, text_size);
 	} else if (m->effects->discard) {
 		*result = (struct cleanup_result){.status = CLEANUP_OK};
@@ -146,5 +191,6 @@ void message_abort(struct message **mp)
 		return;
 	cleanup_abort(&(*mp)->cleanup);
 	drop_abort(&(*mp)->drop);
+	proxy_abort(&(*mp)->proxy);
 	x_free(mp);
 }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "smtpd/ehlo.h"
+#include "smtpd/proxy.h"
 #include "smtpd/server_tls.h"
 
 static void warn(void *arg, const char *text)
@@ -231,6 +232,8 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	open_lists(v);
 	parse_rules(v);
 	open_dns(v);
+	if (!proxy_options(cfg->smtpd_proxy_options, &(bool){false}))
+		log_warning("smtpd_proxy_options: only speed_adjust is known: %s", cfg->smtpd_proxy_options);
 	v->resolver = resolver_new(cfg, err);
 	v->notifier = queue_notifier_new("public/qmgr");
 	if (v->resolver) {

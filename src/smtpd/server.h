@@ -77,6 +77,7 @@ struct server {
 		verp_clients, limit_exceptions;
 	struct limits limits; /* table NULL: nothing is counted */
 	struct rules_env rules;
+	_Atomic uint64_t proxy_files;	/* made so far, for their names */
 	_Atomic uint64_t policy_owners; /* messages that policy servers were asked about */
 	struct rule_list restrictions[STAGE_COUNT];
 	struct rule_list relay_restrictions;

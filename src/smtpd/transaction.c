@@ -8,13 +8,14 @@
 #include "smtpd/session.h"
 
 struct transaction *transaction_begin(
-	struct session *s, const char *sender, const struct mail_options *options)
+	struct session *s, const char *sender, const char *said, const struct mail_options *options)
 {
 	struct pool *pool = pool_new(512);
 	struct transaction *tx = pool_alloc(pool, sizeof(*tx));
 
 	tx->pool = pool;
 	tx->sender = pool_strdup(pool, sender);
+	tx->said = pool_strdup(pool, said);
 	tx->options = *options;
 	tx->options.envid = pool_strdup(pool, options->envid);
 	tx->options.sasl_sender = pool_strdup(pool, options->sasl_sender);
@@ -99,7 +100,7 @@ static void add_received(struct session *s)
 		.my_name = s->cfg->myhostname,
 		.mail_name = s->cfg->mail_name,
 		.protocol = received_protocol(s),
-		.queue_id = message_id(tx->message)->text,
+		.queue_id = message_is_queued(tx->message) ? message_id(tx->message)->text : NULL,
 		.for_recipient = tx->recipients == 1 ? tx->recipient : NULL,
 		.uid = -1,
 		.when_us = message_time(tx->message)};
@@ -121,7 +122,9 @@ void transaction_prepend(struct session *s)
 
 		message_prepend(tx->message, str_c(line));
 	}
-	add_received(s);
+	/* Between two filters we leave no trace. */
+	if (message_is_queued(tx->message) || !s->forwarded)
+		add_received(s);
 }
 
 static int status_code(const struct cleanup_result *result)
@@ -171,7 +174,10 @@ static bool commit(struct session *s, const char *queued_prefix)
 
 	message_end(&s->tx->message, &result, &id, text, sizeof(text));
 	if (result.status == CLEANUP_OK) {
-		reply(s, "250 2.0.0 Ok: %squeued as %s", queued_prefix, id.text);
+		if (result.reply)
+			reply_lines(s, result.reply);
+		else
+			reply(s, "250 2.0.0 Ok: %squeued as %s", queued_prefix, id.text);
 		s->errors = s->junk = 0;
 		s->notify.classes = 0;
 		return true;

@@ -36,6 +36,7 @@ struct chunks {
 struct transaction {
 	struct pool *pool;
 	const char *sender; /* internal form, "" is the null sender */
+	const char *said;   /* path and parameters, as the client said them */
 	struct mail_options options;
 	struct message *message; /* NULL until the first accepted recipient */
 	size_t recipients;	 /* accepted */
@@ -52,7 +53,7 @@ struct transaction {
 
 /* Starts one; the session has none. */
 struct transaction *transaction_begin(
-	struct session *s, const char *sender, const struct mail_options *options);
+	struct session *s, const char *sender, const char *said, const struct mail_options *options);
 /* Ends it, whatever state it is in; what was not committed leaves no trace. Also resets what XFORWARD said.
  * No transaction: nothing. */
 void transaction_end(struct session *s);
