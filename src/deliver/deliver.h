@@ -19,6 +19,7 @@ struct deliver_settings {
 	const struct config *cfg;
 	int locks;	      /* LOCK_ bits */
 	long long size_limit; /* bytes of a mailbox file, or of a file in a Maildir; 0: any */
+	bool hosted;	      /* virtual(8)'s: what the operator can mend waits */
 	char host[64];	      /* for Maildir file names, without '/' and ':' */
 };
 
@@ -93,9 +94,10 @@ enum deliver_place {
 const struct dsn *deliver_to_path(struct deliver_job *job, const char *path, enum deliver_place place);
 const struct dsn *deliver_maildir(struct deliver_job *job, const char *path, enum deliver_place place);
 const struct dsn *deliver_mailbox(struct deliver_job *job, const char *path, enum deliver_place place);
-/* What a system call's error means for the mail: EDQUOT is 4.2.2, EFBIG 5.2.2, ... */
-const struct dsn *deliver_failure(struct pool *pool, int error, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* What a system call's error means for the mail: EDQUOT is 4.2.2, EFBIG 5.2.2, ... hosted: what is not about
+ * space waits. */
+const struct dsn *deliver_failure(struct pool *pool, bool hosted, int error, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* An exclusive lock on a mailbox file (locks: LOCK_ bits); the dotlock is made with root's rights in a shared
  * directory. */

@@ -19,7 +19,7 @@ static const struct {
 	{ENAMETOOLONG, DSN_FAILED, "5.2.0"},
 };
 
-const struct dsn *deliver_failure(struct pool *pool, int error, const char *fmt, ...)
+const struct dsn *deliver_failure(struct pool *pool, bool hosted, int error, const char *fmt, ...)
 {
 	enum dsn_action action = DSN_DELAYED;
 	const char *status = "4.2.0";
@@ -35,6 +35,10 @@ const struct dsn *deliver_failure(struct pool *pool, int error, const char *fmt,
 			action = meanings[i].action;
 			status = meanings[i].status;
 		}
+	}
+	if (hosted && error != EFBIG && action == DSN_FAILED) {
+		action = DSN_DELAYED;
+		status = "4.2.0";
 	}
 	return dsn_make(pool, action, status, "%s: %s", text, strerror_r(error, why, sizeof(why)));
 }

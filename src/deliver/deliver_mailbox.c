@@ -27,8 +27,18 @@ static int open_existing(const char *path)
 	return open(path, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* In the spool directory of root a new mailbox is made by root and given to the user; its group is the
- * directory's. */
+/* A mailbox that root made is given to the user. Its group is the directory's where that says so
+ * (set-group-id), else the user's. */
+static bool give_to_user(int fd, const struct deliver_user *user)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || user->uid == 0)
+		return true;
+	return fstat(fd, &st) == 0 &&
+	       fchown(fd, user->uid, st.st_gid == getegid() ? user->gid : (gid_t)-1) == 0;
+}
+
 static int open_or_create(struct mailbox *m)
 {
 	int fd = open_existing(m->path);
@@ -40,7 +50,7 @@ static int open_or_create(struct mailbox *m)
 	fd = open(m->path, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return errno == EEXIST ? open_existing(m->path) : -1;
-	if (geteuid() == 0 && m->job->user->uid != 0 && fchown(fd, m->job->user->uid, (gid_t)-1) < 0) {
+	if (!give_to_user(fd, m->job->user)) {
 		unlink(m->path);
 		sys_close(&fd);
 	}
@@ -157,6 +167,8 @@ static const char *what_failed(const struct mailbox *m)
 
 	if (m->place == DELIVER_FILE)
 		return pool_printf(pool, "cannot append message to file %s:", m->path);
+	if (m->job->settings->hosted)
+		return pool_printf(pool, "delivery failed to mailbox %s:", m->path);
 	return pool_printf(pool, "cannot update mailbox %s for user %s.", m->path, m->job->user->name);
 }
 
@@ -172,7 +184,7 @@ static const struct dsn *outcome(struct mailbox *m, enum deliver_step step, int 
 		return dsn_make(pool, DSN_DELAYED, "4.3.0", "cannot read the message: %s", err->text);
 	if (m->refused)
 		return dsn_make(pool, DSN_DELAYED, "4.2.0", "%s destination: %s", what_failed(m), m->refused);
-	return deliver_failure(pool, error, "%s %s", what_failed(m), m->doing);
+	return deliver_failure(pool, m->job->settings->hosted, error, "%s %s", what_failed(m), m->doing);
 }
 
 const struct dsn *deliver_mailbox(struct deliver_job *job, const char *path, enum deliver_place place)

@@ -157,7 +157,8 @@ static const struct dsn *failure(struct maildir *m, int error)
 	if (m->refused)
 		return dsn_make(
 			pool, DSN_DELAYED, "4.2.0", "maildir delivery failed: %s: %s", m->path, m->refused);
-	dsn = deliver_failure(pool, error, "maildir delivery failed: %s %s", m->doing, m->path);
+	dsn = deliver_failure(
+		pool, m->job->settings->hosted, error, "maildir delivery failed: %s %s", m->doing, m->path);
 
 	if (error == EACCES || error == EPERM || error == ENOENT)
 		log_warning("maildir access problem for UID/GID=%u/%u: %s", u->uid, u->gid, dsn->reason);

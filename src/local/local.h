@@ -89,8 +89,8 @@ struct local_where {
 	const char *forward;		   /* the user whose .forward this is, or NULL */
 	const struct deliver_user *rights; /* whose commands and files these are; NULL: default_privs' */
 	const char *sender, *delivered, *original;
-	bool owner;	       /* a list with an owner: its errors go there */
-	bool resend;	       /* addresses become new mail instead of being delivered at once */
+	bool owner;	       /* a list with an owner: errors go there, members' mail is new mail */
+	bool indirect;	       /* from a user's file or an :include: file: every address becomes new mail */
 	bool relayed;	       /* luser_relay has had its say */
 	bool bare;	       /* "\name": the mailbox and nothing else */
 	int aliases, includes; /* depth */
@@ -144,11 +144,13 @@ const struct dsn *local_leaf_deliver(struct local_plan *plan, const struct local
 /* ---- local_resend.c: new mail. Both return NULL and the new id, or what went wrong. */
 const struct dsn *local_resend_addresses(
 	struct local_plan *plan, const struct local_leaf *first, struct queue_id *id);
-/* The same recipient again, for this one of its destinations. */
+/* For one destination alone. */
 const struct dsn *local_resend_leaf(
 	struct local_plan *plan, const struct local_leaf *leaf, struct queue_id *id);
 bool local_same_message(const struct local_leaf *a, const struct local_leaf *b);
-/* What local_resend_leaf left in the envelope: whether the leaf is the one it is about. */
+/* What local_resend_leaf left in the envelope: the mailbox is meant, whatever aliases say; whether the leaf
+ * is the one it is about. */
+bool local_is_for_mailbox(const struct local_plan *plan);
 bool local_is_wanted(const struct local_plan *plan, const struct local_leaf *leaf);
 
 /* Tells the sender of destinations that failed. false: the report could not be made. */

@@ -61,10 +61,20 @@ static bool is_ours(struct local_plan *plan, const struct local_where *where, co
 
 static bool is_self(const struct local_where *where, const struct local_name *name, bool bare)
 {
-	return where->forward && strcmp(where->forward, name->user) == 0 && (bare || !name->extension[0]);
+	return where->forward && strcmp(where->forward, name->user) == 0 &&
+	       (bare || !name->extension[0] || strcmp(name->extension, where->name.extension) == 0);
 }
 
 static void expand_name(struct local_plan *plan, const struct local_where *where);
+
+/* A name that is no alias. What a list with an owner gives becomes mail of its own. */
+static void expand_member(struct local_plan *plan, const struct local_where *where)
+{
+	if (where->owner)
+		local_plan_add(plan, LEAF_ADDRESS, where->name.address, where);
+	else
+		local_expand_user(plan, where);
+}
 
 static void expand_ours(
 	struct local_plan *plan, const struct local_where *from, const char *address, bool bare)
@@ -73,10 +83,12 @@ static void expand_ours(
 
 	where.name = local_name_of(plan->env, plan->pool, address);
 	where.bare = bare;
-	if (is_self(from, &where.name, bare) || (bare && !from->resend))
+	if (is_self(from, &where.name, bare))
 		local_expand_user(plan, &where);
-	else if (from->resend)
+	else if (from->indirect)
 		local_plan_add(plan, LEAF_ADDRESS, address, from);
+	else if (bare)
+		expand_member(plan, &where);
 	else
 		expand_name(plan, &where);
 }
@@ -173,7 +185,7 @@ static void expand_include(struct local_plan *plan, const struct local_where *fr
 	uid_t owner;
 
 	where.origin = ORIGIN_INCLUDE;
-	where.resend = true;
+	where.indirect = true;
 	if (++where.includes > INCLUDE_DEPTH) {
 		local_plan_fail(plan, from,
 			dsn_make(plan->pool, DSN_FAILED, "5.4.6", ":include: files name each other: %s",
@@ -251,9 +263,9 @@ static void look_for_owner(struct local_plan *plan, struct local_where *where)
 			owner = owner_target(plan, buf_slice(&value), owner);
 		where->sender = rewritten(plan, owner);
 		where->original = NULL;
-		where->owner = where->resend = plan->owned = true;
+		where->owner = plan->owned = true;
 	} else if (plan->env->cfg->reset_owner_alias) {
-		where->owner = where->resend = false;
+		where->owner = false;
 	}
 	buf_free(&value);
 }
@@ -309,7 +321,7 @@ static void expand_name(struct local_plan *plan, const struct local_where *where
 		return;
 	if (name->extension[0] && try_alias(plan, where, name->user, true))
 		return;
-	local_expand_user(plan, where);
+	expand_member(plan, where);
 }
 
 void local_expand(struct local_plan *plan)
@@ -323,8 +335,9 @@ void local_expand(struct local_plan *plan)
 		.original = r->original && r->original[0] ? r->original : r->address,
 	};
 
-	for (size_t i = 0; i < request->attribute_count; i++)
-		if (strcmp(request->attributes[i].name, "owner_alias") == 0)
-			where.owner = where.resend = true;
-	expand_name(plan, &where);
+	where.bare = local_is_for_mailbox(plan);
+	if (where.bare)
+		local_expand_user(plan, &where);
+	else
+		expand_name(plan, &where);
 }

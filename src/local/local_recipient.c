@@ -53,20 +53,6 @@ static void pass(struct local_plan *plan, const struct local_leaf *leaf)
 	agent_pass(plan->agent, plan->index, transport, nexthop);
 }
 
-/* A transport takes the recipient over as it is: other addresses become mail of their own first, and what is
- * not alone too. */
-static void settle_transports(struct local_plan *plan)
-{
-	for (size_t i = 0; i < plan->count; i++) {
-		struct local_leaf *leaf = &plan->leaves[i];
-
-		if (leaf->kind == LEAF_PASS && !is_recipients_own(plan, leaf)) {
-			leaf->kind = LEAF_ADDRESS;
-			leaf->text = leaf->where.name.address;
-		}
-	}
-}
-
 /* ---- what is done here */
 
 static void keep_wanted(struct local_plan *plan)
@@ -120,9 +106,9 @@ static const struct dsn *first_delay(const struct local_plan *plan)
 	return NULL;
 }
 
-static void log_forwarded(const struct local_plan *plan, const char *address, const struct queue_id *id)
+static void log_forwarded(const struct local_plan *plan, const struct queue_id *id)
 {
-	agent_log(plan->agent, address, plan->recipient->original,
+	agent_log(plan->agent, plan->recipient->address, plan->recipient->original,
 		dsn_make(plan->pool, DSN_DELIVERED, "2.0.0", "forwarded as %s", id->text), "local", 0);
 }
 
@@ -142,7 +128,7 @@ static const struct dsn *forward_addresses(struct local_plan *plan)
 		trouble = local_resend_addresses(plan, leaf, &id);
 		if (trouble)
 			return trouble;
-		log_forwarded(plan, leaf->where.delivered, &id);
+		log_forwarded(plan, &id);
 	}
 	return NULL;
 }
@@ -158,7 +144,7 @@ static const struct dsn *put_waiting_aside(struct local_plan *plan)
 		trouble = local_resend_leaf(plan, &plan->leaves[i], &id);
 		if (trouble)
 			return trouble;
-		log_forwarded(plan, plan->recipient->address, &id);
+		log_forwarded(plan, &id);
 	}
 	return NULL;
 }
@@ -242,7 +228,6 @@ static void carry_out(struct local_plan *plan)
 			dsn_make(plan->pool, DSN_FAILED, "5.2.0", "the destination is not there any more"));
 		return;
 	}
-	settle_transports(plan);
 	deliver_directly(plan);
 	if (!plan->corrupt)
 		settle(plan);

@@ -6,6 +6,7 @@
 #include "spool/spool_lines.h"
 
 #define LEAF_ATTRIBUTE "local_leaf"
+#define MAILBOX_ATTRIBUTE "local_mailbox"
 
 /* What is known of where the message came from; the rest of a message's attributes is about its first
  * delivery. */
@@ -165,8 +166,6 @@ const struct dsn *local_resend_addresses(
 	if (!c)
 		return no_room(plan, &err);
 	set_sender(plan, c, where->sender, where->owner);
-	if (where->owner)
-		cleanup_attribute(c, "owner_alias", "yes");
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct local_leaf *leaf = &plan->leaves[i];
 
@@ -177,7 +176,7 @@ const struct dsn *local_resend_addresses(
 	return finish(plan, c, where->delivered, id);
 }
 
-/* ---- one destination that must wait while others are done */
+/* ---- one destination that must wait while others are done, or that is another transport's */
 
 static const char *leaf_name(const struct local_plan *plan, const struct local_leaf *leaf)
 {
@@ -185,19 +184,43 @@ static const char *leaf_name(const struct local_plan *plan, const struct local_l
 		local_rights(plan->env, &leaf->where)->uid, leaf->where.name.address, leaf->text);
 }
 
+/* A mailbox has an address: mail for that and nothing else. */
+static void address_mailbox(const struct local_plan *plan, const struct local_where *where, struct cleanup *c)
+{
+	set_sender(plan, c, where->sender, where->owner);
+	cleanup_attribute(c, MAILBOX_ATTRIBUTE, "yes");
+	cleanup_recipient(c, where->name.address, where->original,
+		where->owner ? NULL : plan->recipient->orcpt, where->owner ? 0 : notify_of(plan));
+}
+
+/* Commands and files have none: the same recipient again, for this one of its destinations. */
+static void address_leaf(const struct local_plan *plan, const struct local_leaf *leaf, struct cleanup *c)
+{
+	const struct delivery_recipient *r = plan->recipient;
+
+	set_sender(plan, c, plan->agent->request->sender, false);
+	cleanup_attribute(c, LEAF_ATTRIBUTE, leaf_name(plan, leaf));
+	cleanup_recipient(c, r->address, r->original, r->orcpt, notify_of(plan));
+}
+
 const struct dsn *local_resend_leaf(
 	struct local_plan *plan, const struct local_leaf *leaf, struct queue_id *id)
 {
-	const struct delivery_recipient *r = plan->recipient;
 	struct err err = {""};
 	struct cleanup *c = begin(plan, &err);
 
 	if (!c)
 		return no_room(plan, &err);
-	set_sender(plan, c, plan->agent->request->sender, false);
-	cleanup_attribute(c, LEAF_ATTRIBUTE, leaf_name(plan, leaf));
-	cleanup_recipient(c, r->address, r->original, r->orcpt, notify_of(plan));
+	if (leaf->kind == LEAF_MAILBOX || leaf->kind == LEAF_PASS)
+		address_mailbox(plan, &leaf->where, c);
+	else
+		address_leaf(plan, leaf, c);
 	return finish(plan, c, NULL, id);
+}
+
+bool local_is_for_mailbox(const struct local_plan *plan)
+{
+	return find_attribute(plan, MAILBOX_ATTRIBUTE) != NULL;
 }
 
 bool local_is_wanted(const struct local_plan *plan, const struct local_leaf *leaf)

@@ -61,9 +61,7 @@ static bool try_forward(struct local_plan *plan, const struct local_where *from,
 	where.rights = user;
 	where.forward = user->name;
 	where.alias = NULL;
-	where.resend = true;
-	if (!plan->env->cfg->frozen_delivered_to)
-		where.delivered = from->name.address;
+	where.indirect = true;
 	switch (local_file_read(path, user, true, &text, &owner, &err)) {
 	case LOCAL_FILE_READ:
 		local_expand_text(plan, &where, buf_slice(&text));
@@ -183,7 +181,7 @@ static void fill_mailbox(
 		leaf->user = user;
 }
 
-void local_expand_user(struct local_plan *plan, const struct local_where *where)
+static void expand_user(struct local_plan *plan, const struct local_where *where)
 {
 	struct deliver_user *user = pool_alloc(plan->pool, sizeof(*user));
 	struct err err = {""};
@@ -202,4 +200,13 @@ void local_expand_user(struct local_plan *plan, const struct local_where *where)
 		fail_later(plan, where, pool_printf(plan->pool, "cannot find user \"%s\"", where->name.user));
 		return;
 	}
+}
+
+void local_expand_user(struct local_plan *plan, const struct local_where *from)
+{
+	struct local_where where = *from;
+
+	if (!plan->env->cfg->frozen_delivered_to)
+		where.delivered = from->name.address;
+	expand_user(plan, &where);
 }

@@ -36,26 +36,7 @@ static bool deliver_recipient(struct agent_delivery *d, size_t i, struct spool_r
 
 static void deliver(struct agent_delivery *d)
 {
-	const struct delivery_request *r = d->request;
-	struct spool_reader *reader = NULL;
-	struct err err = {""};
-	enum spool_status status =
-		spool_open_content(service_spool(d->service), r->queue, &r->qid, &reader, &err);
-
-	d->result.corrupt = status == SPOOL_CORRUPT;
-	if (status != SPOOL_OK) {
-		if (status != SPOOL_CORRUPT)
-			agent_outcome_rest(d,
-				dsn_make(d->pool, DSN_DELAYED, "4.3.0", "cannot open the message: %s",
-					err.text),
-				"local", false);
-		return;
-	}
-	for (size_t i = 0; i < r->recipient_count; i++) {
-		if (!spool_rewind(reader) || !deliver_recipient(d, i, reader))
-			break;
-	}
-	spool_reader_free(&reader);
+	agent_each_recipient(d, "local", deliver_recipient);
 }
 
 static void probe(struct agent_delivery *d)

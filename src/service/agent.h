@@ -35,6 +35,13 @@ void agent_pass(struct agent_delivery *d, size_t i, const char *transport, const
 void agent_outcome_rest(struct agent_delivery *d, const struct dsn *dsn, const char *relay, bool trouble);
 bool agent_decided(const struct agent_delivery *d, size_t i);
 
+/*
+ * For agents that deliver the recipients of a request one after the other: opens the content and calls fn for
+ * each, the reader at its start. false from fn: the rest need not be tried (d->result.corrupt says why).
+ */
+typedef bool (*agent_recipient_fn)(struct agent_delivery *d, size_t i, struct spool_reader *reader);
+void agent_each_recipient(struct agent_delivery *d, const char *relay, agent_recipient_fn fn);
+
 struct agent_ops {
 	struct service_ops service; /* accepted, run and slots are filled by agent_main */
 	void (*deliver)(struct agent_delivery *d);
