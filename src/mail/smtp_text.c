@@ -103,9 +103,20 @@ static enum stream_status reply_read_line(
 	return status;
 }
 
-enum stream_status smtp_reply_read(struct stream *s, size_t line_max, struct smtp_reply *reply)
+static bool reply_filter_line(const struct smtp_reply_filter *filter, struct str *line, struct buf *out)
 {
-	struct buf text = BUF(REPLY_TEXT_MAX), keep = BUF(line_max);
+	buf_clear(out);
+	if (filter && !filter->line(filter->arg, *line, out))
+		return false;
+	if (out->len)
+		*line = buf_slice(out);
+	return true;
+}
+
+enum stream_status smtp_reply_read(
+	struct stream *s, size_t line_max, const struct smtp_reply_filter *filter, struct smtp_reply *reply)
+{
+	struct buf text = BUF(REPLY_TEXT_MAX), keep = BUF(line_max), instead = BUF(REPLY_TEXT_MAX);
 	enum stream_status status;
 	struct str line;
 	int last = 0;
@@ -113,11 +124,14 @@ enum stream_status smtp_reply_read(struct stream *s, size_t line_max, struct smt
 	reply_begin(reply);
 	do {
 		status = reply_read_line(s, line_max, &line, &keep);
+		if (status == STREAM_OK && !reply_filter_line(filter, &line, &instead))
+			status = STREAM_ERROR;
 		if (status == STREAM_OK)
 			last = reply_line(line, reply, &text);
 	} while (status == STREAM_OK && last == 0 && reply->lines < REPLY_LINES_MAX);
 	reply_finish(reply, &text, last == 0 ? -1 : last);
 	buf_free(&keep);
+	buf_free(&instead);
 	return status;
 }
 

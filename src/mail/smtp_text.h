@@ -2,6 +2,7 @@
 #ifndef MAIL_SMTP_TEXT_H
 #define MAIL_SMTP_TEXT_H
 
+#include "base/buf.h"
 #include "base/stream.h"
 
 /*
@@ -15,7 +16,15 @@ struct smtp_reply {
 	size_t lines;
 };
 
-enum stream_status smtp_reply_read(struct stream *s, size_t line_max, struct smtp_reply *reply);
+/* Sees each line of a reply before it is understood; what it puts into `out` takes the line's place. false:
+ * the line cannot be judged, and the reply ends as STREAM_ERROR. */
+struct smtp_reply_filter {
+	bool (*line)(void *arg, struct str line, struct buf *out);
+	void *arg;
+};
+/* filter: NULL for none. */
+enum stream_status smtp_reply_read(
+	struct stream *s, size_t line_max, const struct smtp_reply_filter *filter, struct smtp_reply *reply);
 void smtp_reply_free(struct smtp_reply *reply);
 /* Reads one reply from memory; returns the bytes used, 0 when it is incomplete. For tests and fuzzing. */
 size_t smtp_reply_parse(struct str in, struct smtp_reply *reply);

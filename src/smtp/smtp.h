@@ -41,6 +41,9 @@ struct smtp_client {
 	bool generic_extensions;	    /* propagate_unmatched_extensions */
 	struct resolver *resolver;	    /* for generic */
 	struct smtp_checks *checks;	    /* NULL: no tables look at content */
+	struct maps *status_filter;	    /* of outcomes */
+	struct maps *pix_maps;
+	struct table *reply_filter; /* NULL: replies are taken as they come */
 	struct smtp_cache *cache;
 	struct smtp_notices *notices; /* NULL: the postmaster is told nothing */
 };
@@ -70,13 +73,17 @@ struct smtp_session {
 	const char *address_key; /* everything that makes two connections different */
 	const char *nexthop_key; /* likewise, for the next hop it was made for; NULL: not to be found by it */
 	int features;
-	uint64_t size_limit;	      /* 0: none announced */
-	const char *mechanisms;	      /* of AUTH, separated by blanks; "" none */
+	uint64_t size_limit;	/* 0: none announced */
+	const char *mechanisms; /* of AUTH, separated by blanks; "" none */
+	int xforward;		/* attributes that XFORWARD takes */
+	int pix;		/* PIX_ bits */
+	bool logged_in;
 	int64_t made;		      /* clock_mono() */
 	int uses;		      /* transactions begun */
 	bool detect_loop;	      /* the server must not be ourselves */
 	bool failed;		      /* no more talking: lost, timed out, 421 or out of step */
 	bool timed_out;		      /* why */
+	bool table_failed;	      /* why: the table of smtp_reply_filter */
 	struct transcript transcript; /* while there are notices */
 	bool out_of_protocol;	      /* the server's answers are worth a notice */
 	struct smtp_idle *idle;	      /* its place in the cache while it waits there */

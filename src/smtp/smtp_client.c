@@ -89,9 +89,37 @@ static bool set_sources(struct smtp_client *c, struct err *err)
 	return true;
 }
 
+static void warn(void *arg, const char *text)
+{
+	log_warning("%s", text);
+}
+
+static bool open_filters(struct smtp_client *c, struct err *err)
+{
+	const struct config *cfg = c->cfg;
+
+	c->status_filter = maps_open(c->lmtp ? "lmtp_delivery_status_filter" : "smtp_delivery_status_filter",
+		cfg->smtp_delivery_status_filter, 0, err);
+	c->pix_maps = maps_open(c->lmtp ? "lmtp_pix_workaround_maps" : "smtp_pix_workaround_maps",
+		cfg->smtp_pix_workaround_maps, 0, err);
+	if (!c->status_filter || !c->pix_maps)
+		return false;
+	maps_warnings(c->status_filter, warn, NULL);
+	maps_warnings(c->pix_maps, warn, NULL);
+	if (!cfg->smtp_reply_filter[0])
+		return true;
+	c->reply_filter = table_open(cfg->smtp_reply_filter, 0, err);
+	if (c->reply_filter)
+		table_warnings(c->reply_filter, warn, NULL);
+	return c->reply_filter;
+}
+
 static bool open_tables(struct smtp_client *c, struct err *err)
 {
 	const struct config *cfg = c->cfg;
+
+	if (!open_filters(c, err))
+		return false;
 
 	c->discard = smtp_features_mask(str_c(cfg->smtp_discard_ehlo_keywords));
 	c->discard_maps = maps_open("smtp_discard_ehlo_keyword_address_maps",
@@ -137,6 +165,9 @@ void smtp_client_free(struct smtp_client **c)
 	resolver_free(&(*c)->resolver);
 	smtp_checks_free(&(*c)->checks);
 	maps_close(&(*c)->discard_maps);
+	maps_close(&(*c)->status_filter);
+	maps_close(&(*c)->pix_maps);
+	table_close(&(*c)->reply_filter);
 	matchlist_close(&(*c)->cache_destinations);
 	x_free(c);
 }

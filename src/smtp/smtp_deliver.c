@@ -159,7 +159,7 @@ static bool use_new_session(struct smtp_delivery *d, struct smtp_session *s, con
 	enum smtp_greeted end;
 	struct dsn *why;
 
-	end = smtp_greet(s, d->pool, &t->policy, &why);
+	end = smtp_greet(s, d->pool, d->request, &t->policy, &why);
 	if (end == SMTP_GREETED && !smtp_sasl_login(d, s, t->text, &why))
 		end = SMTP_NOT_GREETED;
 	if (end == SMTP_GREETED) {

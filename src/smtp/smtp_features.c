@@ -1,6 +1,7 @@
 #include "smtp/smtp_features.h"
 
 #include "base/log.h"
+#include "smtp/smtp_xforward.h"
 
 static const struct {
 	const char *keyword;
@@ -80,6 +81,7 @@ void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
 	s->features = FEATURE_ESMTP;
 	s->size_limit = 0;
 	s->mechanisms = "";
+	s->xforward = 0;
 	while (str_word(&rest, "\n", &line)) {
 		int bit = 0;
 
@@ -88,6 +90,8 @@ void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
 			bit = keyword_bit(word) & ~discard;
 		first = false;
 		s->features |= bit;
+		if (bit == FEATURE_XFORWARD)
+			s->xforward |= smtp_xforward_attributes(line);
 		if (bit == FEATURE_AUTH)
 			add_mechanisms(s, line);
 		if (bit == FEATURE_SIZE && str_word(&line, " \t", &word) &&

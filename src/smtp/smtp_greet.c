@@ -1,6 +1,7 @@
 #include "base/log.h"
 #include "smtp/smtp_features.h"
 #include "smtp/smtp_notify.h"
+#include "smtp/smtp_pix.h"
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_tls.h"
 
@@ -27,7 +28,8 @@ static bool refused(struct smtp_session *s, struct pool *pool, const struct smtp
 }
 
 /* true: greeted; *esmtp tells whether the greeting has the word ESMTP. */
-static bool hear_greeting(struct smtp_session *s, struct pool *pool, bool *esmtp, struct dsn **why)
+static bool hear_greeting(struct smtp_session *s, struct pool *pool, const struct delivery_request *request,
+	bool *esmtp, struct dsn **why)
 {
 	const struct config *cfg = s->client->cfg;
 	struct smtp_reply reply;
@@ -45,6 +47,8 @@ static bool hear_greeting(struct smtp_session *s, struct pool *pool, bool *esmtp
 		*esmtp = *esmtp || str_case_is(word, "ESMTP");
 	if (!ok)
 		refused(s, pool, &reply, cfg->smtp_skip_5xx_greeting, why);
+	else
+		ok = smtp_pix_recognise(s, pool, request, &reply, why);
 	smtp_reply_free(&reply);
 	return ok;
 }
@@ -120,7 +124,8 @@ static bool wants_esmtp(const struct smtp_session *s, bool announced)
 {
 	const struct config *cfg = s->client->cfg;
 
-	return s->client->lmtp || (!cfg->smtp_never_send_ehlo && (cfg->smtp_always_send_ehlo || announced));
+	return s->client->lmtp || (!cfg->smtp_never_send_ehlo && !(s->pix & PIX_DISABLE_ESMTP) &&
+					  (cfg->smtp_always_send_ehlo || announced));
 }
 
 /* STARTTLS is not to be had. That is an end only where TLS is demanded. */
@@ -187,8 +192,8 @@ static enum smtp_greeted decide_tls(
 	return start_tls(s, pool, p, why);
 }
 
-enum smtp_greeted smtp_greet(
-	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *policy, struct dsn **why)
+enum smtp_greeted smtp_greet(struct smtp_session *s, struct pool *pool,
+	const struct delivery_request *request, const struct smtp_tls_policy *policy, struct dsn **why)
 {
 	enum smtp_greeted wrapped = SMTP_GREETED;
 	bool announced;
@@ -197,7 +202,7 @@ enum smtp_greeted smtp_greet(
 		wrapped = tls_ended(smtp_tls_begin(s, pool, policy, why));
 	if (wrapped != SMTP_GREETED)
 		return wrapped;
-	if (!hear_greeting(s, pool, &announced, why) ||
+	if (!hear_greeting(s, pool, request, &announced, why) ||
 		!introduce_ourselves(s, pool, wants_esmtp(s, announced), why))
 		return SMTP_NOT_GREETED;
 	return decide_tls(s, pool, policy, why);

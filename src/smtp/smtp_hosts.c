@@ -127,8 +127,24 @@ static bool is_self(const struct search *s, const struct smtp_host *h)
 	return own_addresses_have(s->d->client->own, &h->address);
 }
 
+/* best_mx_transport: another agent gets the mail. */
+static void pass_on(const struct smtp_delivery *d, const char *transport)
+{
+	const struct delivery_request *r = d->request;
+	const char *colon = strchr(transport, ':');
+	const char *name =
+		pool_strndup(d->pool, transport, colon ? (size_t)(colon - transport) : strlen(transport));
+
+	for (size_t i = 0; i < r->recipient_count; i++)
+		agent_pass(d->agent, i, name, colon && colon[1] ? colon + 1 : r->nexthop);
+}
+
 static bool loops_back(struct search *s)
 {
+	const char *transport = s->d->client->cfg->best_mx_transport;
+
+	if (transport[0])
+		pass_on(s->d, transport);
 	*s->why = dsn_make(s->d->pool, DSN_FAILED, "5.4.6", "mail for %s loops back to myself", s->to->host);
 	return false;
 }

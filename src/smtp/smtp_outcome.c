@@ -1,6 +1,7 @@
 #include "smtp/smtp_outcome.h"
 
 #include "base/log.h"
+#include "deliver/deliver_command.h"
 #include "smtp/smtp_session.h"
 
 static const char *relay_of(const struct smtp_session *s)
@@ -12,6 +13,21 @@ static const char *relay_of(const struct smtp_session *s)
 static int use_of(const struct smtp_session *s)
 {
 	return s && s->uses > 1 ? s->uses : 0;
+}
+
+static const struct dsn *filtered(const struct smtp_delivery *d, const struct dsn *dsn)
+{
+	const char *parameter =
+		d->client->lmtp ? "lmtp_delivery_status_filter" : "smtp_delivery_status_filter";
+
+	return deliver_filter_status(d->client->status_filter, parameter, d->pool, dsn);
+}
+
+static void decide(
+	const struct smtp_delivery *d, size_t i, const struct dsn *dsn, const struct smtp_session *s)
+{
+	if (!agent_decided(d->agent, i))
+		agent_outcome(d->agent, i, filtered(d, dsn), relay_of(s), use_of(s));
 }
 
 static bool decides(const struct smtp_delivery *d, const struct dsn *dsn)
@@ -31,7 +47,7 @@ static void remember(
 static void decide_all(struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s)
 {
 	for (size_t i = 0; i < d->request->recipient_count; i++)
-		agent_outcome(d->agent, i, dsn, relay_of(s), use_of(s));
+		decide(d, i, dsn, s);
 }
 
 static void log_trouble(const struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s)
@@ -67,7 +83,7 @@ void smtp_fail_recipient(
 	struct smtp_delivery *d, size_t i, const struct dsn *dsn, const struct smtp_session *s)
 {
 	if (decides(d, dsn)) {
-		agent_outcome(d->agent, i, dsn, relay_of(s), use_of(s));
+		decide(d, i, dsn, s);
 		return;
 	}
 	remember(d, dsn, s, false);
@@ -93,7 +109,7 @@ void smtp_sent(
 	dsn->diag_text = pool_strdup(d->pool, reply->text);
 	dsn->mta_type = "dns";
 	dsn->mta_name = pool_strdup(d->pool, s->host);
-	agent_outcome(d->agent, i, dsn, s->relay, use_of(s));
+	decide(d, i, dsn, s);
 }
 
 void smtp_fail_rest(struct smtp_delivery *d)
@@ -102,7 +118,8 @@ void smtp_fail_rest(struct smtp_delivery *d)
 		return;
 	if (!d->why)
 		d->why = dsn_make(d->pool, DSN_DELAYED, "4.3.0", "mail system error: no host was tried");
-	agent_outcome_rest(d->agent, d->why, d->why_relay ? d->why_relay : "none", d->why_trouble);
+	agent_outcome_rest(
+		d->agent, filtered(d, d->why), d->why_relay ? d->why_relay : "none", d->why_trouble);
 }
 
 bool smtp_all_decided(const struct smtp_delivery *d)

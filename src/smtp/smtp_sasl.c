@@ -237,6 +237,7 @@ bool smtp_sasl_login(
 	if (!login)
 		return cannot(d, s, err.text, why);
 	ok = exchange(d, s, login, why);
+	s->logged_in = ok;
 	sasl_login_free(&login);
 	return ok;
 }

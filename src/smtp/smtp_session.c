@@ -42,8 +42,27 @@ static void warn_stray(const struct smtp_session *s, const struct smtp_reply *re
 		"non-%s response from %s: %.100s", s->client->lmtp ? "LMTP" : "SMTP", s->label, reply->text);
 }
 
+/* smtp_reply_filter */
+static bool filter_line(void *session, struct str line, struct buf *out)
+{
+	struct smtp_session *s = session;
+	struct err err = {""};
+	enum table_status status = table_lookup(s->client->reply_filter, line, out, &err);
+
+	if (status == TABLE_FOUND)
+		log_info("%s: replacing server reply \"" STR_FMT "\" with \"%s\"", s->relay, STR_ARG(line),
+			buf_cstr(out));
+	if (status == TABLE_FOUND || status == TABLE_NOT_FOUND)
+		return true;
+	log_warning("%s: lookup of \"" STR_FMT "\": %s", table_spec(s->client->reply_filter), STR_ARG(line),
+		err.text);
+	s->table_failed = true;
+	return false;
+}
+
 bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
 {
+	const struct smtp_reply_filter filter = {filter_line, s};
 	enum stream_status status;
 
 	*reply = (struct smtp_reply){0};
@@ -53,7 +72,8 @@ bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
 	if (!stream_flush(s->stream) && stream_status(s->stream) == STREAM_TIMEOUT)
 		return fail(s, true);
 	for (int strays = 0; strays <= STRAY_LINES_MAX; strays++) {
-		status = smtp_reply_read(s->stream, (size_t)s->client->cfg->line_length_limit, reply);
+		status = smtp_reply_read(s->stream, (size_t)s->client->cfg->line_length_limit,
+			s->client->reply_filter ? &filter : NULL, reply);
 		if (status == STREAM_OK && reply->code >= 100) {
 			s->failed = reply->code == 421;
 			smtp_notify_heard(s, reply);
@@ -70,12 +90,12 @@ bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
 
 struct dsn *smtp_trouble(const struct smtp_session *s, struct pool *pool, const char *doing)
 {
-	struct dsn *d = s->timed_out ? dsn_make(pool, DSN_DELAYED, "4.4.2",
-					       "conversation with %s timed out while %s", s->label, doing)
-				     : dsn_make(pool, DSN_DELAYED, "4.4.2",
-					       "lost connection with %s while %s", s->label, doing);
-
-	return d;
+	if (s->table_failed)
+		return dsn_make(pool, DSN_DELAYED, "4.3.0", "local data error while talking to %s", s->label);
+	if (s->timed_out)
+		return dsn_make(pool, DSN_DELAYED, "4.4.2", "conversation with %s timed out while %s",
+			s->label, doing);
+	return dsn_make(pool, DSN_DELAYED, "4.4.2", "lost connection with %s while %s", s->label, doing);
 }
 
 void smtp_reply_status(const struct smtp_reply *reply, char out[12])

@@ -24,8 +24,8 @@ enum smtp_greeted {
 	SMTP_NOT_GREETED,
 	SMTP_NO_TLS /* the handshake failed: nothing is known of the server itself */
 };
-enum smtp_greeted smtp_greet(
-	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *policy, struct dsn **why);
+enum smtp_greeted smtp_greet(struct smtp_session *s, struct pool *pool,
+	const struct delivery_request *request, const struct smtp_tls_policy *policy, struct dsn **why);
 
 /* Buffered; the next smtp_hear sends it. */
 void smtp_say(struct smtp_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

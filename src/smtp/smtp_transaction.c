@@ -5,7 +5,9 @@
 #include "smtp/smtp_generic.h"
 #include "smtp/smtp_notify.h"
 #include "smtp/smtp_outcome.h"
+#include "smtp/smtp_pix.h"
 #include "smtp/smtp_session.h"
+#include "smtp/smtp_xforward.h"
 
 #define WINDOW                                                                                               \
 	64 /* commands that wait for their replies at once: few enough for the socket buffers of both sides  \
@@ -82,6 +84,8 @@ static void say_mail(struct transaction *t)
 		buf_printf(&t->line, " RET=%s", r->ret == RET_FULL ? "FULL" : "HDRS");
 	if (features & FEATURE_SMTPUTF8 && t->d->utf8)
 		buf_puts(&t->line, " SMTPUTF8");
+	if (t->s->logged_in && t->s->client->cfg->smtp_send_dummy_mail_auth)
+		buf_puts(&t->line, " AUTH=<>");
 }
 
 /* RFC 3461 section 4.2: the recipient as the sender knew it. */
@@ -356,6 +360,7 @@ static bool send_message(struct transaction *t, struct spool_reader *reader, boo
 		content_failed(t, how, &err);
 		return false;
 	}
+	smtp_pix_pause(t->s, t->d->request);
 	smtp_end_content(t->s->stream, first_of_line);
 	smtp_notify_said(t->s, STR("."));
 	if (quit)
@@ -455,11 +460,21 @@ static struct spool_reader *open_content(struct smtp_delivery *d, struct smtp_se
 	return NULL;
 }
 
+static bool forward(struct transaction *t)
+{
+	if (smtp_xforward(t->s, t->d->request))
+		return true;
+	t->stale = t->s->uses > 1;
+	if (!t->stale)
+		lost(t, "sending XFORWARD command");
+	return false;
+}
+
 static enum transaction_end converse(struct transaction *t, struct spool_reader *reader, bool keep)
 {
 	bool quit = false;
 
-	if (!envelope(t))
+	if (!forward(t) || !envelope(t))
 		return t->stale ? TRANSACTION_STALE : TRANSACTION_DONE;
 	/* Only the end of the connection ends DATA without a message. */
 	if (t->data_open && t->probe)

@@ -20,7 +20,8 @@ struct client {
 /* What XFORWARD says of the client behind the one that is connected; strings are printable. */
 struct forwarded {
 	char *name, *address, *port, *helo, *protocol, *ident;
-	bool local; /* SOURCE=LOCAL */
+	bool source; /* SOURCE was given: */
+	bool local;  /* ... LOCAL */
 };
 
 void client_set_address(struct client *c, const struct net_addr *addr);

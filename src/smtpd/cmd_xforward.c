@@ -63,6 +63,7 @@ static bool set_source(struct session *s, const struct proxied *p, struct forwar
 	f->local = str_case_is(str_c(p->value), "LOCAL");
 	if (!f->local && !str_case_is(str_c(p->value), "REMOTE"))
 		return proxied_bad_syntax(s, p);
+	f->source = true;
 	return true;
 }
 

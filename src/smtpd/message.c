@@ -17,9 +17,10 @@ struct message {
 	int64_t when_us;
 };
 
-static const char *or_real(const char *forwarded, const char *real)
+/* Of a client whose name, address and so on were forwarded, nothing is known but what was. */
+static const char *known(const struct session *s, const char *forwarded, const char *real)
 {
-	return forwarded ? forwarded : real;
+	return s->forwarded ? forwarded : real;
 }
 
 /* What later stages may want to know of where the message came from. */
@@ -30,12 +31,12 @@ static void add_attributes(struct session *s, struct cleanup *c)
 	char port[8];
 
 	snprintf(port, sizeof(port), "%d", s->client.port);
-	cleanup_attribute(c, "client_name", or_real(f->name, s->client.name));
-	cleanup_attribute(c, "client_address", or_real(f->address, s->client.address));
-	cleanup_attribute(c, "client_port", or_real(f->port, s->client.port ? port : NULL));
+	cleanup_attribute(c, "client_name", known(s, f->name, s->client.name));
+	cleanup_attribute(c, "client_address", known(s, f->address, s->client.address));
+	cleanup_attribute(c, "client_port", known(s, f->port, s->client.port ? port : NULL));
 	cleanup_attribute(c, "reverse_client_name", s->client.reverse_name);
-	cleanup_attribute(c, "helo_name", or_real(f->helo, s->helo));
-	cleanup_attribute(c, "protocol_name", or_real(f->protocol, s->protocol));
+	cleanup_attribute(c, "helo_name", known(s, f->helo, s->helo));
+	cleanup_attribute(c, "protocol_name", known(s, f->protocol, s->protocol));
 	cleanup_attribute(c, "log_ident", f->ident);
 	cleanup_attribute(c, "sasl_method", s->sasl_method);
 	cleanup_attribute(c, "sasl_username", s->sasl_username);
@@ -50,7 +51,8 @@ static bool begin_cleanup(struct session *s, struct message *m, struct err *err)
 		.client = s->client.text, .queue = QUEUE_INCOMING, .milters = filters_milters(s)};
 	const struct transaction *tx = s->tx;
 
-	options.local_rewrite = s->forwarded ? s->forwarded->local : access_local_rewrite(s);
+	options.local_rewrite =
+		s->forwarded && s->forwarded->source ? s->forwarded->local : access_local_rewrite(s);
 	m->cleanup = cleanup_begin(s->server->cleanup, &options, err);
 	if (!m->cleanup)
 		return false;

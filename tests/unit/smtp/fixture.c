@@ -50,6 +50,13 @@ void agent_outcome(struct agent_delivery *d, size_t i, const struct dsn *dsn, co
 	o->conn_use = conn_use;
 }
 
+void agent_pass(struct agent_delivery *d, size_t i, const char *transport, const char *nexthop)
+{
+	struct dsn passed = {.action = DSN_EXPANDED, .status = "2.0.0", .reason = transport};
+
+	agent_outcome(d, i, &passed, nexthop, 0);
+}
+
 void agent_outcome_rest(struct agent_delivery *d, const struct dsn *dsn, const char *relay, bool trouble)
 {
 	for (size_t i = 0; i < d->request->recipient_count; i++)

@@ -1,0 +1,149 @@
+"""What the client does under its settings: servers behind firewalls, replies and outcomes that are changed, XFORWARD, mail that would come back."""
+import re
+import time
+
+import pytest
+
+from postern import Sink, exercises
+from test_smtp_client import CLIENT, ZONE, dns, outcome  # noqa: F401
+from test_smtp_sasl import AuthSink
+
+HOW = {"mydestination": "test.example", "smtpd_relay_restrictions": "permit_mynetworks, reject", "smtpd_authorized_xforward_hosts": "127.0.0.1"}
+
+
+@pytest.fixture
+def sending(mta):
+    """A function that sends one message to a server of the given rules and keywords, and returns (instance, sink)."""
+    sinks = []
+
+    def send(rules=None, keywords=("PIPELINING", "8BITMIME"), lmtp=False, before="", **main):
+        sink = Sink(rules=rules, keywords=keywords, lmtp=lmtp)
+        sinks.append(sink)
+        way = ("lmtp:inet:127.0.0.1:%d" if lmtp else "smtp:[127.0.0.1]:%d") % sink.port
+        instance = mta(main=dict(HOW, default_transport=way, **main)).start()
+        with instance.client() as c:
+            c.expect(250, "EHLO client.example")
+            if before:
+                c.expect(250, before)
+            c.mail("s@client.example", ["u@any.example"], "X: y\r\n\r\nb\r\n", hello="NOOP")
+        instance.wait_log("to=<u@any.example>.*status=")
+        return instance, sink
+
+    yield send
+    for sink in sinks:
+        sink.close()
+
+
+@exercises("smtp_pix_workarounds", "smtp_pix_workaround_threshold_time", "smtp_pix_workaround_delay_time")
+def test_firewall_that_makes_stars(sending):
+    start = time.monotonic()
+    instance, sink = sending({"CONNECT": "220 **2****0*"}, smtp_pix_workaround_threshold_time="0", smtp_pix_workaround_delay_time="2s")
+    assert time.monotonic() - start >= 2
+    assert sink.mails[0]["commands"][0].startswith("HELO ")
+    assert "enabling PIX workarounds: disable_esmtp delay_dotcrlf for 127.0.0.1[127.0.0.1]:%d\n" % sink.port in instance.log()
+
+
+@exercises("smtp_pix_workarounds", "smtp_pix_workaround_threshold_time", "smtp_pix_workaround_maps", "lmtp_pix_workaround_maps")
+@pytest.mark.parametrize("settings,esmtp,said", [
+    ({}, False, "disable_esmtp for"), ({"smtp_pix_workarounds": "delay_dotcrlf"}, True, None), ({"smtp_pix_workarounds": "unheard_of"}, True, "unknown workaround"),
+    ({"smtp_pix_workaround_maps": "inline:{127.0.0.1=}, static:delay_dotcrlf"}, True, None),
+    ({"smtp_pix_workaround_maps": "inline:{127.0.0.1=disable_esmtp}", "smtp_pix_workarounds": ""}, False, "disable_esmtp for")])
+def test_choice_of_workarounds(sending, settings, esmtp, said):
+    instance, sink = sending({"CONNECT": "220 *****"}, **settings)
+    assert sink.mails[0]["commands"][0].startswith("EHLO " if esmtp else "HELO ")
+    log = instance.log()
+    assert said in log if said else "workarounds:" not in log
+
+
+@exercises("smtp_pix_workaround_maps")
+def test_workaround_table_that_fails(sending):
+    instance, sink = sending({"CONNECT": "220 *****"}, smtp_pix_workaround_maps="fail:x")
+    assert not sink.mails and "dsn=4.3.0, status=deferred (local data error while talking to 127.0.0.1[127.0.0.1])" in instance.log()
+
+
+FORWARD = "XFORWARD NAME=far.example ADDR=192.0.2.7 PORT=77 PROTO=SMTP HELO=a+3Db IDENT=abc SOURCE=REMOTE"
+
+
+@exercises("smtp_send_xforward_command", "lmtp_send_xforward_command")
+@pytest.mark.parametrize("agent", ["smtp", "lmtp"])
+def test_xforward(sending, agent):
+    keywords = ("XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT", "8BITMIME")
+    _, sink = sending(keywords=keywords, before=FORWARD, lmtp=agent == "lmtp", **{agent + "_send_xforward_command": "yes"})
+    assert sink.mails[0]["commands"][1:3] == ["XFORWARD NAME=far.example ADDR=192.0.2.7 PORT=77", "XFORWARD PROTO=SMTP HELO=a+3Db IDENT=abc SOURCE=REMOTE"]
+    _, sink = sending(keywords=("XFORWARD HELO",), before=FORWARD, lmtp=agent == "lmtp", **{agent + "_send_xforward_command": "yes"})
+    assert sink.mails[0]["commands"][1] == "XFORWARD HELO=a+3Db" and sink.mails[0]["commands"][2].startswith("MAIL")
+    _, sink = sending(keywords=keywords, before=FORWARD, lmtp=agent == "lmtp")
+    assert sink.mails[0]["commands"][1].startswith("MAIL")
+
+
+@exercises("smtp_send_xforward_command", "smtp_xforward_timeout")
+def test_xforward_refused_lost_and_late(sending):
+    instance, sink = sending({"XFOR": "501 no"}, ("XFORWARD HELO",), before=FORWARD, smtp_send_xforward_command="yes")
+    assert sink.mails and "warning: host 127.0.0.1[127.0.0.1] said: 501 no (in reply to XFORWARD command)" in instance.log()
+    instance, sink = sending({"XFOR": lambda line: None}, ("XFORWARD HELO",), before=FORWARD, smtp_send_xforward_command="yes")
+    assert not sink.mails and "status=deferred (lost connection with 127.0.0.1[127.0.0.1] while sending XFORWARD command)" in instance.log()
+    instance, sink = sending({"XFOR": lambda line: time.sleep(60)}, ("XFORWARD HELO",), before=FORWARD, smtp_send_xforward_command="yes", smtp_xforward_timeout="1s")
+    assert not sink.mails and "status=deferred (conversation with 127.0.0.1[127.0.0.1] timed out while sending XFORWARD command)" in instance.log()
+
+
+@exercises("smtp_reply_filter", "lmtp_reply_filter")
+@pytest.mark.parametrize("agent", ["smtp", "lmtp"])
+def test_replies_replaced(sending, agent):
+    instance, sink = sending({"RCPT": "550 5.1.1 no such"}, lmtp=agent == "lmtp", **{agent + "_reply_filter": "regexp:{{/^550 5.1.1 (.*)/ 450 4.7.1 later $$1}}"})
+    assert "dsn=4.7.1, status=deferred (host 127.0.0.1[127.0.0.1] said: 450 4.7.1 later no such (in reply to RCPT TO command))" in instance.log()
+    assert '127.0.0.1[127.0.0.1]:%d: replacing server reply "550 5.1.1 no such" with "450 4.7.1 later no such"' % sink.port in instance.log()
+
+
+@exercises("smtp_reply_filter")
+def test_lines_that_are_no_replies(sending):
+    """Garbage is made a line of the reply that follows it."""
+    instance, sink = sending({"MAIL": "garbage\r\nmore\r\n250 2.1.0 fine"}, smtp_reply_filter="regexp:{{!/^[2-5][0-9][0-9]/ 250-filler}}")
+    assert sink.mails and instance.log().count("replacing server reply") == 2
+    instance, sink = sending(smtp_reply_filter="fail:x")
+    assert not sink.mails and "dsn=4.3.0, status=deferred (local data error while talking to 127.0.0.1[127.0.0.1])" in instance.log()
+
+
+@exercises("smtp_delivery_status_filter", "lmtp_delivery_status_filter", "default_delivery_status_filter")
+@pytest.mark.parametrize("settings,lmtp,answer,logged", [
+    ({"smtp_delivery_status_filter": "regexp:{{/^5.1.1 (.*)/ 4.7.1 later}}"}, False, "550 5.1.1 no such", r"dsn=4.7.1, status=deferred \(later\)"),
+    ({"default_delivery_status_filter": "regexp:{{/^4.1.1 (.*) (.*)/ 5.7.9 never}}"}, False, "450 4.1.1 not yet", r"dsn=5.7.9, status=bounced \(never\)"),
+    ({"lmtp_delivery_status_filter": "regexp:{{/^2.0.0 (.*)/ 2.9.9 got: $$1}}"}, True, "250 ok", r"dsn=2.9.9, status=sent \(got: 250 2.0.0 queued\)"),
+    ({"smtp_delivery_status_filter": "regexp:{{/^5/ 2.0.0 fine}}"}, False, "550 5.1.1 no such", r"dsn=5.1.1, status=bounced \(host"),
+    ({"smtp_delivery_status_filter": "fail:x"}, False, "550 5.1.1 no such", r"dsn=5.1.1, status=bounced \(host"),
+])
+def test_outcomes_replaced(sending, settings, lmtp, answer, logged):
+    instance, _ = sending({"RCPT": answer}, lmtp=lmtp, **settings)
+    instance.wait_log("to=<u@any.example>.*" + logged)
+
+
+@exercises("smtp_delivery_status_filter")
+def test_outcome_without_a_server(mta, dns):  # noqa: F811
+    dns(ZONE)
+    instance = mta(main=dict(CLIENT, smtp_delivery_status_filter="regexp:{{/^5.4.6 / 5.4.6 it is ours}}, regexp:{{/^4.4.1/ 4.4.1 nobody there}}")).start()
+    instance.send(recipients=["u@self.example", "u@dead.example"])
+    assert outcome(instance, "u@self.example")[:3] == ("5.4.6", "bounced", "it is ours")
+    assert outcome(instance, "u@dead.example")[:3] == ("4.4.1", "deferred", "nobody there")
+
+
+@exercises("best_mx_transport")
+def test_best_mx_is_this_host(mta, dns):  # noqa: F811
+    dns(ZONE)
+    instance = mta(main=dict(CLIENT, best_mx_transport="error:taken here", local_recipient_maps="")).start()
+    instance.send(recipients=["u@self.example", "v@self.example", "u@dead.example"])
+    for user in "uv":
+        instance.wait_log(r"error\[\d+\]: \w+: to=<%s@self.example>, .*dsn=5.0.0, status=bounced \(taken here\)" % user)
+    assert outcome(instance, "u@dead.example")[0] == "4.4.1"
+    assert "loops back" not in instance.log()
+
+
+@exercises("smtp_send_dummy_mail_auth")
+@pytest.mark.parametrize("setting", ["yes", "no"])
+def test_dummy_auth(mta, setting):
+    sink = AuthSink()
+    instance = mta(main=dict(HOW, relayhost="[127.0.0.1]:%d" % sink.port, smtp_sasl_auth_enable="yes", smtp_sasl_password_maps="inline:{[127.0.0.1]:%d=me:secret}" % sink.port,
+                             smtp_sasl_security_options="noanonymous", smtp_send_dummy_mail_auth=setting)).start()
+    with instance.client() as c:
+        c.mail("s@client.example", ["u@any.example"], "X: y\r\n\r\nb\r\n")
+    instance.wait_log("status=")
+    mail = [line for line in sink.commands if line.startswith("MAIL")][0]
+    assert bool(re.search(r" AUTH=<>$", mail)) == (setting == "yes")
