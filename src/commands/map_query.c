@@ -56,6 +56,8 @@ static void check_value(const struct map_command *m, const struct table *t, stru
 	command_say(LOGL_WARNING,
 		"%s: key \"%s\": non-UTF-8 value \"%s\": malformed UTF-8 or invalid codepoint", table_spec(t),
 		shown_key, shown_value);
+	x_free(&shown_key);
+	x_free(&shown_value);
 	command_die(EXIT_FAILURE, "table %s: query error", table_spec(t));
 }
 

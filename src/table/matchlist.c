@@ -1,6 +1,6 @@
 #include "base/mem.h"
 #include "base/net.h"
-#include "table/table_type.h"
+#include "table/table_watch.h"
 
 #define FILE_DEPTH_MAX 10 /* files that name files */
 #define FILE_SIZE_MAX (64u << 20)
@@ -18,6 +18,8 @@ struct matchlist {
 	int flags;
 	struct member *members;
 	size_t count;
+	struct table_watch **files; /* that were read for it */
+	size_t file_count;
 };
 
 static bool add_words(struct matchlist *m, struct str list, bool negated, int depth, struct err *err);
@@ -70,6 +72,12 @@ static void add_unreadable(struct matchlist *m, struct str path, bool negated, c
 	add_broken(m, member, NULL, reason);
 }
 
+static void watch_file(struct matchlist *m, const char *path)
+{
+	m->files = x_realloc(m->files, (m->file_count + 1) * sizeof(*m->files));
+	m->files[m->file_count++] = table_watch_list(path);
+}
+
 static bool add_file(struct matchlist *m, struct str path, bool negated, int depth, struct err *err)
 {
 	char *name = x_strndup(path.p, path.n);
@@ -77,6 +85,7 @@ static bool add_file(struct matchlist *m, struct str path, bool negated, int dep
 	struct str line;
 	bool ok = true;
 
+	watch_file(m, name);
 	if (depth >= FILE_DEPTH_MAX) {
 		ok = err_set(err, "%s: files are nested too deeply at %s", m->parameter, name);
 	} else if (!source_open(&source, name, err)) {
@@ -136,6 +145,9 @@ void matchlist_close(struct matchlist **mp)
 		table_close(&m->members[i].table);
 		x_free(&m->members[i].text);
 	}
+	for (size_t i = 0; i < m->file_count; i++)
+		table_watch_free(&m->files[i]);
+	x_free(&m->files);
 	x_free(&m->members);
 	x_free(&m->parameter);
 	x_free(mp);

@@ -110,18 +110,42 @@ static bool has_values(LDAP *ld, LDAPMessage *entry, const struct ldap_names *na
 
 typedef enum database_status (*value_fn)(struct search *s, struct str value);
 
+static bool listed(char *const *names, const char *name)
+{
+	for (; names && *names; names++) {
+		if (ascii_casecmp(*names, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum database_status each_value_of(
+	struct search *s, LDAPMessage *entry, const char *attribute, value_fn take)
+{
+	struct berval **values = ldap_get_values_len(s->c->ld, entry, attribute);
+	enum database_status status = DATABASE_DONE;
+
+	for (size_t n = 0; values && values[n] && status == DATABASE_DONE && !s->enough; n++)
+		status = take(s, (struct str){values[n]->bv_val, values[n]->bv_len});
+	ldap_value_free_len(values);
+	return status;
+}
+
+/* In the order in which the server has them. */
 static enum database_status each_value(
 	struct search *s, LDAPMessage *entry, const struct ldap_names *names, value_fn take)
 {
 	enum database_status status = DATABASE_DONE;
+	BerElement *position = NULL;
+	char *name = ldap_first_attribute(s->c->ld, entry, &position);
 
-	for (size_t i = 0; i < names->count && status == DATABASE_DONE; i++) {
-		struct berval **values = ldap_get_values_len(s->c->ld, entry, names->list[i]);
-
-		for (size_t n = 0; values && values[n] && status == DATABASE_DONE && !s->enough; n++)
-			status = take(s, (struct str){values[n]->bv_val, values[n]->bv_len});
-		ldap_value_free_len(values);
+	while (name) {
+		if (status == DATABASE_DONE && listed(names->list, name))
+			status = each_value_of(s, entry, name, take);
+		ldap_memfree(name);
+		name = ldap_next_attribute(s->c->ld, entry, position);
 	}
+	ber_free(position, 0);
 	return status;
 }
 
@@ -132,15 +156,6 @@ static enum database_status give(struct search *s, struct str value)
 }
 
 /* ---- values that are names or URLs */
-
-static bool listed(char **names, const char *name)
-{
-	for (; *names; names++) {
-		if (ascii_casecmp(*names, name) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* Those attributes of the table that the URL names, too; they belong to the table. Caller frees the list. */
 static char **common_attributes(const struct ldap_table *t, char **wanted)
@@ -196,12 +211,10 @@ static enum database_status take_entry(struct search *s, LDAPMessage *entry)
 
 	if (has_values(s->c->ld, entry, &t->terminal))
 		return each_value(s, entry, &t->terminal, give);
+	if (!has_values(s->c->ld, entry, &t->special))
+		return each_value(s, entry, &t->all, give);
 	status = each_value(s, entry, &t->result, give);
-	if (status != DATABASE_DONE || s->enough)
-		return status;
-	if (has_values(s->c->ld, entry, &t->special))
-		return each_value(s, entry, &t->special, follow);
-	return each_value(s, entry, &t->leaf, give);
+	return status == DATABASE_DONE ? each_value(s, entry, &t->special, follow) : status;
 }
 
 static enum database_status take_entries(struct search *s, LDAPMessage *found)

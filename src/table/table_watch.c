@@ -107,9 +107,8 @@ static struct table_watch *watch_new(const char *spec)
 	return w;
 }
 
-void table_watch_file(struct table *t, const char *path, enum watch_style style)
+static void watch_file(struct table_watch *w, const char *path, enum watch_style style)
 {
-	struct table_watch *w = t->watch ? t->watch : (t->watch = watch_new(t->spec));
 	struct stat st;
 
 	pthread_rwlock_wrlock(&w->lock);
@@ -123,6 +122,21 @@ void table_watch_file(struct table *t, const char *path, enum watch_style style)
 		set_identity(&w->current, &st);
 	pthread_rwlock_unlock(&w->lock);
 	atomic_store(&w->next_check, clock_mono() + CHECK_INTERVAL);
+}
+
+void table_watch_file(struct table *t, const char *path, enum watch_style style)
+{
+	if (!t->watch)
+		t->watch = watch_new(t->spec);
+	watch_file(t->watch, path, style);
+}
+
+struct table_watch *table_watch_list(const char *path)
+{
+	struct table_watch *w = watch_new(path);
+
+	watch_file(w, path, WATCH_LISTED);
+	return w;
 }
 
 void table_watch_free(struct table_watch **wp)
@@ -237,12 +251,17 @@ void table_watch_leave(struct table *t)
 		pthread_rwlock_unlock(&t->watch->lock);
 }
 
-/* Tables that nobody asks are looked at here. */
+/* Files of tables that nobody asks are looked at too. What can be taken up here is left to the next lookup.
+ */
 static bool needs_renewal(struct table_watch *w)
 {
-	if (table_outside_active() && !atomic_load(&w->stuck) && check_is_due(w)) {
-		if (has_new_file(w))
+	if (!atomic_load(&w->stuck) && check_is_due(w)) {
+		const bool changed = has_new_file(w);
+
+		if (changed && (w->style == WATCH_LISTED || out_of_reach(w)))
 			atomic_store(&w->stuck, true);
+		else if (changed)
+			atomic_store(&w->next_check, 0);
 		pthread_mutex_unlock(&w->checking);
 	}
 	return atomic_load(&w->stuck);

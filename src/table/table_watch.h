@@ -15,11 +15,14 @@
 
 enum watch_style {
 	WATCH_REPLACED, /* a new file takes the place of the old one at once */
+	WATCH_LISTED,	/* as WATCH_EDITED, and only a new process can take it up */
 	WATCH_EDITED	/* people and scripts write it: a change counts when it has rested for a moment */
 };
 
 /* For the open function of a type, before it reads the file. A second call names another file. */
 void table_watch_file(struct table *t, const char *path, enum watch_style style);
+/* A file that is no table: its change makes the process need a new one. */
+struct table_watch *table_watch_list(const char *path);
 void table_watch_free(struct table_watch **w);
 /* Takes up a new file if there is one. The table's state stays as it is until table_watch_leave. */
 void table_watch_enter(struct table *t);

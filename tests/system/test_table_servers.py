@@ -377,6 +377,7 @@ def test_ldap_limits_and_formats(tables, slapd):
 def test_ldap_entries_in_entries(tables, slapd):
     groups = dict(special_result_attribute="seeAlso, labeledURI")
     assert sorted(tables.ask("all", ldap(tables, slapd, **groups)).split(",")) == ["a@x", "alice@home.example", "b@x", "group@x", "value of it's"]
+    assert tables.ask("plain", ldap(tables, slapd, result_attribute="mail, uid, sn")) == "x,plain,plain-value"
     leaves = dict(groups, result_attribute="", leaf_result_attribute="mail")
     assert sorted(tables.ask("all", ldap(tables, slapd, **leaves)).split(",")) == ["a@x", "alice@home.example", "b@x", "value of it's"]
     assert tables.ask("held", ldap(tables, slapd, **dict(leaves, terminal_result_attribute="description"))) == "held@x"
