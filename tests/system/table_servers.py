@@ -260,8 +260,9 @@ class MariaDB(Server):
     def prepare(self):
         self.program = need("mariadbd", "mariadb-server")
         self.certificates()
+        # Names in /tmp are made of the process's number, which another test's server has too, in a namespace of its own.
         self.run("mariadb-install-db", "--no-defaults", "--datadir=" + self.path("data"), "--auth-root-authentication-method=normal",
-                 "--skip-test-db", "--innodb-log-file-size=4M", **as_user())
+                 "--skip-test-db", "--innodb-log-file-size=4M", env=dict(os.environ, TMPDIR=self.directory), **as_user())
         self.socket = self.path("socket")
         self.settings = {"hosts": "127.0.0.1:%d" % self.port, "user": "mail", "password": "pa'ss = $word", "dbname": "mail", "query": SQL,
                          "timeout": 30, "option_group": ""}
@@ -276,7 +277,7 @@ class MariaDB(Server):
         self.launch(self.program, "--no-defaults", "--datadir=" + self.path("data"), "--socket=" + self.socket, "--port=%d" % self.port,
                     "--bind-address=127.0.0.1", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M", "--skip-name-resolve",
                     "--innodb-flush-log-at-trx-commit=2", "--pid-file=" + self.path("pid"), "--ssl-cert=" + self.path("cert.pem"),
-                    "--ssl-key=" + self.path("key.pem"))
+                    "--ssl-key=" + self.path("key.pem"), "--tmpdir=" + self.directory)
         wait_for(lambda: answers_at(self.port, self.socket), 60, "MariaDB")
 
     def sql(self, text):
