@@ -18,6 +18,8 @@ static bool wanted(const struct report *r, int notify)
 		[BOUNCE_DELAY] = NOTIFY_DELAY,
 		[BOUNCE_SUCCESS] = NOTIFY_SUCCESS};
 
+	if (r->kind == BOUNCE_STATUS)
+		return (notify & NOTIFY_NEVER) == 0;
 	if (r->kind == BOUNCE_SUCCESS && told_of_delay(r) && (notify == 0 || (notify & NOTIFY_DELAY)))
 		return true;
 	if (notify == 0)

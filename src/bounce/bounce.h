@@ -9,7 +9,8 @@
 #include "bounce/bounce_template.h"
 #include "cleanup/cleanup.h"
 
-enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY, BOUNCE_SUCCESS };
+/* BOUNCE_STATUS: what came of every recipient, or would come (ENVELOPE_PROBE), for a sender who asked. */
+enum bounce_kind { BOUNCE_FAILURE, BOUNCE_DELAY, BOUNCE_SUCCESS, BOUNCE_STATUS };
 
 struct bounce_env {
 	const struct config *cfg;

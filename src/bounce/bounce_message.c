@@ -20,6 +20,8 @@ static void log_report(const struct report *r, const struct queue_id *id)
 		[BOUNCE_DELAY] = {"sender delay notification", "postmaster delay notification"},
 		[BOUNCE_SUCCESS] = {"sender delivery status notification",
 			"postmaster delivery status notification"},
+		[BOUNCE_STATUS] = {"sender delivery status notification",
+			"postmaster delivery status notification"},
 	};
 
 	EVENT_LOG(BOUNCE, ev_text("qid", r->e->id.text), ev_text("kind", kinds[r->kind][r->audience]),
@@ -211,7 +213,8 @@ bool bounce_write(struct report *r, struct queue_id *id, struct err *err)
 
 	static const enum bounce_template_kind kinds[] = {[BOUNCE_FAILURE] = TEMPLATE_FAILURE,
 		[BOUNCE_DELAY] = TEMPLATE_DELAY,
-		[BOUNCE_SUCCESS] = TEMPLATE_SUCCESS};
+		[BOUNCE_SUCCESS] = TEMPLATE_SUCCESS,
+		[BOUNCE_STATUS] = TEMPLATE_VERIFY};
 
 	r->template = bounce_template_get(r->env->templates, kinds[r->kind]);
 	if (!begin(r, err))

@@ -44,6 +44,8 @@ static void message_fields(struct report *r)
 
 static const char *action_name(const struct report *r, const struct dsn *d)
 {
+	if (r->kind == BOUNCE_STATUS && (r->e->flags & ENVELOPE_PROBE))
+		return dsn_probe_status(d ? d->action : DSN_DELAYED);
 	if (r->kind == BOUNCE_FAILURE)
 		return dsn_action_name(DSN_FAILED);
 	if (r->kind == BOUNCE_DELAY)

@@ -109,7 +109,7 @@ static const char *reason_of(struct report *r, const struct dsn *d)
 {
 	if (d == NULL || d->reason == NULL)
 		return "no reason is known";
-	if (r->kind == BOUNCE_SUCCESS && d->mta_name != NULL)
+	if (r->kind >= BOUNCE_SUCCESS && d->mta_name != NULL)
 		return pool_printf(cleanup_pool(r->out), "delivery via %s: %s", d->mta_name, d->reason);
 	return d->reason;
 }

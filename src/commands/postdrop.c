@@ -115,7 +115,7 @@ static void add_attribute(struct envelope *e, const char *name, const char *valu
 static void fill_envelope(struct envelope *e, const struct submission *s, struct pool *pool)
 {
 	*e = (struct envelope){
-		.sender = s->sender, .envid = s->envid, .ret = s->ret, .flags = ENVELOPE_LOCAL};
+		.sender = s->sender, .envid = s->envid, .ret = s->ret, .flags = ENVELOPE_LOCAL | s->flags};
 	e->attributes = pool_alloc(pool, 5 * sizeof(*e->attributes));
 	add_attribute(e, "uid", pool_printf(pool, "%u", getuid()));
 	add_attribute(e, "rewrite_context", "local");

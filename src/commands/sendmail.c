@@ -3,6 +3,7 @@
  * alone may write to the queue; it is accepted when this program ends with status 0, and in no other case.
  */
 #include "commands/sendmail.h"
+#include "mail/address.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -188,6 +189,23 @@ static void hand_over(struct submission_pipe **to, const struct submission *enve
 		sendmail_fail_user("%s", answer.error);
 }
 
+/* More than one -v is about the log. */
+static int report_flags(const struct sendmail *s)
+{
+	if (s->mode == MODE_VERIFY)
+		return ENVELOPE_REPORT | ENVELOPE_PROBE;
+	return s->verbose == 1 ? ENVELOPE_REPORT : 0;
+}
+
+static void announce_report(const char *sender)
+{
+	struct buf external = BUF(4 * ADDRESS_MAX);
+
+	address_quote(str_c(sender), &external);
+	printf("Mail Delivery Status Report will be mailed to <%s>.\n", buf_cstr(&external));
+	buf_free(&external);
+}
+
 static void submit(struct sendmail *s)
 {
 	struct pool *pool = pool_new(4096);
@@ -199,11 +217,12 @@ static void submit(struct sendmail *s)
 		.verp = verp_delimiters(s),
 		.ret = s->ret,
 		.notify = s->notify,
+		.flags = report_flags(s),
 	};
 	struct submission_pipe *to;
 	struct err err;
 
-	if (!s->header_recipients && s->recipients.count == 0)
+	if ((!s->header_recipients || s->mode == MODE_VERIFY) && s->recipients.count == 0)
 		sendmail_fail_user(
 			"Recipient addresses must be specified on the command line or via the -t option");
 	signal(SIGPIPE, SIG_IGN);
@@ -211,7 +230,10 @@ static void submit(struct sendmail *s)
 		s->cfg->command_directory, s->config_dir ? config_directory(s->cfg) : NULL, &err);
 	if (!to)
 		sendmail_fail_user("%s", err.text);
-	sendmail_copy(s, to);
+	if (s->mode == MODE_VERIFY)
+		sendmail_probe(s, envelope.sender, to);
+	else
+		sendmail_copy(s, to);
 	if (s->recipients.count == 0) {
 		submission_pipe_abort(&to);
 		sendmail_fail_user("No recipient addresses found in message header");
@@ -220,6 +242,8 @@ static void submit(struct sendmail *s)
 	for (size_t i = 0; i < s->recipients.count; i++)
 		envelope.recipients[envelope.recipient_count++] = s->recipients.items[i];
 	hand_over(&to, &envelope, pool);
+	if (envelope.flags & ENVELOPE_REPORT)
+		announce_report(envelope.sender);
 	pool_free(&pool);
 }
 
@@ -254,10 +278,9 @@ int main(int argc, char **argv)
 	case MODE_SMTP:
 		run_smtpd(&s);
 	case MODE_SUBMIT:
+	case MODE_VERIFY:
 		break;
 	}
-	if (s.verbose == 1)
-		command_say(LOGL_WARNING, "-v: no report of the delivery will be sent");
 	submit(&s);
 	address_list_free(&s.recipients);
 	config_free(&s.cfg);

@@ -8,6 +8,7 @@
 
 enum sendmail_mode {
 	MODE_SUBMIT,
+	MODE_VERIFY, /* -bv: no message, a report of what would become of one */
 	MODE_LIST,
 	MODE_FLUSH,
 	MODE_FLUSH_ID,
@@ -43,5 +44,7 @@ void sendmail_parse(struct sendmail *s, int argc, char **argv);
 /* sendmail_message.c: standard input to postdrop. With -t the recipients of the header are added to
  * s->recipients. */
 void sendmail_copy(struct sendmail *s, struct submission_pipe *to);
+/* The message of MODE_VERIFY: a header. */
+void sendmail_probe(const struct sendmail *s, const char *sender, struct submission_pipe *to);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/lines.h"
 #include "commands/sendmail.h"
+#include "mail/address.h"
 
 #define FIELD_MAX (8u << 20) /* bytes of one header field with recipients */
 
@@ -174,4 +175,24 @@ void sendmail_copy(struct sendmail *s, struct submission_pipe *to)
 	}
 	lines_free(&l);
 	header_finish(&c.header, &s->recipients);
+}
+
+static void probe_line(struct submission_pipe *to, const char *name, const char *address, bool more)
+{
+	struct buf line = BUF(4 * ADDRESS_MAX);
+
+	buf_printf(&line, "%s", name);
+	address_quote(str_c(address), &line);
+	buf_printf(&line, "%s\r\n", more ? "," : "");
+	submission_pipe_content(to, buf_slice(&line));
+	buf_free(&line);
+}
+
+void sendmail_probe(const struct sendmail *s, const char *sender, struct submission_pipe *to)
+{
+	probe_line(to, "From: ", sender, false);
+	submission_pipe_content(to, STR("Subject: probe\r\n"));
+	for (size_t i = 0; i < s->recipients.count; i++)
+		probe_line(to, i == 0 ? "To: " : "\t", s->recipients.items[i], i + 1 < s->recipients.count);
+	submission_pipe_content(to, STR("\r\n"));
 }

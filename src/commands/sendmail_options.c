@@ -31,6 +31,9 @@ static void parse_mode(struct sendmail *s, const char *value)
 	case 's':
 		s->mode = MODE_SMTP;
 		break;
+	case 'v':
+		s->mode = MODE_VERIFY;
+		break;
 	default:
 		sendmail_fail("unsupported: -b%s", value);
 	}

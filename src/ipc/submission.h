@@ -20,6 +20,7 @@ struct submission {
 	const char *verp; /* delimiters, or NULL */
 	enum dsn_ret ret;
 	int notify;
+	int flags;		 /* ENVELOPE_REPORT, with it ENVELOPE_PROBE */
 	const char **recipients; /* internal forms */
 	size_t recipient_count;
 };

@@ -57,9 +57,10 @@ static void write_received(const struct intake *in)
 /* What comes from the queue keeps what is known of it, but for the content filter: that is decided anew. */
 static int envelope_flags(const struct intake *in)
 {
-	const int kept = ENVELOPE_SMTPUTF8 | ENVELOPE_INTERNAL | ENVELOPE_LOCAL | ENVELOPE_PROBE;
+	const int told = ENVELOPE_PROBE | ENVELOPE_REPORT;
+	const int kept = ENVELOPE_SMTPUTF8 | ENVELOPE_INTERNAL | ENVELOPE_LOCAL | told;
 
-	return is_requeued(in) ? in->e->flags & kept : ENVELOPE_LOCAL;
+	return is_requeued(in) ? in->e->flags & kept : ENVELOPE_LOCAL | (in->e->flags & told);
 }
 
 static void write_envelope(const struct intake *in)

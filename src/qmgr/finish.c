@@ -202,6 +202,15 @@ static struct selection select_successes(struct message *m)
 	return s;
 }
 
+static struct selection select_decided(struct message *m)
+{
+	struct selection s = {pool_alloc(m->pool, (m->decided + 1) * sizeof(uint32_t)), 0};
+
+	for (size_t i = 0; i < m->decided; i++)
+		s.indexes[s.count++] = m->decisions[i].index;
+	return s;
+}
+
 static bool report(struct message *m, enum bounce_kind kind, const struct selection *s)
 {
 	struct queue_id id = {""};
@@ -288,13 +297,15 @@ static void leave_rest(struct message *m)
 static void close_attempt(struct message *m, int64_t now_us)
 {
 	const struct config *cfg = m->qmgr->cfg;
-	struct selection successes = select_successes(m), failed, pending;
+	struct selection decided = select_decided(m), successes = select_successes(m), failed, pending;
 	bool reported;
 
 	if (m->handed_over && select_state(m, RECIPIENT_PENDING).count > 0) {
 		leave_rest(m);
 		return;
 	}
+	if ((m->env->flags & ENVELOPE_REPORT) && m->env->attempts == 0)
+		report(m, BOUNCE_STATUS, &decided);
 	if (expired(m, now_us))
 		expire(m);
 	failed = select_state(m, RECIPIENT_FAILED);
@@ -323,6 +334,23 @@ static void close_probe(struct message *m)
 	remove_file(m);
 }
 
+/* sendmail -bv: the report is all that comes of it. */
+static void close_inquiry(struct message *m, int64_t now_us)
+{
+	const struct config *cfg = m->qmgr->cfg;
+	struct selection decided = select_decided(m);
+
+	if (m->handed_over && select_state(m, RECIPIENT_PENDING).count > 0) {
+		leave_rest(m);
+	} else if (report(m, BOUNCE_STATUS, &decided)) {
+		remove_file(m);
+	} else {
+		m->next_us = backoff_next(
+			now_us, m->env->arrival_us, cfg->minimal_backoff_time, cfg->maximal_backoff_time);
+		put_off(m, 0);
+	}
+}
+
 void finish_run(struct work *work)
 {
 	struct message *m = container_of(work, struct message, work);
@@ -333,8 +361,10 @@ void finish_run(struct work *work)
 		follow(m);
 	else if (m->corrupt)
 		put_aside(m);
-	else if (m->env->flags & ENVELOPE_PROBE)
+	else if (message_is_probe(m))
 		close_probe(m);
+	else if (m->env->flags & ENVELOPE_PROBE)
+		close_inquiry(m, now_us);
 	else
 		close_attempt(m, now_us);
 }

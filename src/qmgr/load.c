@@ -71,7 +71,7 @@ static void keep_original(const struct message *m, struct spool_recipient *rcpt,
 
 static struct resolver *resolver_for(const struct message *m)
 {
-	return m->env->flags & ENVELOPE_PROBE ? m->qmgr->probe_resolver : m->qmgr->resolver;
+	return message_is_probe(m) ? m->qmgr->probe_resolver : m->qmgr->resolver;
 }
 
 static bool probe_refused(struct message *m, uint32_t index)
@@ -174,7 +174,7 @@ void load_run(struct work *work)
 
 	m->status = spool_load(m->qmgr->spool, m->queue, &m->id, m->pool, &m->env, &m->err);
 	if (m->status == SPOOL_OK) {
-		if (m->env->flags & ENVELOPE_PROBE)
+		if (message_is_probe(m))
 			probe_allowed(m);
 		find_routes(m);
 	} else if (m->status == SPOOL_CORRUPT)

@@ -30,6 +30,11 @@ struct decision {
 
 enum message_end { MESSAGE_REMOVED, MESSAGE_DEFERRED, MESSAGE_LOST };
 
+struct message;
+/* Of an address, for the address verification cache; one whose report is for its sender takes the way of
+ * mail. */
+bool message_is_probe(const struct message *m);
+
 struct message {
 	struct work work; /* load, record or finish: one at a time */
 	struct qmgr *qmgr;

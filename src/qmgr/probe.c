@@ -12,6 +12,11 @@ struct sweep {
 	bool ok;
 };
 
+bool message_is_probe(const struct message *m)
+{
+	return (m->env->flags & (ENVELOPE_PROBE | ENVELOPE_REPORT)) == ENVELOPE_PROBE;
+}
+
 /* ---- how many */
 
 bool probe_allowed(struct message *m)

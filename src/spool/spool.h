@@ -55,7 +55,8 @@ enum {				 /* envelope.flags */
 	ENVELOPE_EXPIRED = 64,	 /* to be returned to the sender at the next attempt (postsuper -e) */
 	ENVELOPE_REQUEUED =
 		128, /* in maildrop: was in the queue before and goes through cleanup again (postsuper -r) */
-	ENVELOPE_PROBE = 256 /* finds out about its recipient: never delivered, deferred or returned */
+	ENVELOPE_PROBE = 256, /* finds out about its recipients: never delivered, deferred or returned */
+	ENVELOPE_REPORT = 512 /* the sender gets a report of the first attempt, whatever comes of it */
 };
 
 /* Attribute names follow XFORWARD and the queue file names operators know: client_name, client_address,

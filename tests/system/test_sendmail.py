@@ -147,6 +147,54 @@ def test_line_endings(system, value, body):
     assert delivered(mta)[0].endswith(body)
 
 
+STATUS = {
+    "virtual_alias_maps": "inline:{{team@test.example=one@there.example two@there.example}}", "default_destination_recipient_limit": "1",
+    "transport_maps": "inline:{{there.example=discard:taken}, {gone.example=error:5.1.2 no such place}, {far.example=retry:4.2.2 later}}",
+}
+
+
+def actions(report):
+    """Of a status report: {recipient: (action, status)}."""
+    found = re.findall(rb"Final-Recipient: rfc822; (\S+)\n(?:.+\n)*?Action: (\w+)\nStatus: ([\d.]+)\n", report)
+    return {r.decode(): (action.decode(), status.decode()) for r, action, status in found}
+
+
+def test_report_of_what_would_be(system):
+    """sendmail -bv: nothing is delivered, deferred or returned; the sender hears what would have been."""
+    mta = system(**STATUS)
+    done = sendmail(mta, "-bv", "-f", HERE, "team@test.example", "x@gone.example", "y@far.example", HERE)
+    assert (done.returncode, done.stdout.decode()) == (0, "Mail Delivery Status Report will be mailed to <%s>.\n" % HERE)
+    report, = delivered(mta)
+    assert actions(report) == {"one@there.example": ("deliverable", "2.0.0"), "two@there.example": ("deliverable", "2.0.0"), "x@gone.example": ("undeliverable", "5.1.2"),
+                               "y@far.example": ("undeliverable", "4.2.2"), HERE: ("deliverable", "2.0.0")}
+    assert b"\nSubject: Mail Delivery Status Report\n" in report and b"<one@there.example> (expanded from <team@test.example>): taken\n" in report
+    assert re.search(rb"\nSubject: probe\nTo: team@test.example,\s+x@gone.example,\s+y@far.example,", report)
+    qid = mta.wait_log(r"(\w+): sender delivery status notification").group(1)
+    mta.wait_log("%s: removed" % qid)
+    mta.wait_log(r"%s: to=<x@gone.example>, .*status=undeliverable \(no such place\)" % qid)
+    mta.wait_log(r"%s: to=<one@there.example>, .*status=deliverable \(taken\)" % qid)
+    wait_for(lambda: not mta.queued(), what="an empty queue")
+    assert len(mta.maildir(USER)) == 1
+    assert sendmail(mta, "-bv").returncode == 75
+
+
+def test_report_of_what_was(system):
+    """sendmail -v: the first attempt is reported whole, then all goes on as ever."""
+    mta = system(**STATUS)
+    done = sendmail(mta, "-v", "-f", HERE, "team@test.example", "x@gone.example", "y@far.example")
+    assert (done.returncode, done.stdout.decode()) == (0, "Mail Delivery Status Report will be mailed to <%s>.\n" % HERE)
+    reports = {re.search(rb"\nSubject: (.*)\n", mail).group(1): actions(mail) for mail in delivered(mta, 2)}
+    assert reports[b"Mail Delivery Status Report"] == {
+        "one@there.example": ("delivered", "2.0.0"), "two@there.example": ("delivered", "2.0.0"), "x@gone.example": ("failed", "5.1.2"), "y@far.example": ("delayed", "4.2.2")}
+    assert reports[b"Undelivered Mail Returned to Sender"] == {"x@gone.example": ("failed", "5.1.2")}
+    mark = mta.log_size()
+    assert sendmail(mta, "-q").returncode == 0
+    mta.wait_log("to=<y@far.example>.*status=deferred", since=mark)
+    sendmail(mta, "-f", HERE, HERE)
+    delivered(mta, 3)
+    assert sum(b"Subject: Mail Delivery Status Report" in mail for mail in mta.maildir(USER)) == 1
+
+
 def test_queue_listing_and_mailq(system):
     mta = system(transport_maps="inline:{{far.example=retry:4.2.2 later}}")
     accepted(mta, "-f", "s@client.example", "a@far.example")

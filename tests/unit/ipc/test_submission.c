@@ -30,6 +30,7 @@ static void test_envelope(void **state)
 		.verp = "+=",
 		.ret = RET_HDRS,
 		.notify = NOTIFY_SUCCESS | NOTIFY_DELAY,
+		.flags = ENVELOPE_REPORT | ENVELOPE_PROBE,
 		.recipients = recipients,
 		.recipient_count = 2};
 	struct submission out;
@@ -46,6 +47,7 @@ static void test_envelope(void **state)
 	assert_string_equal(out.verp, "+=");
 	assert_int_equal(out.ret, RET_HDRS);
 	assert_int_equal(out.notify, in.notify);
+	assert_int_equal(out.flags, in.flags);
 	assert_int_equal(out.recipient_count, 2);
 	assert_string_equal(out.recipients[1], "b c@y.org");
 	buf_free(&b);
@@ -72,6 +74,10 @@ static void test_refused_envelopes(void **state)
 	char longer[ADDRESS_MAX + 10];
 	const char *too_long[] = {longer};
 
+	expect_refused(
+		&(struct submission){
+			.sender = "", .recipients = good, .recipient_count = 1, .flags = ENVELOPE_PROBE},
+		"malformed");
 	memset(longer, 'l', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	expect_refused(&(struct submission){.sender = "s"}, "no recipients");
