@@ -53,7 +53,7 @@ const char *proxy_client_hear(struct proxy *p, const char *after, int wanted, co
 	int kind;
 
 	stream_start_request(p->io);
-	if (smtp_reply_read(p->io, REPLY_LINE_MAX, &reply) != STREAM_OK) {
+	if (smtp_reply_read(p->io, REPLY_LINE_MAX, NULL, &reply) != STREAM_OK) {
 		smtp_reply_free(&reply);
 		return lost(p);
 	}
