@@ -149,6 +149,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
+/* Ends with the first connection, and the process with it: a question that takes long holds nobody up. */
 static void serve_all(void)
 {
 	struct helper h = {PTHREAD_MUTEX_INITIALIZER, hash_new(NULL), hash_new(NULL), false};
@@ -158,6 +159,8 @@ static void serve_all(void)
 		serving[i] = (struct serving){&h, HELPER_FD_MIN + i, 0};
 		if (i > 0 && pthread_create(&serving[i].thread, NULL, serve, &serving[i]) != 0)
 			return;
+		if (i > 0)
+			pthread_detach(serving[i].thread);
 	}
 	serve(&serving[0]);
 }

@@ -16,7 +16,7 @@ static bool open_one(struct maps **maps, const char *parameter, const char *list
 
 struct virtual_env *virtual_env_new(const struct config *cfg, struct err *err)
 {
-	const int flags = TABLE_FOLD | TABLE_NO_SUBST;
+	const int flags = TABLE_FOLD | TABLE_NO_SUBST | TABLE_NO_UNAUTH;
 	struct virtual_env *env = x_alloc(sizeof(*env));
 
 	env->cfg = cfg;

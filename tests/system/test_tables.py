@@ -390,3 +390,14 @@ def test_table_that_appears_later_is_found_from_the_jail(mta, tmp_path):
     assert answers(mail, ["hash"]) == ["451"]
     place.write_all("REJECT")
     wait_for(lambda: answers(mail, ["hash", "other"]) == ["554", "250"], 60, "the table")
+
+
+@exercises("alias_maps", "virtual_mailbox_maps")
+def test_servers_that_anybody_may_be_do_not_choose_commands(mta):
+    """Mail waits: an alias may be a command, and a mailbox any file."""
+    mail = mta(main={"alias_maps": "tcp:127.0.0.1:1", "local_recipient_maps": "", "virtual_mailbox_domains": "hosted.example",
+                     "virtual_mailbox_maps": "socketmap:inet:127.0.0.1:1:x", "virtual_mailbox_base": "/nonexistent", "virtual_uid_maps": "static:5000",
+                     "virtual_gid_maps": "static:5000"}).start()
+    mail.send(recipients=["postmaster@test.example"])
+    mail.wait_log(r"warning: tcp:127\.0\.0\.1:1 is unavailable\. tcp:127\.0\.0\.1:1 map is not allowed for security-sensitive data")
+    mail.wait_log(r"to=<postmaster@test\.example>.*status=deferred")
