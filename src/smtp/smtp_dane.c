@@ -25,6 +25,8 @@ static enum found look_up(struct smtp_delivery *d, const char *base, uint16_t po
 	for (size_t i = 0; i < answer.count; i++) {
 		const unsigned char *raw = (const unsigned char *)answer.records[i].data.p;
 
+		if (answer.records[i].data.n <= TLSA_FIXED_BYTES)
+			log_warning("%s: truncated TLSA record: %zu bytes", name, answer.records[i].data.n);
 		if (answer.records[i].data.n >= TLSA_FIXED_BYTES)
 			records[i] = (struct tls_tlsa){
 				raw[0], raw[1], raw[2], str_from(answer.records[i].data, TLSA_FIXED_BYTES)};

@@ -21,7 +21,7 @@ BUILD = os.environ.get("POSTERN_BUILD", os.path.join(os.path.dirname(os.path.abs
 BIN, LIBEXEC = os.path.join(BUILD, "bin"), os.path.join(BUILD, "libexec")
 ROOT_USER = os.geteuid() == 0
 SLOW = 4 if os.environ.get("POSTERN_SANITIZER") else 1  # sanitizer builds get more time
-PATIENCE = 60  # seconds at least that a test waits for what must happen: a busy machine takes long for what usually takes no time
+PATIENCE = int(os.environ.get("POSTERN_PATIENCE", "60"))  # seconds at least that a test waits for what must happen: a busy machine takes long for what usually takes no time
 PORTS = itertools.count(20000)  # below those that the kernel gives to connections
 
 
