@@ -13,7 +13,8 @@ void greeting_send(struct session *s, const char *where)
 	s->denied = (struct refusal){0};
 	if (access_client(s, where, &s->denied)) {
 		if (filters_connect(s, where))
-			reply(s, "220 %s", s->server->banner);
+			reply(s, "220 %s",
+				s->cfg == s->server->cfg ? s->server->banner : s->server->stress_banner);
 		return;
 	}
 	/* It is told why; after that every command is refused. */

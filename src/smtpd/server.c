@@ -189,12 +189,13 @@ static bool open_all_maps(struct server *v, struct err *err)
 	return true;
 }
 
-static void expand_banner(struct server *v)
+const char *server_banner(struct server *v, const struct config *cfg)
 {
-	char *banner = config_expand(v->cfg, v->cfg->smtpd_banner, NULL, NULL);
+	char *expanded = config_expand(cfg, cfg->smtpd_banner, NULL, NULL);
+	const char *banner = pool_strdup(v->pool, expanded);
 
-	v->banner = pool_strdup(v->pool, banner);
-	x_free(&banner);
+	x_free(&expanded);
+	return banner;
 }
 
 /* A server that cannot ask the DNS still serves; names are unknown, for now. */
@@ -227,7 +228,7 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	v->sasl = cfg->smtpd_sasl_auth_enable;
 	v->bare_newline = bare_newline_mode(cfg->smtpd_forbid_bare_newline);
 	v->ehlo_discard = ehlo_parse_keywords(cfg->smtpd_discard_ehlo_keywords, unknown_keyword);
-	expand_banner(v);
+	v->banner = v->stress_banner = server_banner(v, cfg);
 	set_milters(v);
 	open_lists(v);
 	parse_rules(v);
@@ -260,7 +261,7 @@ struct server *server_standalone(const struct config *cfg)
 	v->bare_newline = BARE_ALLOWED;
 	v->ehlo_discard = ehlo_parse_keywords(cfg->smtpd_discard_ehlo_keywords, unknown_keyword) |
 			  EHLO_SILENT_DISCARD | EHLO_XCLIENT | EHLO_XFORWARD;
-	expand_banner(v);
+	v->banner = v->stress_banner = server_banner(v, cfg);
 	open_list(
 		v, &v->forbidden_commands, "smtpd_forbidden_commands", cfg->smtpd_forbidden_commands, false);
 	open_list(v, &v->noop_commands, "smtpd_noop_commands", cfg->smtpd_noop_commands, false);

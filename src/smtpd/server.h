@@ -58,10 +58,10 @@ struct server {
 	struct resolver *resolver;
 	struct queue_notifier *notifier;
 	struct cleanup_env *cleanup;
-	struct verify *verify;	 /* what is known of addresses */
-	struct dns *dns;	 /* origin of the slots' resolvers; NULL: none could be made */
-	const char *banner;	 /* smtpd_banner, expanded */
-	struct tls_context *tls; /* NULL: no TLS */
+	struct verify *verify;		    /* what is known of addresses */
+	struct dns *dns;		    /* origin of the slots' resolvers; NULL: none could be made */
+	const char *banner, *stress_banner; /* smtpd_banner, expanded; under overload */
+	struct tls_context *tls;	    /* NULL: no TLS */
 	enum tls_level tls_level;
 	bool standalone; /* sendmail -bs: no access control, mail goes to postdrop */
 	bool sasl;	 /* smtpd_sasl_auth_enable */
@@ -95,6 +95,8 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 /* For stand-alone mode: only what a session itself needs. */
 struct server *server_standalone(const struct config *cfg);
 void server_free(struct server **server);
+/* smtpd_banner as that configuration has it, in the server's pool. */
+const char *server_banner(struct server *v, const struct config *cfg);
 /* FOUND, NOT_FOUND, or trouble with err. */
 enum table_status named_list_host(
 	const struct named_list *l, const char *name, const char *address, struct err *err);

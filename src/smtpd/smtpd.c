@@ -13,6 +13,7 @@ static bool smtpd_before_jail(struct service *s, struct err *err)
 	if (!server)
 		return false;
 	server->service = s;
+	server->stress_banner = server_banner(server, service_stress_config(s));
 	service_set_data(s, server);
 	return true;
 }

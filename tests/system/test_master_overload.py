@@ -28,8 +28,9 @@ def in_data(instance):
 
 @exercises("stress", "default_process_limit")
 def test_overload_values(mta):
-    a = mta(main={"smtpd_hard_error_limit": LIMIT, "worker_processes": "1", "default_process_limit": "2"}).start()
-    assert not stressed(a.client())
+    a = mta(main={"smtpd_hard_error_limit": LIMIT, "worker_processes": "1", "default_process_limit": "2", "smtpd_banner": "$myhostname ${stress?{busy}:{idle}}"}).start()
+    with a.client() as c:
+        assert c.greeting == "220 mail.test.example idle" and not stressed(c)
     one, two = in_data(a), in_data(a)
     waiting = a.client(greeting=False)
     waiting.socket.settimeout(1)
@@ -41,7 +42,7 @@ def test_overload_values(mta):
     waiting.socket.settimeout(20)
     one.raw("Subject: x\r\n\r\nx\r\n.\r\n")
     assert one.reply().startswith("250")
-    assert waiting.reply().startswith("220")
+    assert waiting.reply() == "220 mail.test.example busy"
     assert stressed(waiting)
     a.wait_log(r"master\[\d+\]: warning: service \"127.0.0.1:\d+\" has reached its process limit \"2\": new clients may experience noticeable delays")
     two.raw("Subject: x\r\n\r\nx\r\n.\r\n")
