@@ -67,7 +67,8 @@ def twin(name):
 def is_read(name, words, expanded, suffixes):
     if name in words or twin(name) in words:
         return True
-    return suffixes.get(name) in words or any(name.endswith(s) and s in words for s in suffixes.values())
+    return suffixes.get(name) in words or any(
+        name.endswith(s) and s in words and "_" not in name[:-len(s)] for s in suffixes.values())
 
 
 def fix(where, old, new):

@@ -151,7 +151,7 @@ static void run_child(const struct child *c)
 	execvpe(cmd->argv[0], (char *const *)(uintptr_t)cmd->argv, (char *const *)(uintptr_t)cmd->env);
 	execute(cmd);
 	error = errno;
-	tell_all(STDERR_FILENO, (const char *const[]){cmd->program, ": fatal: execvp ", cmd->argv[0], ": ",
+	tell_all(STDERR_FILENO, (const char *const[]){cmd->program, ": execvp ", cmd->argv[0], ": ",
 					reason(error), "\n", NULL});
 	errno = error;
 	give_up(c, "cannot run ", cmd->argv[0]);

@@ -7,7 +7,7 @@
 #define DELIVER_OUTPUT_MAX 4096 /* bytes of a command's output that are kept */
 
 struct deliver_command {
-	const char *program;	 /* who starts it, for messages: "local" */
+	const char *program;	 /* what its failure to start is told with: "local: fatal" */
 	const char *const *argv; /* ends with NULL; a name without '/' is looked for in PATH of env */
 	const char *const *env;	 /* "NAME=value", ends with NULL */
 	uid_t uid;		 /* root is refused */

@@ -105,7 +105,7 @@ static const struct dsn *run(struct local_plan *plan, const struct local_leaf *l
 	const struct deliver_form form = {.eol = "\n"};
 	struct deliver_job job = make_job(plan, leaf, rights, CONTEXT_COMMAND);
 	struct deliver_command command = {
-		.program = "local",
+		.program = "local: fatal",
 		.argv = deliver_shell_words(plan->pool, text, plan->env->cfg->local_command_shell),
 		.env = make_environment(plan, &leaf->where, named),
 		.uid = rights->uid,

@@ -30,6 +30,11 @@ const char *service_name(const struct service *s)
 	return s->args.name;
 }
 
+char *const *service_arguments(const struct service *s)
+{
+	return s->args.rest;
+}
+
 bool service_is_lmtp(const struct service *s)
 {
 	return s->ops->lmtp_capable && strcmp(s->args.program, "lmtp") == 0;

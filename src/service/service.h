@@ -47,7 +47,9 @@ int service_main(int argc, char **argv, const struct service_ops *ops);
 
 const struct config *service_config(const struct service *s);
 const char *service_name(const struct service *s); /* master.cf name */
-bool service_is_lmtp(const struct service *s);	   /* run as lmtp: the configuration has the twins' values */
+/* What stands in master.cf after the command and its options, NULL-terminated. */
+char *const *service_arguments(const struct service *s);
+bool service_is_lmtp(const struct service *s); /* run as lmtp: the configuration has the twins' values */
 struct slots *service_slots(struct service *s);
 int service_slot_limit(const struct service *s);      /* this process's share of maxproc */
 struct spool *service_spool(struct service *s);	      /* opened before the jail */

@@ -89,7 +89,7 @@ static bool take_option(struct service_args *a, int letter, const char *value, s
 bool service_args_parse(int argc, char **argv, const char *extra, service_option_fn option, void *arg,
 	struct service_args *out, struct err *err)
 {
-	char *letters = x_asprintf("%s%s", OWN_LETTERS, extra ? extra : "");
+	char *letters = x_asprintf("+%s%s", OWN_LETTERS, extra ? extra : "");
 	bool ok = true;
 	int c;
 
@@ -101,6 +101,7 @@ bool service_args_parse(int argc, char **argv, const char *extra, service_option
 			option(arg, c, optarg);
 	}
 	x_free(&letters);
+	out->rest = argv + optind;
 	if (ok && !out->name)
 		ok = err_set(err, "no service name: this program is started by master");
 	return ok;

@@ -19,6 +19,7 @@ struct service_args {
 	int verbose;		       /* -v */
 	struct config_pair *overrides; /* -o name=value */
 	size_t override_count;
+	char *const *rest; /* what follows the options, NULL-terminated: the program's own */
 };
 
 /* Called for letters that are not the service's own. */

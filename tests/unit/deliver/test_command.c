@@ -33,7 +33,7 @@ static const char *outcome(struct fixture *f, const char *line, struct str conte
 	struct deliver_environment env;
 	struct deliver_command_result result;
 	struct deliver_command command = {
-		.program = "test", .uid = command_uid(), .gid = geteuid() ? getegid() : NOBODY};
+		.program = "test: fatal", .uid = command_uid(), .gid = geteuid() ? getegid() : NOBODY};
 	struct deliver_job job = {.pool = f->pool, .sender = ""};
 	const struct dsn *dsn;
 	struct err err;
@@ -166,7 +166,7 @@ static void test_time_limit(void **state)
 static void test_nothing_runs_as_root(void **state)
 {
 	struct fixture *f = *state;
-	const struct deliver_command command = {.program = "test", .uid = 0};
+	const struct deliver_command command = {.program = "test: fatal", .uid = 0};
 	struct deliver_command_result result;
 	struct deliver_job job = {.pool = f->pool};
 	struct deliver_form form = {.eol = "\n"};
