@@ -37,8 +37,15 @@ struct dns_record {
 	uint32_t ttl;
 };
 
+enum dns_filtered {
+	DNS_UNFILTERED,
+	DNS_FILTER_DROPPED, /* a filter took all records (dns_filter.h) */
+	DNS_FILTER_FAILED
+};
+
 struct dns_answer {
 	enum dns_status status;
+	enum dns_filtered filtered;
 	struct dns_record *records;
 	size_t count;
 	bool secure;	       /* AD bit of a trusted local resolver */

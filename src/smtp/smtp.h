@@ -6,7 +6,7 @@
 #define SMTP_SMTP_H
 
 #include "bounce/notice.h"
-#include "dns/dns.h"
+#include "dns/dns_filter.h"
 #include "mail/smtp_text.h"
 #include "rewrite/own_address.h"
 #include "rewrite/resolve.h"
@@ -41,7 +41,8 @@ struct smtp_client {
 	bool generic_extensions;	    /* propagate_unmatched_extensions */
 	struct resolver *resolver;	    /* for generic */
 	struct smtp_checks *checks;	    /* NULL: no tables look at content */
-	struct maps *status_filter;	    /* of outcomes */
+	struct dns_filter dns_filter;
+	struct maps *status_filter; /* of outcomes */
 	struct maps *pix_maps;
 	struct table *reply_filter; /* NULL: replies are taken as they come */
 	struct smtp_cache *cache;

@@ -94,9 +94,25 @@ static void warn(void *arg, const char *text)
 	log_warning("%s", text);
 }
 
+static void say_filtered(bool warning, const char *text)
+{
+	if (warning)
+		log_warning("%s", text);
+	else
+		log_info("%s", text);
+}
+
 static bool open_filters(struct smtp_client *c, struct err *err)
 {
 	const struct config *cfg = c->cfg;
+	const char *dns = c->lmtp ? "lmtp_dns_reply_filter" : "smtp_dns_reply_filter";
+
+	c->dns_filter = (struct dns_filter){.parameter = dns,
+		.maps = maps_open(dns, cfg->smtp_dns_reply_filter, 0, err),
+		.say = say_filtered};
+	if (!c->dns_filter.maps)
+		return false;
+	maps_warnings(c->dns_filter.maps, warn, NULL);
 
 	c->status_filter = maps_open(c->lmtp ? "lmtp_delivery_status_filter" : "smtp_delivery_status_filter",
 		cfg->smtp_delivery_status_filter, 0, err);
@@ -165,6 +181,7 @@ void smtp_client_free(struct smtp_client **c)
 	resolver_free(&(*c)->resolver);
 	smtp_checks_free(&(*c)->checks);
 	maps_close(&(*c)->discard_maps);
+	maps_close(&(*c)->dns_filter.maps);
 	maps_close(&(*c)->status_filter);
 	maps_close(&(*c)->pix_maps);
 	table_close(&(*c)->reply_filter);

@@ -17,6 +17,7 @@ static enum found look_up(struct smtp_delivery *d, const char *base, uint16_t po
 	bool usable = false;
 
 	dns_lookup(d->dns, d->pool, name, DNS_TLSA, &answer);
+	dns_filter(&d->client->dns_filter, d->pool, name, &answer);
 	if (answer.status == DNS_RETRY || answer.status == DNS_INVALID)
 		return FOUND_ERROR;
 	if (answer.status != DNS_OK || !answer.secure)

@@ -37,6 +37,12 @@ static bool lookup_failed(
 {
 	bool soft = is_soft(answer);
 
+	if (answer->filtered) {
+		*s->why = dsn_make(s->d->pool, DSN_DELAYED,
+			answer->filtered == DNS_FILTER_DROPPED ? "4.7.0" : "4.4.3",
+			"Error looking up name=%s type=%s: %s", name, type, answer->reason);
+		return false;
+	}
 	*s->why = dsn_make(s->d->pool, soft ? DSN_DELAYED : DSN_FAILED, soft ? "4.4.3" : "5.4.4",
 		"%sName service error for name=%s type=%s: %s",
 		answer->status == DNS_INVALID ? "" : "Host or domain name not found. ", name, type,
@@ -63,7 +69,7 @@ static bool native_failed(struct search *s, const char *name, const struct dns_a
 
 static bool addresses_failed(struct search *s, const char *name, const struct dns_answer *answer)
 {
-	if (s->d->client->lookup_native)
+	if (s->d->client->lookup_native && !answer->filtered)
 		return native_failed(s, name, answer);
 	return lookup_failed(s, name, type_name(s->d->client), answer);
 }
@@ -116,8 +122,10 @@ static void lookup_addresses(struct search *s, const char *name, struct dns_answ
 	struct smtp_delivery *d = s->d;
 	struct smtp_client *c = d->client;
 
-	if (c->lookup_dns)
+	if (c->lookup_dns) {
 		dns_addresses(d->dns, d->pool, name, c->want_v4, c->want_v6, answer);
+		dns_filter(&c->dns_filter, d->pool, name, answer);
+	}
 	if (!c->lookup_dns || (c->lookup_native && answer->status != DNS_OK))
 		dns_native_addresses(d->dns, d->pool, name, c->want_v4, c->want_v6, answer);
 }
@@ -228,6 +236,7 @@ static bool find_by_domain(struct search *s)
 	if (!address_valid_hostname(str_c(s->to->host)))
 		return find_by_host(s);
 	dns_lookup(s->d->dns, s->d->pool, s->to->host, DNS_MX, &mx);
+	dns_filter(&s->d->client->dns_filter, s->d->pool, s->to->host, &mx);
 	if (mx.null_mx)
 		return fail(s, DSN_FAILED, "5.1.0",
 			pool_printf(s->d->pool, "Domain %s does not accept mail (nullMX)", s->to->host));

@@ -6,6 +6,10 @@
 
 struct access;
 
+/* As dns_lookup, with smtpd_dns_reply_filter. */
+void access_dns_lookup(
+	struct access *a, struct dns *dns, const char *name, enum dns_type type, struct dns_answer *out);
+
 /* Whether the name has an address or a mail exchanger: OK, NOT_FOUND or RETRY. */
 enum dns_status access_dns_host(struct access *a, const char *name);
 /* The same for a mail domain; *null_mx: it says that it takes no mail (RFC 7505). */

@@ -26,7 +26,7 @@ static const char *list_reason(struct access *a, struct dns *dns, const char *qu
 {
 	struct dns_answer text = {.status = DNS_RETRY};
 
-	dns_lookup(dns, a->pool, query, DNS_TXT, &text);
+	access_dns_lookup(a, dns, query, DNS_TXT, &text);
 	return text.status == DNS_OK && text.count > 0 ? text.records[0].text : "";
 }
 
@@ -39,7 +39,7 @@ static bool is_listed(struct access *a, const char *query, const char *filter, s
 
 	if (!dns)
 		return false;
-	dns_lookup(dns, a->pool, query, DNS_A, &answer);
+	access_dns_lookup(a, dns, query, DNS_A, &answer);
 	if (answer.status != DNS_OK) {
 		if (answer.status == DNS_RETRY)
 			log_warning("%s: RBL lookup error: %s", query, answer.reason);

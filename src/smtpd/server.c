@@ -165,6 +165,14 @@ static bool open_maps(struct maps **maps, const char *parameter, const char *lis
 	return *maps != NULL;
 }
 
+static void say_filtered(bool warning, const char *text)
+{
+	if (warning)
+		log_warning("%s", text);
+	else
+		log_info("%s", text);
+}
+
 static bool open_all_maps(struct server *v, struct err *err)
 {
 	const struct config *cfg = v->cfg;
@@ -175,6 +183,7 @@ static bool open_all_maps(struct server *v, struct err *err)
 		{&v->ehlo_discard_maps, "smtpd_discard_ehlo_keyword_address_maps",
 			cfg->smtpd_discard_ehlo_keyword_address_maps},
 		{&v->command_filter, "smtpd_command_filter", cfg->smtpd_command_filter},
+		{&v->dns_filter.maps, "smtpd_dns_reply_filter", cfg->smtpd_dns_reply_filter},
 		{&v->milter_maps, "smtpd_milter_maps", cfg->smtpd_milter_maps},
 		{&v->reject_footers, "smtpd_reject_footer_maps", cfg->smtpd_reject_footer_maps},
 		{&v->rbl_replies, "rbl_reply_maps", cfg->rbl_reply_maps},
@@ -186,6 +195,8 @@ static bool open_all_maps(struct server *v, struct err *err)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		if (!open_maps(all[i].maps, all[i].parameter, all[i].list, err))
 			return false;
+	v->dns_filter.parameter = "smtpd_dns_reply_filter";
+	v->dns_filter.say = say_filtered;
 	return true;
 }
 
@@ -284,6 +295,7 @@ void server_free(struct server **server)
 	tls_context_free(&v->tls);
 	maps_close(&v->ehlo_discard_maps);
 	maps_close(&v->command_filter);
+	maps_close(&v->dns_filter.maps);
 	maps_close(&v->milter_maps);
 	milter_set_free(&v->milters);
 	maps_close(&v->reject_footers);

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "cleanup/cleanup.h"
 #include "config/config.h"
-#include "dns/dns.h"
+#include "dns/dns_filter.h"
 #include "rewrite/resolve.h"
 #include "service/service.h"
 #include "smtpd/limits.h"
@@ -69,7 +69,8 @@ struct server {
 	unsigned ehlo_discard; /* EHLO_ bits for clients without an entry of their own */
 	struct maps *ehlo_discard_maps;
 	struct maps *command_filter;
-	struct milter_set *milters; /* smtpd_milters; NULL: this service has none */
+	struct dns_filter dns_filter; /* of what access control asks about names and lists */
+	struct milter_set *milters;   /* smtpd_milters; NULL: this service has none */
 	struct maps *milter_maps;
 	struct maps *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts, *sender_canonical;
 	struct named_list mynetworks, xclient_hosts, xforward_hosts, sasl_exceptions, bare_exclusions;

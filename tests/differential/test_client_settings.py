@@ -94,3 +94,43 @@ def test_same(tmp_path):
     theirs["pixmap"][1][:] = [line for line in theirs["pixmap"][1] if not line.endswith("workarounds:  for")]
     differences = ["%s\n  theirs %s\n  ours   %s" % (name, theirs[name], ours[name]) for name in CASES if theirs[name] != ours[name]]
     assert not differences, "\n".join(differences)
+
+
+ZONE = {"up.example": {"MX": [(20, "live.example"), (10, "other.example")]}, "live.example": {"A": ["127.0.0.3"]}, "other.example": {"A": ["127.0.0.4"]},
+        "alias.example": {"CNAME": ["up.example"]}, "plain.example": {"A": ["127.0.0.3"]}, "two.example": {"A": ["127.0.0.4", "127.0.0.3"]}}
+FILTERS = {
+    "one": ("up.example", "regexp:{{/^up.example. [0-9]+ IN MX 10 other.example.$$/ IGNORE}}"), "all": ("up.example", "regexp:{{/ IN MX / IGNORE}}"),
+    "hosts": ("up.example", "regexp:{{/ IN A / IGNORE}}"), "host": ("up.example", "regexp:{{/^other.example. .* IN A 127.0.0.4/ ignore}}"),
+    "plain": ("plain.example", "regexp:{{/ IN A / IGNORE}}"), "two": ("two.example", "regexp:{{/127.0.0.4/ IGNORE}}"), "alias": ("alias.example", "regexp:{{/^up.example.*other/ IGNORE}}"),
+    "alias2": ("alias.example", "regexp:{{/^alias/ IGNORE}}"), "cname": ("alias.example", "regexp:{{/CNAME/ IGNORE}}"), "action": ("up.example", "regexp:{{/MX/ FOO bar}}"),
+    "failing": ("up.example", "fail:x"), "none": ("up.example", "regexp:{{/nothing/ IGNORE}}"), "literal": ("[127.0.0.3]", "regexp:{{/./ IGNORE}}"),
+}
+
+
+def run_filters(kind, directory):
+    servers = [postern.Sink("127.0.0.3", 25), postern.Sink("127.0.0.4", 25)]
+    dns = postern.Dns(ZONE)
+    main = {"mydestination": "test.example", "inet_interfaces": "127.0.0.1", "smtpd_relay_restrictions": "permit_mynetworks, reject", "inet_protocols": "ipv4", "notify_classes": "",
+            "smtputf8_enable": "no", "transport_maps": "inline:{%s}" % ", ".join("{%s.example=%s:%s}" % (name, name, to) for name, (to, _) in FILTERS.items())}
+    master = ""
+    for name, (_, tables) in FILTERS.items():
+        main[name + "_filter"] = tables
+        master += "%s unix - - n - - smtp\n    -o smtp_dns_reply_filter=$%s_filter\n" % (name, name)
+    instance = kind(directory, main, master=master)
+    try:
+        instance.start()
+        for name in FILTERS:
+            with instance.client() as c:
+                c.mail("", ["u@%s.example" % name], "X: y\r\n\r\nb\r\n")
+        outcomes = {name: instance.wait_log(r"to=<u@%s.example>, relay=([^,]*), .*(dsn=.*)" % name, 30).groups() for name in FILTERS}
+        return outcomes, sorted(re.findall(r"ignoring DNS RR: .*|unknown DNS filter action: .*", instance.log()))
+    finally:
+        instance.stop(check=False)
+        dns.close()
+        for server in servers:
+            server.close()
+
+
+def test_dns_reply_filter(tmp_path):
+    theirs, ours = run_filters(postfix.Instance, str(tmp_path / "theirs")), run_filters(postern.Instance, str(tmp_path / "ours"))
+    assert ours == theirs

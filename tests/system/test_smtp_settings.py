@@ -147,3 +147,46 @@ def test_dummy_auth(mta, setting):
     instance.wait_log("status=")
     mail = [line for line in sink.commands if line.startswith("MAIL")][0]
     assert bool(re.search(r" AUTH=<>$", mail)) == (setting == "yes")
+
+
+@exercises("smtp_dns_reply_filter", "lmtp_dns_reply_filter")
+@pytest.mark.parametrize("to,table,expected", [
+    ("up.example", "regexp:{{/ IN MX 10 dead.example.$$/ IGNORE}}", ("2.0.0", "sent", None)),
+    ("up.example", "regexp:{{/ IN MX / ignore}}", ("4.7.0", "deferred", "Error looking up name=up.example type=MX: DNS reply filter drops all results")),
+    ("plain.example", "regexp:{{/^plain.example. [0-9]+ IN A 127.0.0.3$$/ IGNORE}}", ("4.7.0", "deferred", "Error looking up name=plain.example type=A: DNS reply filter drops all results")),
+    ("plain.example", "regexp:{{/./ DROP}}", ("4.4.3", "deferred", "Error looking up name=plain.example type=A: Invalid DNS reply filter syntax")),
+    ("plain.example", "fail:x", ("4.4.3", "deferred", "Error looking up name=plain.example type=A: Invalid DNS reply filter syntax")),
+])
+@pytest.mark.parametrize("agent", ["smtp", "lmtp"])
+def test_dns_records_ignored(mta, dns, agent, to, table, expected):  # noqa: F811
+    dns(ZONE)
+    if agent == "lmtp":
+        to, expected = "plain.example", None if to == "up.example" else expected
+    server = Sink("127.0.0.3", 25, lmtp=agent == "lmtp")
+    try:
+        instance = mta(main=dict(CLIENT, default_transport="%s:%s" % (agent, to if agent == "smtp" else "inet:%s:25" % to), inet_protocols="ipv4", **{agent + "_dns_reply_filter": table})).start()
+        instance.send(recipients=["u@any.example"])
+        result = outcome(instance, "u@any.example")
+        if expected:
+            assert result[:2] == expected[:2] and expected[2] in (None, result[2])
+            assert result[0] == "4.4.3" or "ignoring DNS RR: " in instance.log()
+        assert "DROP" not in table or 'unknown DNS filter action: "DROP"' in instance.log()
+    finally:
+        server.close()
+
+
+@exercises("smtpd_dns_reply_filter")
+@pytest.mark.parametrize("table,helo,sender,listed", [
+    ("regexp:{{/nothing/ IGNORE}}", "250", "250", "554"), ("regexp:{{/ IN A / IGNORE}}", "250", "250", "250"), ("regexp:{{/ IN MX / IGNORE}}", "250", "250", "554"),
+    ("regexp:{{/ IN A 127.0.0.2$$/ IGNORE}}", "250", "250", "250"), ("fail:x", "450", "450", "250")])
+def test_server_ignores_dns_records(mta, dns, table, helo, sender, listed):  # noqa: F811
+    dns(dict(ZONE, **{"1.0.0.127.list.example": {"A": ["127.0.0.2"]}}))
+    instance = mta(main=dict(CLIENT, smtpd_dns_reply_filter=table, smtpd_delay_reject="yes", smtpd_recipient_restrictions="permit_mynetworks, reject"),
+                   services={"helo": {"smtpd_helo_restrictions": "reject_unknown_helo_hostname"}, "sender": {"smtpd_sender_restrictions": "reject_unknown_sender_domain"},
+                             "listed": {"smtpd_client_restrictions": "reject_rbl_client list.example"}}).start()
+    for service, code in (("helo", helo), ("sender", sender), ("listed", listed)):
+        with instance.client(service) as c:
+            c.expect(250, "EHLO plain.example")
+            c.expect(250, "MAIL FROM:<s@up.example>")
+            reply = c.command("RCPT TO:<u@any.example>")
+            assert reply.startswith(code), (service, reply)
