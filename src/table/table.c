@@ -191,6 +191,12 @@ void table_report(enum log_level level, const char *fmt, ...)
 	buf_free(&text);
 }
 
+void table_pass_warnings(struct table *to, const struct table *from)
+{
+	for (size_t i = 0; i < from->warning_count; i++)
+		table_warn(to, "%s", from->warnings[i]);
+}
+
 void table_warnings(const struct table *t, table_warn_fn warn, void *arg)
 {
 	for (size_t i = 0; i < t->warning_count; i++)

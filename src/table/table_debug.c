@@ -10,11 +10,6 @@ static void debug_report(const struct table *t, const char *what, struct str key
 	table_report(LOGL_INFO, "%s: %s \"" STR_FMT "\": %s", t->spec, what, STR_ARG(shown), answer);
 }
 
-static void debug_warning(void *arg, const char *text)
-{
-	table_warn(arg, "%s", text);
-}
-
 static bool debug_open(struct table *t, const char *name, struct err *err)
 {
 	struct table *inner = table_open(name, t->flags, err);
@@ -24,7 +19,7 @@ static bool debug_open(struct table *t, const char *name, struct err *err)
 		return false;
 	t->pattern = inner->pattern;
 	t->remote = inner->remote;
-	table_warnings(inner, debug_warning, t);
+	table_pass_warnings(t, inner);
 	return true;
 }
 

@@ -63,9 +63,12 @@ static bool open_tables(struct table *t, struct memcache *m, struct settings *s,
 		if (!m->domain)
 			return false;
 	}
-	if (*backup)
-		m->backup = table_open(backup, t->flags, err);
-	return !*backup || m->backup;
+	if (!*backup)
+		return true;
+	m->backup = table_open(backup, t->flags, err);
+	if (m->backup)
+		table_pass_warnings(t, m->backup);
+	return m->backup != NULL;
 }
 
 static void *memcache_connect(void *state, const char *host, struct err *err);

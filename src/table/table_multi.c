@@ -7,11 +7,6 @@ static bool multi_bad(const struct table *t, struct err *err)
 	return err_set(err, "bad syntax: \"%s\"; need \"%s:{type:name...}\"", t->spec, t->type->name);
 }
 
-static void multi_add_warning(void *arg, const char *text)
-{
-	table_warn(arg, "%s", text);
-}
-
 static bool multi_add(struct table *t, struct str word, struct err *err)
 {
 	struct multi *m = t->state;
@@ -21,7 +16,7 @@ static bool multi_add(struct table *t, struct str word, struct err *err)
 	x_free(&spec);
 	if (!member)
 		return false;
-	table_warnings(member, multi_add_warning, t);
+	table_pass_warnings(t, member);
 	t->pattern = t->pattern || member->pattern;
 	t->remote = t->remote || member->remote;
 	m->members = x_realloc(m->members, (m->count + 1) * sizeof(*m->members));

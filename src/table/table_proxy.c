@@ -13,8 +13,7 @@ static bool proxy_open(struct table *t, const char *name, struct err *err)
 	t->remote = inner->remote;
 	if (t->remote)
 		table_ask_outside(t);
-	for (size_t i = 0; i < inner->warning_count; i++)
-		table_warn(t, "%s", inner->warnings[i]);
+	table_pass_warnings(t, inner);
 	return true;
 }
 

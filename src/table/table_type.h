@@ -69,6 +69,8 @@ void table_ask_outside(struct table *t);
 void table_report(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Warns of a line that begins with a blank and continues nothing. */
 void source_warn_orphan(struct table *t, const char *path, const struct source *s);
+/* A table that another one is made of: its warnings are the other's too. */
+void table_pass_warnings(struct table *to, const struct table *from);
 struct table *table_new(const struct table_type *type, const char *spec, int flags);
 /* A table that answers lookups with TABLE_MISCONFIGURED and this reason, until spec can be opened. label: for
  * messages; spec NULL: never. */

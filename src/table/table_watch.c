@@ -72,6 +72,7 @@ static bool identify(struct table_watch *w, struct file_identity *id)
 	if (!ok && (table_outside_active() || errno == EACCES))
 		ok = fstat(w->fd, &st) == 0;
 	pthread_rwlock_unlock(&w->lock);
+	ok = ok && S_ISREG(st.st_mode); /* what came through a pipe does not come again */
 	if (ok)
 		set_identity(id, &st);
 	return ok;

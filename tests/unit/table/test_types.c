@@ -289,9 +289,14 @@ static void test_debug(void **state)
 	t = test_table("debug:regexp:{{/^A$/ b}}", TABLE_FOLD);
 	assert_true(table_is_pattern(t));
 	table_close(&t);
-	t = test_table("debug:regexp:{{what}}", 0);
-	test_warning(t, 0, "ignoring unrecognized request");
-	table_close(&t);
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const specs[] = {
+			"debug:regexp:{{what}}", "proxy:regexp:{{what}}", "unionmap:{regexp:{{what}}}"};
+
+		t = test_table(specs[i], 0);
+		test_warning(t, 0, "ignoring unrecognized request");
+		table_close(&t);
+	}
 	test_open_fails("debug:", "expecting \"type:name\" form instead of \"debug:\"");
 	test_open_fails("debug:nosuch:x", "unsupported dictionary type: nosuch");
 	buf_free(&reports);

@@ -157,6 +157,27 @@ static void test_file_that_cannot_be_read(void **state)
 	x_free(&path);
 }
 
+/* What came through a pipe cannot be read again. */
+static void test_pipe(void **state)
+{
+	int ends[2];
+	char *spec;
+	struct table *t;
+
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "a one\n", 6), 6);
+	close(ends[1]);
+	spec = x_asprintf("texthash:/proc/self/fd/%d", ends[0]);
+	t = test_table(spec, 0);
+	for (int i = 0; i < 15; i++) {
+		test_lookup(t, "a", "one");
+		usleep(100000);
+	}
+	table_close(&t);
+	close(ends[0]);
+	x_free(&spec);
+}
+
 struct asking {
 	struct table *table;
 	_Atomic bool stop;
@@ -209,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_warnings_of_the_new_file),
 		cmocka_unit_test(test_file_that_goes_away),
 		cmocka_unit_test(test_file_that_cannot_be_read),
+		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_threads),
 	};
 
