@@ -42,6 +42,7 @@ struct milter_set;
 struct milter_set *milter_set_new(const struct config *cfg, const char *list);
 void milter_set_free(struct milter_set **set); /* NULL allowed */
 bool milter_set_empty(const struct milter_set *set);
+size_t milter_set_count(const struct milter_set *set);	      /* connections that a session may keep */
 const char *milter_set_problem(const struct milter_set *set); /* NULL: none */
 
 /* ---- a session */

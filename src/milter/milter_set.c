@@ -192,6 +192,11 @@ bool milter_set_empty(const struct milter_set *set)
 	return set->count == 0;
 }
 
+size_t milter_set_count(const struct milter_set *set)
+{
+	return set->count;
+}
+
 const char *milter_set_problem(const struct milter_set *set)
 {
 	return set->problem;

@@ -68,6 +68,8 @@ bool service_stressed(const struct service *s); /* the service is short of slots
 const struct config *service_stress_config(const struct service *s); /* configuration with stress=yes */
 /* A task leaves its slot although its session goes on: connections may be taken again at once. */
 void service_slot_free(struct service *s);
+/* How many descriptors a parked session keeps, when it is more than its own; in before_jail. */
+void service_session_keeps(struct service *s, int descriptors);
 /* Sessions count themselves so that retiring can wait and status can tell. */
 void service_session_begin(struct service *s);
 void service_session_end(struct service *s);

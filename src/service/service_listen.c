@@ -162,6 +162,11 @@ void service_tick(void *service)
 		s->ops->tick(s);
 }
 
+void service_session_keeps(struct service *s, int descriptors)
+{
+	s->session_limit /= descriptors;
+}
+
 bool service_stressed(const struct service *s)
 {
 	if (!s->stress_config || !s->shared)

@@ -15,6 +15,8 @@ static bool smtpd_before_jail(struct service *s, struct err *err)
 	server->service = s;
 	server->stress_banner = server_banner(server, service_stress_config(s));
 	service_set_data(s, server);
+	if (server->milters)
+		service_session_keeps(s, 1 + (int)milter_set_count(server->milters));
 	return true;
 }
 

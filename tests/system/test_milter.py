@@ -1,12 +1,15 @@
 """Milters: what they are told, what they decide and change, and what becomes of mail when they fail."""
+import os
 import re
+import select
 import socket
 import struct
+import subprocess
 
 import pytest
 
 import milter as M
-from postern import Sink, exercises, wait_for
+from postern import BIN, Sink, connects, exercises, wait_for
 
 HELLO, FROM, TO = "EHLO client.example", "MAIL FROM:<s@client.example>", "RCPT TO:<user@test.example>"
 CONTENT = "Received: from x\r\n\tby y\r\nX-B: 1\r\nX-B: 2\r\nSubject: subj\r\n\r\nbody\r\n.\r\n"
@@ -598,3 +601,25 @@ def test_reports(mail, sink, classes, signed):
         talk(a)
         report = sink.wait()[0]
         assert report["sender"].startswith("<>") and ("X-Signed: yes" in headers(report)) == signed
+
+
+def test_descriptors_of_filters_count(mta):
+    """More sessions with two filters each than there are descriptors for: the filters are reached all the same, others wait."""
+    with M.Milter() as one, M.Milter() as two:
+        a = mta(main={"smtpd_milters": "%s, %s" % (one.endpoint, two.endpoint), "worker_processes": "1", "default_process_limit": "10",
+                      "local_recipient_maps": "", "smtpd_client_connection_count_limit": "0"})
+        done = subprocess.run(["prlimit", "--nofile=800:800", os.path.join(BIN, "postern"), "-c", a.config, "start"], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout
+        a.started = True
+        wait_for(lambda: connects(a.port), 10, "listener")
+        clients = [a.client(greeting=False) for _ in range(400)]
+        greeted = 0
+        while greeted < len(clients) and select.select([clients[greeted].socket], [], [], 5)[0]:
+            clients[greeted].reply()
+            greeted += 1
+        assert 100 < greeted < 267
+        for c in clients:
+            c.close()
+        wait_for(lambda: talk(a, [HELLO, FROM])[-1].startswith("250"), 20, "a session when the others are gone")
+        assert "Too many open files" not in a.log() and "milter-reject" not in a.log()
