@@ -406,6 +406,15 @@ def test_one_destination_that_waits_repeats_no_other(local):
     assert not local.mta.queued()
 
 
+def test_names_that_need_quotes(local):
+    local.start({'"john smith"': "alice", "a.b": "bob", '"c d+e"': "carol"})
+    assert outcome(local.send('"john smith"@test.example')[0])[0] == "alice@test.example"
+    assert outcome(local.send('"John Smith+ext"@test.example')[0])[0] == "alice@test.example"
+    assert outcome(local.send('"a.b"@test.example')[0])[0] == "bob@test.example"
+    assert outcome(local.send("a.b")[0])[0] == "bob@test.example"
+    assert outcome(local.send('"c d+e"@test.example')[0])[0] == "carol@test.example"
+
+
 def test_trouble_with_aliases_defers(local):
     local.start({}, {}, alias_maps="hash:/no/such/file", local_recipient_maps="")
     assert outcome(local.send("alice")[0])[2:] == ("4.3.0", "alias database unavailable")
