@@ -70,6 +70,16 @@ static int open_database(MDB_env *env, MDB_dbi *dbi)
 	return error;
 }
 
+/* LMDB leaves its descriptor to programs that we start. */
+static int keep_private(MDB_env *env)
+{
+	int fd, error = mdb_env_get_fd(env, &fd);
+
+	if (!error && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		error = errno;
+	return error;
+}
+
 MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err)
 {
 	const unsigned flags = MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS;
@@ -81,6 +91,8 @@ MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err)
 		return NULL;
 	}
 	error = access(path, F_OK) < 0 ? errno : mdb_env_open(env, path, flags, 0);
+	if (!error)
+		error = keep_private(env);
 	if (!error)
 		error = open_database(env, dbi);
 	if (error) {

@@ -1,6 +1,7 @@
 #include "verify/verify_cache.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 
@@ -78,6 +79,16 @@ static int open_database(MDB_env *env, MDB_dbi *dbi)
 	return error;
 }
 
+/* LMDB leaves its descriptor to programs that we start. */
+static int keep_private(MDB_env *env)
+{
+	int fd, error = mdb_env_get_fd(env, &fd);
+
+	if (!error && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		error = errno;
+	return error;
+}
+
 static int open_file(struct verify_cache *c, MDB_env **env)
 {
 	const unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOMETASYNC;
@@ -88,6 +99,8 @@ static int open_file(struct verify_cache *c, MDB_env **env)
 	mdb_env_set_mapsize(*env, MAP_SIZE);
 	mdb_env_set_maxreaders(*env, READERS);
 	error = mdb_env_open(*env, c->path, flags, 0600);
+	if (!error)
+		error = keep_private(*env);
 	if (!error)
 		error = open_database(*env, &c->dbi);
 	if (error) {

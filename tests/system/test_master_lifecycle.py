@@ -234,7 +234,14 @@ def test_privileges_and_chroot(mta):
 
 
 def test_descriptors_are_not_inherited_by_other_programs(mta):
-    a = mta().start()
+    a = mta()
+    aliases = os.path.join(a.directory, "aliases")
+    with open(aliases, "w") as f:
+        f.write("root: postmaster\n")
+    os.chmod(aliases, 0o644)
+    a.set(alias_maps="lmdb:" + aliases, local_recipient_maps="lmdb:" + aliases)
+    a.command("postalias", "lmdb:" + aliases)
+    a.start()
     for name in ("local", "discard"):
         poke(os.path.join(a.queue, "private", name))
         wait_for(lambda: any("waiter" in threads(pid) for pid in processes(a, name)), 10, name)
