@@ -121,21 +121,23 @@ def test_idle_connections_end(mta, policy):
 
 @exercises("smtpd_policy_service_max_ttl", "smtpd_policy_service_request_limit")
 def test_connections_in_use_end(mta, policy):
-    server, old = policy(), policy()
+    server, old, older = policy(), policy(), policy()
     instance = mta(dict(BASIC, smtpd_policy_service_request_limit="2", worker_processes="1"), {
         "a": recipients("check_policy_service " + server.endpoint),
         "old": recipients("check_policy_service { %s, max_ttl=1s }" % old.endpoint),
+        "older": recipients("check_policy_service " + older.endpoint, smtpd_policy_service_max_ttl="1s"),
     }).start()
     with instance.client("a") as c:
         for line in (HELLO, FROM, TO, TO, TO, TO, TO):
             c.expect(250, line)
     assert [number for number, _ in server.requests] == [1, 1, 2, 2, 3]
-    with instance.client("old") as c:
-        for line in (HELLO, FROM, TO):
-            c.expect(250, line)
-        old.wait_open(0)
-        c.expect(250, TO)
-    assert [number for number, _ in old.requests] == [1, 2]
+    for name, aged in (("old", old), ("older", older)):
+        with instance.client(name) as c:
+            for line in (HELLO, FROM, TO):
+                c.expect(250, line)
+            aged.wait_open(0)
+            c.expect(250, TO)
+        assert [number for number, _ in aged.requests] == [1, 2]
 
 
 @exercises("check_policy_service")
