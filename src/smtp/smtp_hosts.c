@@ -93,6 +93,7 @@ static bool known(const struct smtp_hosts *hosts, const struct net_addr *a)
 
 static void add_addresses(struct search *s, const char *name, int preference, const struct dns_answer *answer)
 {
+	const bool canonical = s->d->client->cfg->smtp_cname_overrides_servername;
 	struct smtp_hosts *hosts = s->out;
 	struct smtp_host *all;
 
@@ -107,7 +108,7 @@ static void add_addresses(struct search *s, const char *name, int preference, co
 
 		if (known(hosts, &answer->records[i].address))
 			continue;
-		*h = (struct smtp_host){.name = name,
+		*h = (struct smtp_host){.name = canonical ? answer->canonical : name,
 			.address = answer->records[i].address,
 			.preference = preference,
 			.secure = answer->secure,

@@ -134,3 +134,31 @@ def run_filters(kind, directory):
 def test_dns_reply_filter(tmp_path):
     theirs, ours = run_filters(postfix.Instance, str(tmp_path / "theirs")), run_filters(postern.Instance, str(tmp_path / "ours"))
     assert ours == theirs
+
+
+ALIASES = {"www.example": {"CNAME": ["real.example"]}, "real.example": {"A": ["127.0.0.3"]}, "mx.example": {"MX": [(10, "www.example")]}, "far.example": {"CNAME": ["www.example"]},
+           "alias.example": {"CNAME": ["mx.example"]}}
+
+
+def run_names(kind, directory):
+    server, dns = postern.Sink("127.0.0.3", 25), postern.Dns(ALIASES)
+    cases = {"%s%d" % (setting, i): (setting, to) for setting in ("yes", "no") for i, to in enumerate(["www.example", "[www.example]", "mx.example", "far.example", "alias.example", "real.example"])}
+    main = {"mydestination": "test.example", "inet_interfaces": "127.0.0.1", "smtpd_relay_restrictions": "permit_mynetworks, reject", "inet_protocols": "ipv4", "smtputf8_enable": "no",
+            "transport_maps": "inline:{%s}" % ", ".join("{%s.example=%s:%s}" % (name, how, to) for name, (how, to) in cases.items())}
+    master = "".join("%s unix - - n - - smtp\n    -o smtp_cname_overrides_servername=%s\n" % (setting, setting) for setting in ("yes", "no"))
+    instance = kind(directory, main, master=master)
+    try:
+        instance.start()
+        for name in cases:
+            with instance.client() as c:
+                c.mail("", ["u@%s.example" % name], "X: y\r\n\r\nb\r\n")
+        return {name: instance.wait_log(r"to=<u@%s.example>, relay=([^,]*), .*(dsn=.*)" % name, 30).groups() for name in cases}
+    finally:
+        instance.stop(check=False)
+        dns.close()
+        server.close()
+
+
+def test_names_of_servers(tmp_path):
+    theirs, ours = run_names(postfix.Instance, str(tmp_path / "theirs")), run_names(postern.Instance, str(tmp_path / "ours"))
+    assert ours == theirs

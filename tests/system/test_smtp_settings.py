@@ -190,3 +190,18 @@ def test_server_ignores_dns_records(mta, dns, table, helo, sender, listed):  # n
             c.expect(250, "MAIL FROM:<s@up.example>")
             reply = c.command("RCPT TO:<u@any.example>")
             assert reply.startswith(code), (service, reply)
+
+
+@exercises("smtp_cname_overrides_servername", "lmtp_cname_overrides_servername")
+@pytest.mark.parametrize("agent", ["smtp", "lmtp"])
+@pytest.mark.parametrize("setting,name", [("yes", "plain.example"), ("no", "other-name.example")])
+def test_name_of_a_server_with_an_alias(mta, dns, agent, setting, name):  # noqa: F811
+    dns(dict(ZONE, **{"other-name.example": {"CNAME": ["plain.example"]}}))
+    server = Sink("127.0.0.3", 25, lmtp=agent == "lmtp")
+    to = "[other-name.example]" if agent == "smtp" else "inet:other-name.example:25"
+    try:
+        instance = mta(main=dict(CLIENT, default_transport="%s:%s" % (agent, to), inet_protocols="ipv4", **{agent + "_cname_overrides_servername": setting})).start()
+        instance.send(recipients=["u@any.example"])
+        assert ", relay=%s[127.0.0.3]:25, " % name in outcome(instance, "u@any.example")[3]
+    finally:
+        server.close()
