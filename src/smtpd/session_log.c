@@ -19,8 +19,8 @@ void session_log_end(struct session *s)
 		if (s->data_bytes > 0)
 			snprintf(where, sizeof(where), "%s (%llu bytes)", s->where,
 				(unsigned long long)s->data_bytes);
-		EVENT_LOG(LOST, ev_text("what", s->protocol_end), ev_text("where", where),
-			ev_text("client", s->client.text));
+		EVENT_LOG(LOST, ev_text("qid", session_queue_id(s)), ev_text("what", s->protocol_end),
+			ev_text("where", where), ev_text("client", s->client.text));
 	}
 	command_counts_text(&s->counts, counts, sizeof(counts));
 	EVENT_LOG(DISCONNECT, ev_text("client", s->client.text), ev_text("counts", *counts ? counts : NULL));

@@ -1,5 +1,6 @@
 """Faults that SMTP servers of others have had: each test is the trigger of one."""
 import base64
+import json
 import os
 import re
 import socket
@@ -147,6 +148,35 @@ def test_address_of_the_proxy_header_has_one_form(mta):
                 "TCP4", "", "TCP4 10.0.0.1", "TCP4 10.0.0.1 ", "TCP5 10.0.0.1 10.0.0.2 1 25", "x" * 105):
         assert ask("PROXY " + bad) == "421", bad
     instance.wait_log(r"warning: .*haproxy", count=9)
+
+
+@pytest.mark.parametrize("how", ["cut", "silence", "errors", "cut early"])
+def test_abnormal_end_names_the_message(mta, how):
+    """The log of a message whose client goes away is complete: JSON lines have its id; the text lines are those that log tools know."""
+    for form in ("json", "classic"):
+        instance = mta({"log_format": form, "smtpd_timeout": "2s", "smtpd_hard_error_limit": "3", "transport_maps": "inline:{test.example=discard:}"}).start()
+        mark = instance.log_size()
+        with instance.client() as c:
+            c.expect(250, "EHLO c")
+            if how != "cut early":
+                begin(c, recipients=["user@test.example"])
+            if how == "errors":
+                for _ in range(3):
+                    c.expect(500, "FOO")
+                assert c.reply().startswith("421")
+            elif how != "cut early":
+                c.expect(354, "DATA")
+                c.raw("line\r\n" * 10)
+            if how == "silence":
+                assert c.reply().startswith("421")
+        instance.wait_log(r"disconnect from|DISCONNECT|disconnect", since=mark)
+        if form == "classic":
+            instance.wait_log(r"smtpd\[\d+\]: (lost connection|timeout|too many errors) after [A-Z]+( \(60 bytes\))? from unknown\[127\.0\.0\.1\]\n", since=mark)
+            continue
+        events = [json.loads(line) for line in instance.log(mark).splitlines()]
+        lost, = [e for e in events if "where" in e and "what" in e]
+        begun = [e["qid"] for e in events if e.get("qid") not in (None, "NOQUEUE") and e is not lost]
+        assert lost["qid"] == (begun[0] if begun else "NOQUEUE") and bool(begun) == (how != "cut early")
 
 
 # ---- TLS
