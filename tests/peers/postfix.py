@@ -73,7 +73,7 @@ class Instance(postern.Instance):
         self.write_config()
 
     def command(self, name, *arguments, check=True, **keywords):
-        done = command(name, *arguments, env=dict(os.environ, MAIL_CONFIG=self.config), timeout=60, **keywords)
+        done = command(name, *arguments, env=dict(os.environ, MAIL_CONFIG=self.config), timeout=4 * postern.PATIENCE, **keywords)
         if check and done.returncode:
             raise AssertionError("%s: exit %d\n%s\n%s" % (name, done.returncode, done.stdout, self.log()))
         return done
