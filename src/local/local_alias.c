@@ -1,12 +1,13 @@
 #include "base/log.h"
 #include "local/local.h"
 #include "mail/address.h"
+#include "table/lmdb_file.h"
 #include "table/table.h"
 #include <sys/stat.h>
 
 struct alias_table {
 	struct table *table;
-	char *file; /* whose owner is the table's, or NULL */
+	char *type, *name; /* of a table that is a file; else NULL */
 };
 
 struct local_aliases {
@@ -14,19 +15,20 @@ struct local_aliases {
 	size_t count;
 };
 
-/* Types that are a file, and what their names end in there. */
+/* Types that are a file; NULL: of LMDB. */
 static const struct {
 	const char *type, *suffix;
-} file_types[] = {{"hash", ".db"}, {"btree", ".db"}, {"lmdb", ".lmdb"}, {"cdb", ".cdb"}, {"texthash", ""},
+} file_types[] = {{"hash", NULL}, {"btree", NULL}, {"lmdb", NULL}, {"cdb", ".cdb"}, {"texthash", ""},
 	{"regexp", ""}, {"pcre", ""}, {"cidr", ""}};
 
-static char *file_of(const char *spec)
+static char *file_of(const char *type, const char *name)
 {
 	for (size_t i = 0; i < sizeof(file_types) / sizeof(file_types[0]); i++) {
-		size_t n = strlen(file_types[i].type);
-
-		if (strncmp(spec, file_types[i].type, n) == 0 && spec[n] == ':' && spec[n + 1] == '/')
-			return x_asprintf("%s%s", spec + n + 1, file_types[i].suffix);
+		if (strcmp(file_types[i].type, type) != 0)
+			continue;
+		if (!file_types[i].suffix)
+			return lmdb_file_find(type, name);
+		return x_asprintf("%s%s", name, file_types[i].suffix);
 	}
 	return NULL;
 }
@@ -40,12 +42,17 @@ static void warn(void *arg, const char *text)
 static void add_table(struct local_aliases *a, struct str word)
 {
 	struct alias_table *t = &a->list[a->count++];
+	const char *colon;
 	char *spec;
 
 	if (str_starts(word, STR("proxy:")))
 		word = str_from(word, 6);
 	spec = x_strndup(word.p, word.n);
-	t->file = file_of(spec);
+	colon = strchr(spec, ':');
+	if (colon && colon[1] == '/') {
+		t->type = x_strndup(spec, (size_t)(colon - spec));
+		t->name = x_strdup(colon + 1);
+	}
 	t->table = table_open_or_wait(spec, TABLE_FOLD | TABLE_NO_SUBST | TABLE_NO_UNAUTH);
 	table_warnings(t->table, warn, NULL);
 	x_free(&spec);
@@ -70,7 +77,8 @@ void local_aliases_close(struct local_aliases **pa)
 		return;
 	for (size_t i = 0; i < a->count; i++) {
 		table_close(&a->list[i].table);
-		x_free(&a->list[i].file);
+		x_free(&a->list[i].type);
+		x_free(&a->list[i].name);
 	}
 	x_free(&a->list);
 	x_free(pa);
@@ -78,15 +86,13 @@ void local_aliases_close(struct local_aliases **pa)
 
 static bool find_owner(const struct alias_table *t, uid_t *owner, struct err *err)
 {
-	struct stat st;
+	char *file = t->type ? file_of(t->type, t->name) : NULL;
+	struct stat st = {0};
+	bool ok = !file || stat(file, &st) == 0 || err_errno(err, "owner of %s", file);
 
-	*owner = 0;
-	if (!t->file)
-		return true;
-	if (stat(t->file, &st) < 0)
-		return err_errno(err, "owner of %s", t->file);
 	*owner = st.st_uid;
-	return true;
+	x_free(&file);
+	return ok;
 }
 
 /* Names that need quotes stand in tables with them, or, in older ones, without. */

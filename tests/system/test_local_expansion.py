@@ -200,6 +200,9 @@ def test_aliases_of_a_user_are_done_with_the_users_rights(local):
     local.start({"cmd": '"|id -un > @/id"', "box": "@/box"})
     os.chown(os.path.join(local.mta.directory, "aliases.db"), USERS["carol"], USERS["carol"])
     local.send("cmd")
+    assert local.read("id") == "carol\n"
+    os.rename(os.path.join(local.mta.directory, "aliases.db"), os.path.join(local.mta.directory, "aliases.lmdb"))
+    local.change()
     local.send("box")
     assert local.read("id") == "carol\n" and os.stat(local.out + "/box").st_uid == USERS["carol"]
 
@@ -404,6 +407,18 @@ def test_one_destination_that_waits_repeats_no_other(local):
     wait_for(lambda: local.mta.command("postqueue", "-f") and re.search("%s: removed" % qid, local.mta.log()), 30, "the rest")
     assert local.read("first") == "x\n" and len(local.mta.maildir("alice")) == 1
     assert not local.mta.queued()
+
+
+def test_a_crash_loses_nothing_and_repeats_only_what_was_begun(local):
+    local.start({"mix": '"|echo x >> @/first", "|echo $PPID > @/pid.new; mv @/pid.new @/pid; until test -e @/go; do sleep 0.1; done", alice, x@remote.example'})
+    qid = local.mta.send(recipients=["mix@test.example"])
+    wait_for(lambda: os.path.exists(local.out + "/pid"), 30, "the second command")
+    os.kill(int(local.read("pid")), 9)
+    local.write(local.out + "/go", "")
+    lines = local.settled(qid)
+    assert [outcome(line)[2] for line in lines] == ["2.0.0"] * 4
+    assert local.read("first") == "x\nx\n" and len(local.mta.maildir("alice")) == 1
+    assert len(local.forwarded(lines)) == 1 and len(re.findall("forwarded as", local.mta.log())) == 1
 
 
 def test_names_that_need_quotes(local):

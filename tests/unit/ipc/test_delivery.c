@@ -99,8 +99,8 @@ static void test_result(void **state)
 	struct pool *pool = pool_new(1024);
 	struct dsn *sent = dsn_make(pool, DSN_RELAYED, "2.0.0", "sent (250 ok)");
 	struct dsn *down = dsn_make(pool, DSN_DELAYED, "4.4.1", "no route");
-	struct delivery_outcome outcomes[] = {{7, sent}};
-	struct delivery_result r = {.id = 5, .trouble = down, .outcomes = outcomes, .outcome_count = 1}, got;
+	struct delivery_outcome outcomes[] = {{7, sent}, {8, NULL, "lmtp", "unix:x"}};
+	struct delivery_result r = {.id = 5, .trouble = down, .outcomes = outcomes, .outcome_count = 2}, got;
 
 	sent->mta_type = "dns";
 	sent->mta_name = "mx.example.com";
@@ -110,7 +110,10 @@ static void test_result(void **state)
 	assert_false(got.corrupt);
 	assert_int_equal(got.trouble->action, DSN_DELAYED);
 	assert_string_equal(got.trouble->reason, "no route");
-	assert_int_equal(got.outcome_count, 1);
+	assert_int_equal(got.outcome_count, 2);
+	assert_null(got.outcomes[1].dsn);
+	assert_string_equal(got.outcomes[1].transport, "lmtp");
+	assert_string_equal(got.outcomes[1].nexthop, "unix:x");
 	assert_int_equal(got.outcomes[0].index, 7);
 	assert_string_equal(got.outcomes[0].dsn->status, "2.0.0");
 	assert_string_equal(got.outcomes[0].dsn->mta_name, "mx.example.com");
