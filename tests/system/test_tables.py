@@ -1,4 +1,5 @@
 """postmap and postalias: tables made, changed and asked; what root does not do for others."""
+import concurrent.futures
 import os
 import select
 import socketserver
@@ -6,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -328,6 +330,29 @@ def test_table_of_roots_is_taken_up(mta, tmp_path):
     mail.wait_log(r"table hash:\S+ has changed -- restarting")
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644], ids=["of root", "of all"])
+def test_queue_manager_takes_up_a_table(mta, tmp_path, mode):
+    """Routes of mail that comes after the change; what only root reads needs a new queue manager."""
+    place = Place(tmp_path)
+    (tmp_path / "main.cf").write_text("compatibility_level = 3.6\nmaillog_file = /nonexistent/log\n")
+
+    def route(reason):
+        (tmp_path / "transport").write_text("far.example discard:%s\n" % reason)
+        subprocess.run([os.path.join(BIN, "postmap"), "-c", str(tmp_path), "hash:%s" % (tmp_path / "transport")], check=True)
+        os.chmod(tmp_path / "transport.db", mode)
+
+    def sent(reason):
+        position = mail.log_size()
+        mail.send(recipients=["u@far.example"])
+        return mail.wait_log(r"to=<u@far\.example>.*status=sent \((\w+)\)", 60, since=position).group(1) == reason
+    route("first")
+    mail = mta(main={"transport_maps": "hash:%s" % (tmp_path / "transport"), "relay_domains": "far.example"}).start()
+    assert sent("first")
+    route("second")
+    wait_for(lambda: sent("second"), 60, "the new table")
+    assert place
+
+
 @pytest.mark.parametrize("columns", ["n - n - -", pytest.param("n - y - -", marks=pytest.mark.skipif(not ROOT_USER, reason="needs root"))],
                          ids=["outside", "jail"])
 def test_file_of_a_list_is_taken_up(mta, tmp_path, columns):
@@ -339,6 +364,31 @@ def test_file_of_a_list_is_taken_up(mta, tmp_path, columns):
     (tmp_path / "networks").write_text("192.0.2.0/24\n127.0.0.0/8\n")
     wait_for(lambda: answers(mail, ["any"]) == ["250"], 60, "the new file")
     mail.wait_log("table %s has changed -- restarting" % (tmp_path / "networks"))
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+def test_no_client_notices_that_a_process_makes_room(mta, tmp_path):
+    place = Place(tmp_path)
+    place.write_all("REJECT")
+    mail = mta(main=dict(checks(place.spec("hash")), smtpd_client_connection_rate_limit="0"), listener_columns="n - y - -").start()
+    seen = []
+
+    def connect_all_the_time(_):
+        until = time.monotonic() + 60 * SLOW
+        while time.monotonic() < until:
+            codes = answers(mail, ["hash", "other"])
+            seen.extend(codes)
+            if codes == ["250", "250"]:
+                return True
+        return False
+    with concurrent.futures.ThreadPoolExecutor(5) as threads:
+        running = threads.map(connect_all_the_time, range(5))
+        wait_for(lambda: len(seen) > 20, 60, "clients")
+        place.write("hash", "OK")
+        assert all(running)
+    assert set(seen) == {"554", "250"}
+    mail.wait_log(r"table hash:\S+ has changed -- restarting")
+    assert "421" not in mail.log() and "451" not in mail.log()
 
 
 class Socketmap(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
