@@ -85,7 +85,9 @@ def test_status_comes_from_the_reply_itself(mta, reply):
 @pytest.mark.parametrize("replies, first", [
     ({"MAIL": "250 ok\r\n250 extra"}, "sent|deferred|bounced"), ({"RCPT": "250 ok\r\n550 no such thing"}, "sent|deferred|bounced"), ({"DATA": "554 no"}, "bounced"),
     ({"DATA": "999 what"}, "deferred|bounced"), ({".": "250 ok\r\n550 and a late answer"}, "sent"), ({".": "\xff\xfe"}, "deferred|bounced"),
-    ({"MAIL": "hello"}, "deferred|bounced"), ({"EHLO": "250-x\r\n"}, "deferred")])
+    ({"MAIL": "hello"}, "deferred|bounced"), ({"EHLO": "250-x\r\n"}, "deferred"),
+    ({"": "220 raw ESMTP\r\n250 early"}, "sent|deferred|bounced"), ({"DATA": "354 go\r\n554 no"}, "sent|deferred|bounced"),
+    ({"EHLO": "250-raw\r\n250 SIZE\r\n250 again"}, "sent|deferred|bounced")])
 def test_server_out_of_step_is_left(mta, replies, first):
     """Replies too many or garbled: the next message gets a fresh connection, and no reply is taken for that of another command."""
     server = scripted(replies)
