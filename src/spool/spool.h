@@ -161,8 +161,6 @@ bool spool_move(struct spool *s, enum spool_queue from, enum spool_queue to, con
 	struct err *err);
 bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id,
 	struct err *err); /* gone already: true */
-bool spool_replace_envelope(struct spool *s, enum spool_queue q, const struct queue_id *id,
-	const struct envelope *e, struct err *err); /* durable, atomic */
 
 /* Sets flags (ENVELOPE_EXPIRED, ENVELOPE_REQUEUED) for good; durable. */
 bool spool_flag(struct spool *s, enum spool_queue q, const struct queue_id *id, int flags, struct err *err);

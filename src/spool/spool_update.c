@@ -177,20 +177,6 @@ bool spool_flag(struct spool *s, enum spool_queue q, const struct queue_id *id, 
 	return append_to(s, q, id, &records, true, err);
 }
 
-bool spool_replace_envelope(struct spool *s, enum spool_queue q, const struct queue_id *id,
-	const struct envelope *e, struct err *err)
-{
-	struct envelope schedule = *e;
-	struct buf records = BUF(SPOOL_RECORD_MAX);
-	size_t mark = spool_record_begin(&records, RECORD_ENVELOPE);
-
-	spool_envelope_encode(e, &records);
-	spool_record_end(&records, id, mark);
-	schedule.id = *id;
-	spool_schedule_encode(&schedule, &records);
-	return append_to(s, q, id, &records, true, err);
-}
-
 /* The message is in one of the two queues after any crash: one rename. It need not be forced out, either
  * place is right. */
 static bool move(struct spool *s, enum spool_queue from, const char *old, enum spool_queue to,

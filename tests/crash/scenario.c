@@ -96,16 +96,6 @@ static void move(struct spool *s, enum spool_queue from, enum spool_queue to, co
 	must(spool_move(s, from, to, id, NULL), "move");
 }
 
-static void replace(struct spool *s, enum spool_queue q, const struct queue_id *id)
-{
-	struct pool *pool = pool_new(4096);
-	struct envelope *e;
-
-	must(spool_load(s, q, id, pool, &e, NULL) == SPOOL_OK, "load");
-	must(spool_replace_envelope(s, q, id, e, NULL), "replace envelope");
-	pool_free(&pool);
-}
-
 /* Enough records that the file is written anew. */
 static void long_life(struct spool *s, const struct queue_id *id)
 {
@@ -139,7 +129,6 @@ static void slots(struct spool *s)
 	done(s, QUEUE_INCOMING, &e, 1);
 	move(s, QUEUE_INCOMING, QUEUE_HOLD, &c);
 	put(s, QUEUE_INCOMING, 2 * MIDDLE);
-	replace(s, QUEUE_DEFERRED, &a);
 	done(s, QUEUE_DEFERRED, &a, 1);
 	drop(s, QUEUE_DEFERRED, &a);
 }

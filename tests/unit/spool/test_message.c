@@ -179,10 +179,6 @@ static void test_flags(void **state)
 	assert_true(spool_flag(f->spool, QUEUE_DEFERRED, &id, ENVELOPE_EXPIRED, NULL));
 	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
 	assert_int_equal(e->flags, ENVELOPE_8BIT | ENVELOPE_DOTS | ENVELOPE_EXPIRED);
-	e->flags &= ~ENVELOPE_EXPIRED;
-	assert_true(spool_replace_envelope(f->spool, QUEUE_DEFERRED, &id, e, NULL));
-	assert_int_equal(spool_load(f->spool, QUEUE_DEFERRED, &id, f->pool, &e, NULL), SPOOL_OK);
-	assert_int_equal(e->flags, ENVELOPE_8BIT | ENVELOPE_DOTS);
 }
 
 #define APPENDS 50
@@ -317,25 +313,6 @@ static void test_torn_tail(void **state)
 		close(fd);
 		assert_true(spool_record(f->spool, QUEUE_DEFERRED, &id, &first, 1, true, NULL));
 	}
-}
-
-static void test_replace_envelope(void **state)
-{
-	struct fixture *f = *state;
-	struct queue_id id = fixture_write(f, QUEUE_HOLD, STR("body\r\n"));
-	struct spool_update done = {1, RECIPIENT_DONE, NULL};
-	struct envelope *e, *again;
-
-	assert_int_equal(spool_load(f->spool, QUEUE_HOLD, &id, f->pool, &e, NULL), SPOOL_OK);
-	e->sender = "other@example.org";
-	e->recipient_count = 2;
-	assert_true(spool_replace_envelope(f->spool, QUEUE_HOLD, &id, e, NULL));
-	assert_true(spool_record(f->spool, QUEUE_HOLD, &id, &done, 1, true, NULL));
-	assert_int_equal(spool_load(f->spool, QUEUE_HOLD, &id, f->pool, &again, NULL), SPOOL_OK);
-	assert_string_equal(again->sender, "other@example.org");
-	assert_int_equal(again->recipient_count, 2);
-	assert_int_equal(again->recipients[1].state, RECIPIENT_DONE);
-	expect_content(f, QUEUE_HOLD, &id, STR("body\r\n"));
 }
 
 static void test_move_find_remove(void **state)
@@ -510,7 +487,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_written_anew_under_others, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_torn_tail, fixture_setup, fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_replace_envelope, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_move_find_remove, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_abort_leaves_nothing, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_no_room, fixture_setup, fixture_teardown),
