@@ -104,12 +104,20 @@ void cleanup_note(struct cleanup *c, const char *name, const char *value)
 		(struct spool_attribute){pool_strdup(c->pool, name), pool_strdup(c->pool, value)};
 }
 
+static void too_many_attributes(struct cleanup *c)
+{
+	if (c->status == CLEANUP_OK)
+		cleanup_complain(c, "message rejected: attribute count exceeds limit %d",
+			c->env->cfg->queue_file_attribute_count_limit);
+	cleanup_fail(c, CLEANUP_TROUBLE, NULL, "Error: internal error 1");
+}
+
 void cleanup_attribute(struct cleanup *c, const char *name, const char *value)
 {
 	if (!value)
 		return;
 	if (c->envelope.attribute_count >= (size_t)c->env->cfg->queue_file_attribute_count_limit)
-		cleanup_fail(c, CLEANUP_REJECTED, NULL, "Error: too many message attributes");
+		too_many_attributes(c);
 	else
 		cleanup_note(c, name, value);
 }

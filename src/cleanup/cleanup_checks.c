@@ -40,8 +40,7 @@ void cleanup_log_content(struct cleanup *c, const char *action, const char *wher
 	EVENT_LOG(CONTENT, ev_text("qid", c->id.text), ev_text("action", action), ev_text("where", where),
 		ev_text("text", cleanup_shown(text, shown, shown_max + 1)),
 		ev_text("client", c->options.client), ev_address("from", e->sender),
-		ev_address("to", e->recipient_count ? e->recipients[0].address : NULL),
-		ev_text("proto", envelope_attribute(e, "protocol_name")),
+		ev_address("to", c->last_recipient), ev_text("proto", envelope_attribute(e, "protocol_name")),
 		ev_text("helo", envelope_attribute(e, "helo_name")), ev_text("reason", reason));
 }
 
@@ -161,6 +160,7 @@ static bool act_redirect(struct cleanup *c, const struct matched *m)
 			m->check->parameter);
 	log_matched(c, m, "redirect");
 	cleanup_redirect(c, m->argument);
+	cleanup_set_note(c, "content_filter", "");
 	c->unchecked = true;
 	return true;
 }

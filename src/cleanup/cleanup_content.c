@@ -217,8 +217,12 @@ bool cleanup_line(struct cleanup *c, struct str line, bool partial)
 		return reject_bytes(c, line);
 	if (env->cfg->cleanup_replace_stray_cr_lf)
 		line = without_stray_ends(c, line);
-	if (!c->started && !c->mid_line)
+	if (!c->started && !c->mid_line) {
+		/* What was put before the message does not go on in its first line. */
+		if (!cleanup_header(c))
+			return false;
 		line = mailbox_line(c, line);
+	}
 	return content_line(c, line, partial);
 }
 

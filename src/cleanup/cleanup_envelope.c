@@ -25,16 +25,16 @@ void cleanup_sender(struct cleanup *c, const char *sender, const char *envid, en
 	c->envelope.flags |= flags;
 }
 
-/* The same recipient with the same options is delivered once. Up to duplicate_filter_limit are remembered. */
+/* The same recipient with the same options is delivered once; without original recipients, nobody is told of
+ * the options of the others. Up to duplicate_filter_limit are remembered. */
 static bool is_duplicate(struct cleanup *c, const struct spool_recipient *rcpt)
 {
 	const int limit = c->env->cfg->duplicate_filter_limit;
 	struct buf key = BUF(8 * ADDRESS_MAX), folded = BUF(8 * ADDRESS_MAX);
 	bool known;
 
-	buf_printf(&key, "%d\n%s\n", rcpt->notify, rcpt->orcpt ? rcpt->orcpt : "");
 	if (c->env->cfg->enable_original_recipient)
-		buf_puts(&key, rcpt->original);
+		buf_printf(&key, "%d\n%s\n%s", rcpt->notify, rcpt->orcpt ? rcpt->orcpt : "", rcpt->original);
 	buf_printf(&key, "\n%s", rcpt->address);
 	table_fold(buf_slice(&key), &folded);
 	known = hash_get(c->known, buf_slice(&folded)) != NULL;
@@ -85,6 +85,7 @@ void cleanup_recipient(
 
 	if (!orcpt)
 		rcpt.orcpt = pool_printf(c->pool, ORCPT_TYPE "%s", original ? original : rcpt.address);
+	c->last_recipient = rcpt.address;
 	if (cleanup_expand(c, &rcpt))
 		cleanup_recipient_bcc(c, rcpt.address);
 }

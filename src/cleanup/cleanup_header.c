@@ -11,12 +11,10 @@ struct marked_header {
 };
 
 static const struct marked_header marked_headers[] = {
-	{"bcc", SEEN_RECIPIENTS},
 	{"cc", SEEN_RECIPIENTS},
 	{"date", SEEN_DATE},
 	{"from", SEEN_FROM},
 	{"message-id", SEEN_MESSAGE_ID},
-	{"resent-bcc", SEEN_RECIPIENTS << SEEN_RESENT},
 	{"resent-cc", SEEN_RECIPIENTS << SEEN_RESENT},
 	{"resent-date", SEEN_DATE << SEEN_RESENT},
 	{"resent-from", SEEN_FROM << SEEN_RESENT},
@@ -123,6 +121,21 @@ static void note_encoding(struct cleanup *c)
 		cleanup_set_note(c, "body", "8BITMIME");
 }
 
+/* What is behind header_size_limit is discarded; a line end counts as one byte. */
+static void cut_header(struct cleanup *c)
+{
+	const size_t limit = (size_t)c->env->cfg->header_size_limit;
+	size_t counted = 0, at = 0;
+
+	if (c->header.len <= limit)
+		return;
+	for (; at < c->header.len && counted < limit; counted++)
+		at += c->header.data[at] == '\r' && at + 1 < c->header.len && c->header.data[at + 1] == '\n'
+			      ? 2
+			      : 1;
+	buf_truncate(&c->header, at);
+}
+
 bool cleanup_header(struct cleanup *c)
 {
 	bool drop = false, ok = true;
@@ -136,6 +149,7 @@ bool cleanup_header(struct cleanup *c)
 		ok = inspect_header(c, header_name_length(buf_slice(&c->header)), &drop);
 	if (ok && !drop) {
 		c->own_headers += c->header_is_own;
+		cut_header(c);
 		ok = cleanup_write_lines(c, buf_slice(&c->header));
 	}
 	buf_clear(&c->header);

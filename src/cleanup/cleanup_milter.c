@@ -403,8 +403,7 @@ void cleanup_log_milter(struct cleanup *c, const char *action, const char *where
 
 	EVENT_LOG(MILTER_CONTENT, ev_text("qid", c->id.text), ev_text("action", action),
 		ev_text("where", where), ev_text("client", c->options.client), ev_text("text", text),
-		ev_address("from", e->sender),
-		ev_address("to", e->recipient_count ? e->recipients[0].address : NULL),
+		ev_address("from", e->sender), ev_address("to", c->last_recipient),
 		ev_text("proto", envelope_attribute(e, "protocol_name")),
 		ev_text("helo", envelope_attribute(e, "helo_name")));
 }

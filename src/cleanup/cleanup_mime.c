@@ -28,7 +28,7 @@ static void note_fault(struct cleanup *c, enum fault fault, struct str text)
 	EVENT_LOG(MIME_FAULT, ev_text("qid", c->id.text), ev_text("reason", fault_texts[fault]),
 		ev_text("text", cleanup_shown(text, shown, sizeof(shown))),
 		ev_text("client", c->options.client), ev_address("from", e->sender),
-		ev_address("to", e->recipient_count ? e->recipients[0].address : NULL));
+		ev_address("to", c->last_recipient));
 }
 
 bool cleanup_mime_verdict(struct cleanup *c)

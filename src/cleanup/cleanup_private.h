@@ -56,7 +56,7 @@ enum { /* primary headers that were seen; the Resent- ones are shifted by SEEN_R
 	SEEN_FROM = 1,
 	SEEN_DATE = 2,
 	SEEN_MESSAGE_ID = 4,
-	SEEN_RECIPIENTS = 8, /* To, Cc, Bcc */
+	SEEN_RECIPIENTS = 8, /* To, Cc */
 	SEEN_RESENT = 4	     /* shift */
 };
 
@@ -74,8 +74,9 @@ struct cleanup {
 	struct envelope
 		envelope; /* attributes and recipients are heap arrays, their strings are the pool's */
 	size_t attribute_cap, recipient_cap;
-	struct hash *known;   /* recipients, for the duplicate filter */
-	const char *redirect; /* the only recipient there will be, or NULL */
+	struct hash *known;	    /* recipients, for the duplicate filter */
+	const char *redirect;	    /* the only recipient there will be, or NULL */
+	const char *last_recipient; /* that was given, for log lines; or NULL */
 
 	bool discard;		/* accepted, and thrown away */
 	bool unchecked;		/* no content check is asked any more */

@@ -96,7 +96,5 @@ bool cleanup_message_bcc(struct cleanup *c)
 
 	if (!wants_bcc(c))
 		return true;
-	if (always[0] && !cleanup_add_bcc(c, always))
-		return false;
-	return sender_bcc(c);
+	return sender_bcc(c) && (!always[0] || cleanup_add_bcc(c, always));
 }

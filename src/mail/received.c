@@ -45,7 +45,7 @@ void received_format(const struct received *r, struct buf *out)
 		address_quote(str_c(r->for_recipient), out);
 		buf_printf(out, ">; %s\r\n", date);
 	} else {
-		buf_printf(out, "; %s\r\n", date);
+		buf_printf(out, ";%s%s\r\n", r->protocol ? "\r\n\t" : " ", date);
 	}
 }
 

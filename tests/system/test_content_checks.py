@@ -126,7 +126,7 @@ def test_limits(relay):
     instance, sink = relay(body_checks_size_limit="10", header_size_limit="20")
     assert reply_to(instance, "A: 123456789012345678901234\r\n dropped\r\nB: 1\r\n kept beyond the limit\r\n\r\n12345678\r\nignore\r\n").startswith("250 ")
     content = sink.wait()[0]["data"].decode()
-    assert "A: 123456789012345678901234\r\nB: 1\r\n kept beyond the limit\r\n" in content and content.endswith("12345678\r\nignore\r\n")
+    assert "A: 12345678901234567\r\nB: 1\r\n kept beyond th\r\n" in content and content.endswith("12345678\r\nignore\r\n")
 
 
 def test_unusable_table(relay):

@@ -275,8 +275,8 @@ static void test_masquerade_and_bcc(void **state)
 	assert_string_equal(f->envelope->recipients[1].address, "rb2@b.org");
 	assert_int_equal(f->envelope->recipients[1].notify, NOTIFY_NEVER);
 	assert_string_equal(f->envelope->recipients[2].address, "v@a.m.org");
-	assert_string_equal(f->envelope->recipients[3].address, "bcc@b.org");
-	assert_string_equal(f->envelope->recipients[4].address, "sb@example.com");
+	assert_string_equal(f->envelope->recipients[3].address, "sb@example.com");
+	assert_string_equal(f->envelope->recipients[4].address, "bcc@b.org");
 	assert_true(has(
 		f, "From: s@m.org\r\nTo: r@foo.m.org, t@z.no.m.org, root@x.m.org, k@m.org, n@xm.org\r\n"));
 	f->cfg.sender_bcc_maps = "fail:x";
