@@ -46,7 +46,8 @@ struct smtp_client {
 	struct maps *pix_maps;
 	struct table *reply_filter; /* NULL: replies are taken as they come */
 	struct smtp_cache *cache;
-	struct smtp_notices *notices; /* NULL: the postmaster is told nothing */
+	struct matchlist *debug_peers; /* NULL: none */
+	struct smtp_notices *notices;  /* NULL: the postmaster is told nothing */
 };
 
 /* What a server announced in its answer to EHLO or LHLO. */
@@ -86,6 +87,7 @@ struct smtp_session {
 	bool timed_out;		      /* why */
 	bool table_failed;	      /* why: the table of smtp_reply_filter */
 	struct transcript transcript; /* while there are notices */
+	int debug_level;	      /* debug_peer_level for those in debug_peer_list; 0: as usual */
 	bool out_of_protocol;	      /* the server's answers are worth a notice */
 	struct smtp_idle *idle;	      /* its place in the cache while it waits there */
 };

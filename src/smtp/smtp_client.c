@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "smtp/smtp_checks.h"
 #include "smtp/smtp_destination.h"
+#include "smtp/smtp_dialogue.h"
 #include "smtp/smtp_features.h"
 #include "smtp/smtp_generic.h"
 #include "smtp/smtp_notify.h"
@@ -159,8 +160,9 @@ struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg,
 		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
 	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
 		 smtp_tls_open(c, err) && smtp_sasl_open(c, err) && smtp_generic_open(c, err) &&
-		 smtp_notices_open(c, err) && smtp_checks_open(c, &c->checks, err) &&
-		 (c->dns = dns_new(err)) && (c->own = own_addresses_new(cfg, err)))
+		 smtp_notices_open(c, err) && smtp_dialogue_open(c, err) &&
+		 smtp_checks_open(c, &c->checks, err) && (c->dns = dns_new(err)) &&
+		 (c->own = own_addresses_new(cfg, err)))
 		return c;
 	smtp_client_free(&c);
 	return NULL;
@@ -177,6 +179,7 @@ void smtp_client_free(struct smtp_client **c)
 	maps_close(&(*c)->tls_policies);
 	maps_close(&(*c)->passwords);
 	matchlist_close(&(*c)->mechanism_filter);
+	matchlist_close(&(*c)->debug_peers);
 	maps_close(&(*c)->generic);
 	resolver_free(&(*c)->resolver);
 	smtp_checks_free(&(*c)->checks);

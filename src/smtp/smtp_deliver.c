@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "smtp/smtp_cache.h"
+#include "smtp/smtp_dialogue.h"
 #include "smtp/smtp_hosts.h"
 #include "smtp/smtp_notify.h"
 #include "smtp/smtp_outcome.h"
@@ -182,6 +183,13 @@ static bool use_new_session(struct smtp_delivery *d, struct smtp_session *s, con
 	return true;
 }
 
+static void look_closer(struct smtp_session *s, const struct smtp_host *host, const char *nexthop)
+{
+	char address[NET_HOST_MAX];
+
+	smtp_dialogue_begin(s, host ? net_host(&host->address, address) : NULL, nexthop);
+}
+
 static struct smtp_session *connect_host(
 	struct smtp_delivery *d, const struct smtp_host *host, bool detect_loop, const struct trial *t)
 {
@@ -190,6 +198,8 @@ static struct smtp_session *connect_host(
 
 	s = host ? smtp_connect_host(d->client, d->pool, host, detect_loop, &why)
 		 : smtp_connect_path(d->client, d->pool, t->to.path, &why);
+	if (s)
+		look_closer(s, host, t->to.host);
 	if (s)
 		s->address_key = host ? smtp_address_key(s->pool, host, &t->policy, t->login)
 				      : smtp_path_key(s->pool, t->to.path, &t->policy, t->login);

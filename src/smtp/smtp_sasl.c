@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "sasl/sasl_login.h"
+#include "smtp/smtp_dialogue.h"
 #include "smtp/smtp_notify.h"
 #include "smtp/smtp_session.h"
 #include "tls/tls.h"
@@ -207,7 +208,7 @@ static bool exchange(
 		buf_clear(&response);
 	}
 	stream_puts(s->stream, "\r\n");
-	smtp_notify_said(s, str_c(pool_printf(s->pool, "AUTH %s ...", mechanism)));
+	smtp_dialogue_said(s, str_c(pool_printf(s->pool, "AUTH %s ...", mechanism)));
 	ok = converse(d, s, login, &response, why);
 	if (response.data)
 		sys_wipe(response.data, response.cap);

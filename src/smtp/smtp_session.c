@@ -3,6 +3,7 @@
 #include <stdarg.h>
 
 #include "base/log.h"
+#include "smtp/smtp_dialogue.h"
 #include "smtp/smtp_notify.h"
 
 #define STRAY_LINES_MAX 100 /* lines that are no replies, in a row */
@@ -19,7 +20,7 @@ void smtp_say(struct smtp_session *s, const char *fmt, ...)
 		stream_write(s->stream, line.data, line.len);
 	else
 		s->failed = true;
-	smtp_notify_said(s, buf_slice(&line));
+	smtp_dialogue_said(s, buf_slice(&line));
 	buf_free(&line);
 }
 
@@ -76,7 +77,7 @@ bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
 			s->client->reply_filter ? &filter : NULL, reply);
 		if (status == STREAM_OK && reply->code >= 100) {
 			s->failed = reply->code == 421;
-			smtp_notify_heard(s, reply);
+			smtp_dialogue_heard(s, reply);
 			return true;
 		}
 		if (status == STREAM_OK)

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "mail/address.h"
+#include "smtp/smtp_dialogue.h"
 #include "smtp/smtp_generic.h"
 #include "smtp/smtp_notify.h"
 #include "smtp/smtp_outcome.h"
@@ -129,7 +130,7 @@ static void say_step(struct transaction *t, size_t step)
 		say_rcpt(t, t->recipients[step - 1]);
 	buf_puts(&t->line, "\r\n");
 	stream_write(t->s->stream, t->line.data, t->line.len);
-	smtp_notify_said(t->s, buf_slice(&t->line));
+	smtp_dialogue_said(t->s, buf_slice(&t->line));
 }
 
 static void hear_mail(struct transaction *t, const struct smtp_reply *reply)
@@ -362,7 +363,7 @@ static bool send_message(struct transaction *t, struct spool_reader *reader, boo
 	}
 	smtp_pix_pause(t->s, t->d->request);
 	smtp_end_content(t->s->stream, first_of_line);
-	smtp_notify_said(t->s, STR("."));
+	smtp_dialogue_said(t->s, STR("."));
 	if (quit)
 		smtp_say(t->s, "QUIT\r\n");
 	hear_verdicts(t);

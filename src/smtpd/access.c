@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "mail/event.h"
+#include "smtpd/dialogue.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 #include "smtpd/transaction.h"
@@ -61,6 +62,7 @@ static void trace_add(
 		.argument = rule->argument,
 		.verdict = answer->verdict,
 		.reason = answer->refusal.text};
+	dialogue_step(a->session, &a->trace[a->trace_count - 1]);
 }
 
 static void misconfigured(struct access *a, const struct rule *rule, struct answer *out)
@@ -142,6 +144,8 @@ enum verdict access_list(struct access *a, const struct rule_list *list)
 		}
 		run_rule(a, rule, &answer);
 		trace_add(a, list->parameter, rule, &answer);
+		if (answer.verdict == VERDICT_PERMIT && !rule->error && rule->row)
+			access_log_permitted(a, rule);
 		ends = take_answer(a, &answer);
 		a->warn = outer_warn;
 		if (ends) {
@@ -417,6 +421,7 @@ bool access_local_rewrite(struct session *s)
 	struct access a;
 
 	access_begin(&a, s, STAGE_CLIENT, "MAIL");
+	a.silent = true;
 	access_subject(&a, STAGE_CLIENT, client_subject(s));
 	return access_list(&a, &s->server->local_rewrite_clients) == VERDICT_PERMIT;
 }

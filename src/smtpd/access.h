@@ -59,6 +59,7 @@ struct access {
 	bool warn; /* warn_if_reject before this rule */
 	int depth;
 	bool recipient_checked, sender_checked;
+	bool silent;	    /* permit actions are not logged */
 	bool policy_failed; /* the default action of a policy service is under way */
 	struct deferral if_permit, if_reject;
 	struct refusal refusal;
@@ -94,6 +95,11 @@ enum verdict access_tempfail_verdict(const char *action);
  * order. */
 const struct resolved *access_resolve(struct access *a, const char *address, struct answer *out);
 void access_log(struct access *a, const char *action, const char *text);
+/* smtpd_log_access_permit_actions; table: where the action was found, or NULL. */
+void access_log_permit(struct access *a, const char *action, const char *subject_class, const char *subject,
+	const char *table);
+/* The same for a rule that permits by itself. */
+void access_log_permitted(struct access *a, const struct rule *rule);
 
 /* ---- the checks of each file, referred to by the table in access_table.c */
 typedef void access_check(const struct rule *rule, struct access *a, struct answer *out);

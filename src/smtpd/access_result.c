@@ -293,6 +293,7 @@ static bool reply_code(struct str word, int *code)
 static void result_as_rules(struct result *r, const char *value, struct answer *out)
 {
 	struct access *a = r->a;
+	const char *subject = a->subject, *subject_class = a->subject_class;
 	struct rule_list *list = pool_alloc(a->pool, sizeof(*list));
 	struct rule class_rule = {.name = r->rule->name, .class_list = list};
 
@@ -303,10 +304,21 @@ static void result_as_rules(struct result *r, const char *value, struct answer *
 	}
 	rules_parse(&a->session->server->rules, a->pool, class_rule.name, value, a->stage, list);
 	a->depth++;
+	a->subject = r->subject;
+	a->subject_class = r->subject_class;
 	out->verdict = access_list(a, list);
 	if (out->verdict == VERDICT_REFUSE)
 		out->refusal = a->refusal;
+	a->subject = subject;
+	a->subject_class = subject_class;
 	a->depth--;
+}
+
+static void log_permit(struct result *r, struct str action, const struct answer *out)
+{
+	if (out->verdict == VERDICT_PERMIT)
+		access_log_permit(r->a, pool_strndup(r->a->pool, action.p, action.n), r->subject_class,
+			r->subject, result_table(r));
 }
 
 void access_result(struct access *a, const struct rule *rule, const char *key, const char *value,
@@ -319,6 +331,7 @@ void access_result(struct access *a, const struct rule *rule, const char *key, c
 
 	if (all_digits(rest)) {
 		out->verdict = VERDICT_PERMIT;
+		log_permit(&r, rest, out);
 		return;
 	}
 	if (!str_word(&rest, " \t", &word)) {
@@ -333,6 +346,7 @@ void access_result(struct access *a, const struct rule *rule, const char *key, c
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (str_case_is(word, actions[i].name) && !(actions[i].alone && r.text.n > 0)) {
 			actions[i].act(&r, out);
+			log_permit(&r, word, out);
 			return;
 		}
 	}

@@ -135,5 +135,7 @@ bool cmd_auth(struct session *s, struct str rest)
 	/* The line's buffer is used again for the answers. */
 	if (initial.p)
 		initial = str_c(pool_strndup(session_scratch(s), initial.p, initial.n));
+	if (!sasl_may_be_used(s, str_c(mechanism)))
+		return auth_failed(s, mechanism, SASL_INVALID, "", NULL);
 	return auth_run(s, mechanism, initial);
 }

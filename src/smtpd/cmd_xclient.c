@@ -1,5 +1,6 @@
 /* XCLIENT: an authorised proxy says who its client is. The session starts over as that client's. */
 #include "mail/address.h"
+#include "smtpd/dialogue.h"
 #include "smtpd/greeting.h"
 #include "smtpd/proxied.h"
 #include "smtpd/reply.h"
@@ -171,6 +172,7 @@ static void apply(struct session *s, const struct override *o)
 	apply_login(s, o);
 	s->client.networks = CLIENT_UNASKED;
 	client_describe(&s->client, s->cfg->smtpd_client_port_logging);
+	dialogue_begin(s);
 	if (o->has_helo)
 		session_set(&s->helo, o->helo);
 	if (o->protocol)

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "smtpd/client_limits.h"
+#include "smtpd/dialogue.h"
 #include "smtpd/filters.h"
 #include "smtpd/haproxy.h"
 #include "smtpd/reply.h"
@@ -91,6 +92,7 @@ static bool open_steps(struct session *s)
 	if (!s->server->standalone)
 		look_up_names(s);
 	decide_about_client(s);
+	dialogue_begin(s);
 	session_log_connect(s);
 	if (!proxied)
 		return refuse_open(s, pool_printf(session_scratch(s), "421 4.3.0 %s Server local error",

@@ -16,20 +16,10 @@ void notify_note(struct session *s, unsigned classes)
 	s->notify.classes |= classes;
 }
 
-/* What follows the name of a mechanism may be a password. */
 void notify_heard(struct session *s, struct str line)
 {
-	struct str rest = line, verb, mechanism;
-	char shown[100];
-
-	if (!s->notify.wanted)
-		return;
-	if (str_word(&rest, " \t", &verb) && str_case_is(verb, "AUTH") &&
-		str_word(&rest, " \t", &mechanism) && rest.n > 0) {
-		snprintf(shown, sizeof(shown), "AUTH " STR_FMT " ...", STR_ARG(str_first(mechanism, 64)));
-		line = str_c(shown);
-	}
-	transcript_received(&s->notify.transcript, line);
+	if (s->notify.wanted)
+		transcript_received(&s->notify.transcript, line);
 }
 
 void notify_said(struct session *s, struct str line)

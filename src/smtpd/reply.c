@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "mail/dsn.h"
+#include "smtpd/dialogue.h"
 #include "smtpd/session.h"
 #include <ctype.h>
 
@@ -178,7 +179,7 @@ void reply(struct session *s, const char *fmt, ...)
 	if (s->cfg->soft_bounce)
 		soften(text);
 	hold_back(s);
-	notify_said(s, str_c(text));
+	dialogue_said(s, str_c(text));
 	if ((text[0] != '4' && text[0] != '5') || !write_footer(s, text)) {
 		stream_puts(s->io, text);
 		stream_write(s->io, "\r\n", 2);
@@ -192,7 +193,7 @@ void reply_line(struct session *s, int code, bool more, struct str text)
 	char line[REPLY_MAX];
 
 	snprintf(line, sizeof(line), "%d%c" STR_FMT, code, more ? '-' : ' ', STR_ARG(text));
-	notify_said(s, str_c(line));
+	dialogue_said(s, str_c(line));
 	stream_puts(s->io, line);
 	stream_write(s->io, "\r\n", 2);
 }
@@ -208,7 +209,7 @@ void reply_lines(struct session *s, const char *lines)
 		make_printable(s, line);
 		if (s->cfg->soft_bounce)
 			soften(line);
-		notify_said(s, str_c(line));
+		dialogue_said(s, str_c(line));
 		stream_puts(s->io, line);
 		stream_write(s->io, "\r\n", 2);
 		rest = str_from(rest, (size_t)(end - rest.p) + 2);

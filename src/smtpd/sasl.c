@@ -29,13 +29,37 @@ struct sasl_server *sasl_for_session(struct session *s, struct err *err)
 	return s->slot->sasl;
 }
 
+bool sasl_may_be_used(struct session *s, struct str mechanism)
+{
+	const struct named_list *filter = &s->server->sasl_mechanisms;
+	struct err err = {0};
+	enum table_status status;
+
+	if (!filter->list && !filter->error)
+		return true;
+	status = named_list_name(filter, mechanism, &err);
+	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
+		log_warning("%s: %s", filter->parameter, err.text);
+	return status == TABLE_FOUND;
+}
+
 const char *sasl_offered_mechanisms(struct session *s)
 {
 	struct err err = {0};
 	struct sasl_server *server = sasl_for_session(s, &err);
+	struct buf offered = BUF(4096);
+	struct str rest, word;
+	const char *text;
 
-	if (server)
-		return sasl_mechanisms(server);
-	log_warning("SASL: %s", err.text);
-	return NULL;
+	if (!server) {
+		log_warning("SASL: %s", err.text);
+		return NULL;
+	}
+	rest = str_c(sasl_mechanisms(server));
+	while (str_word(&rest, " ", &word))
+		if (sasl_may_be_used(s, word))
+			buf_printf(&offered, "%s" STR_FMT, offered.len > 0 ? " " : "", STR_ARG(word));
+	text = pool_strdup(session_scratch(s), buf_cstr(&offered));
+	buf_free(&offered);
+	return text;
 }

@@ -41,6 +41,11 @@ static void open_lists(struct server *v)
 		true);
 	open_list(v, &v->sasl_exceptions, "smtpd_sasl_exceptions_networks",
 		cfg->smtpd_sasl_exceptions_networks, true);
+	open_list(v, &v->sasl_mechanisms, "smtpd_sasl_mechanism_filter", cfg->smtpd_sasl_mechanism_filter,
+		false);
+	open_list(v, &v->log_permits, "smtpd_log_access_permit_actions", cfg->smtpd_log_access_permit_actions,
+		false);
+	open_list(v, &v->debug_peers, "debug_peer_list", cfg->debug_peer_list, true);
 	open_list(v, &v->bare_exclusions, "smtpd_forbid_bare_newline_exclusions",
 		cfg->smtpd_forbid_bare_newline_exclusions, true);
 	open_list(
@@ -56,8 +61,9 @@ static void open_lists(struct server *v)
 static void close_lists(struct server *v)
 {
 	struct named_list *lists[] = {&v->mynetworks, &v->xclient_hosts, &v->xforward_hosts,
-		&v->sasl_exceptions, &v->bare_exclusions, &v->forbidden_commands, &v->noop_commands,
-		&v->fast_flush_domains, &v->mx_backup_networks, &v->limit_exceptions, &v->verp_clients};
+		&v->sasl_exceptions, &v->sasl_mechanisms, &v->log_permits, &v->debug_peers,
+		&v->bare_exclusions, &v->forbidden_commands, &v->noop_commands, &v->fast_flush_domains,
+		&v->mx_backup_networks, &v->limit_exceptions, &v->verp_clients};
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		matchlist_close(&lists[i]->list);

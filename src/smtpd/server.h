@@ -74,6 +74,7 @@ struct server {
 	struct maps *milter_maps;
 	struct maps *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts, *sender_canonical;
 	struct named_list mynetworks, xclient_hosts, xforward_hosts, sasl_exceptions, bare_exclusions;
+	struct named_list sasl_mechanisms, log_permits, debug_peers;
 	struct named_list forbidden_commands, noop_commands, fast_flush_domains, mx_backup_networks,
 		verp_clients, limit_exceptions;
 	struct limits limits; /* table NULL: nothing is counted */

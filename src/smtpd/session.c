@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "smtpd/client_limits.h"
 #include "smtpd/content.h"
+#include "smtpd/dialogue.h"
 #include "smtpd/filters.h"
 #include "smtpd/greeting.h"
 #include "smtpd/reply.h"
@@ -231,7 +232,7 @@ static void run_line(struct session *s)
 	} else {
 		s->line_ended_bare = end == LINE_LF;
 		s->data_bytes = 0;
-		notify_heard(s, line);
+		dialogue_heard(s, line);
 		command_run(s, line);
 	}
 	pool_free(&s->scratch);

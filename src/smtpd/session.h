@@ -43,6 +43,7 @@ struct session {
 	char *sasl_method, *sasl_username;
 	uint64_t limit_key; /* smtpd_client_*_limit; 0: none apply */
 	bool xclient_login; /* sasl_username came by XCLIENT */
+	int debug_level;    /* debug_peer_level for clients in debug_peer_list; 0: as usual */
 	bool may_xforward;  /* decided when the connection opens, about the host that is connected */
 	bool tls;
 	/* access control before MAIL, with smtpd_delay_reject = no */

@@ -87,6 +87,12 @@ static const char *received_tls(struct session *s)
 					    : "No client certificate requested");
 }
 
+/* As for mail that came from here. */
+static void hide_client(struct received *r)
+{
+	r->helo = r->tls_text = r->sasl_username = r->protocol = NULL;
+}
+
 static void add_received(struct session *s)
 {
 	struct transaction *tx = s->tx;
@@ -105,6 +111,8 @@ static void add_received(struct session *s)
 		.uid = -1,
 		.when_us = message_time(tx->message)};
 
+	if (s->cfg->smtpd_hide_client_session)
+		hide_client(&r);
 	received_format(&r, &out);
 	message_prepend(tx->message, buf_slice(&out));
 	buf_free(&out);

@@ -132,6 +132,24 @@ def test_commands_before_the_handshake(mta, certificate):
         assert c.reply() == ""
 
 
+@exercises("smtpd_sasl_mechanism_filter")
+def test_mechanisms(mta, sasl):
+    """What is filtered is neither offered nor taken."""
+    instance = mta(dict(sasl, smtpd_sasl_auth_enable="yes"), services={"a": {"smtpd_sasl_mechanism_filter": "!login, static:rest"}, "b": {}, "none": {
+        "smtpd_sasl_mechanism_filter": "cram-md5"}, "broken": {"smtpd_sasl_mechanism_filter": "texthash:/nowhere"}}).start()
+    with instance.client("a") as c:
+        assert "250-AUTH PLAIN" in c.expect(250, "EHLO c").split("\n")
+        assert c.command("AUTH LOGIN") == "535 5.7.8 Error: authentication failed: Invalid authentication mechanism"
+        c.expect(235, plain("ann", "secret"))
+    with instance.client("b") as c:
+        assert "250-AUTH PLAIN LOGIN" in c.expect(250, "EHLO c").split("\n")
+    for name in ("none", "broken"):
+        with instance.client(name) as c:
+            assert "AUTH" not in c.expect(250, "EHLO c")
+            assert c.command(plain("ann", "secret")).startswith("535")
+    instance.wait_log("smtpd_sasl_mechanism_filter: .*nowhere")
+
+
 @exercises("smtpd_sasl_auth_enable", "smtpd_sasl_type", "smtpd_sasl_path", "smtpd_tls_auth_only", "broken_sasl_auth_clients", "smtpd_sasl_authenticated_header",
            "smtpd_sasl_exceptions_networks", "permit_sasl_authenticated")
 def test_auth(mta, certificate, sasl):
