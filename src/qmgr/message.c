@@ -22,6 +22,10 @@ static void leave(struct qmgr *q, struct message *m)
 {
 	struct known_message *known = m->known;
 
+	/* Who took the file away may have brought it back, and our scan of then passed over what we had in
+	 * hand. */
+	if (known->gone)
+		q->next_scan = clock_mono();
 	if (m->end != MESSAGE_DEFERRED || known->gone)
 		known_drop(&q->known, known);
 	else
