@@ -136,12 +136,12 @@ def test_transport_that_is_away(mta):
 
 @exercises("qmgr_daemon_timeout")
 def test_watchdog(mta):
-    m = mta(main=dict(OPEN, qmgr_daemon_timeout="2s")).start()
+    m = mta(main=dict(OPEN, qmgr_daemon_timeout="5s")).start()
     pid, = wait_for(lambda: agents(m, "qmgr"), 10, "queue manager")
     m.send(recipients=["u@far.example"])
     m.wait_log(r"queue active")
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(3)
+    time.sleep(7)
     os.kill(pid, signal.SIGCONT)
     m.wait_log(r"qmgr pid %d (killed by signal|exit status)" % pid, 20)
     wait_for(lambda: agents(m, "qmgr") not in ([], [pid]), 20, "another queue manager")
