@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour nee
 
 # Defaults that are ours on purpose: paths, names, and tables that Debian compiles differently.
 OWN_DEFAULTS = set("""address_verify_map alias_database alias_maps command_directory config_directory daemon_directory data_directory
-    default_database_type html_directory mail_name mail_owner mail_release_date mail_version meta_directory postscreen_cache_map process_id
+    default_database_type html_directory milter_macro_v mail_name mail_owner mail_release_date mail_version meta_directory postscreen_cache_map process_id
     queue_directory readme_directory sample_directory shlib_directory
     smtp_tls_dane_insecure_mx_policy smtpd_forbid_bare_newline syslog_name manpage_directory""".split())
 
