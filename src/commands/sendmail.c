@@ -92,13 +92,29 @@ static void __attribute__((noreturn)) run_smtpd(const struct sendmail *s)
 	sendmail_fail("execute %s: %m", path);
 }
 
-/* postalias makes all tables of alias_database, or the one that -oA names. */
+static void refuse_recipients(const struct sendmail *s)
+{
+	static const char *const names[] = {
+		[MODE_LIST] = "display queue mode",
+		[MODE_FLUSH] = "flush queue mode",
+		[MODE_FLUSH_ID] = "flush queue_id",
+		[MODE_FLUSH_SITE] = "flush site",
+		[MODE_ALIASES] = "alias initialization mode",
+		[MODE_SMTP] = "stand-alone mode",
+	};
+
+	if (s->recipients.count && (size_t)s->mode < sizeof(names) / sizeof(*names) && names[s->mode])
+		sendmail_fail("%s requires no recipient", names[s->mode]);
+}
+
+/* postalias makes all tables of alias_database, or the one that -oA names; without any there is nothing to
+ * do. */
 static void __attribute__((noreturn)) run_postalias(const struct sendmail *s)
 {
 	char *path = x_asprintf("%s/postalias", s->cfg->command_directory);
 	struct str rest = str_c(s->alias_database ? s->alias_database : s->cfg->alias_database), word;
-	size_t n = 0;
 	char **argv = x_alloc((rest.n + 5) * sizeof(*argv));
+	size_t n = 0, options;
 
 	argv[n++] = path;
 	if (s->config_dir) {
@@ -106,8 +122,11 @@ static void __attribute__((noreturn)) run_postalias(const struct sendmail *s)
 		argv[n++] = x_strdup(config_directory(s->cfg));
 	}
 	argv[n++] = x_strdup("--");
+	options = n;
 	while (str_word(&rest, ", \t\r\n", &word))
 		argv[n++] = x_strndup(word.p, word.n);
+	if (n == options)
+		exit(EX_OK);
 	execv(path, argv);
 	sendmail_fail("execute %s: %m", path);
 }
@@ -264,6 +283,7 @@ int main(int argc, char **argv)
 	keep_descriptors();
 	sendmail_parse(&s, argc, argv);
 	load_config(&s);
+	refuse_recipients(&s);
 	switch (s.mode) {
 	case MODE_LIST:
 		run_postqueue(&s, "-p", NULL);

@@ -116,6 +116,8 @@ static void parse_text_option(struct sendmail *s, int letter, const char *value)
 		break;
 	case 'o':
 		s->dots_are_text |= strcmp(value, "i") == 0;
+		if (strcmp(value, "A") == 0)
+			sendmail_fail("-oA requires pathname");
 		if (value[0] == 'A')
 			s->alias_database = value + 1;
 		break;

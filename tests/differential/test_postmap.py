@@ -29,14 +29,17 @@ def run(case):
         path = os.path.join(case["directory"], name)
         open(path, "wb").write(text.encode("latin-1"))
         os.utime(path, (1e9, 1e9))
+    for where in ("queue", "data", "bin"):
+        os.mkdir(os.path.join(case["directory"], where))
+    os.symlink(os.path.join(commands, "sendmail"), os.path.join(case["directory"], "bin/newaliases"))
     for argv, text in case["steps"]:
         argv = [a.encode("latin-1") for a in argv]
-        argv[0] = os.path.join(commands.encode(), argv[0])
+        argv[0] = os.path.join(b"bin" if argv[0] == b"newaliases" else commands.encode(), argv[0])
         with open(os.path.join(case["directory"], ".in"), "wb") as f:
             f.write(text.encode("latin-1"))
         with open(os.path.join(case["directory"], ".in"), "rb") as f:
             p = subprocess.run(["timeout", "-k", "1", "60"] + argv, cwd=case["directory"], stdin=f, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env={"LC_ALL": "C", "PATH": "/usr/bin:/bin", "VAR": "value of VAR", "EMPTY": ""})
+                               env={"LC_ALL": "C", "MAIL_CONFIG": case["directory"], "PATH": "/usr/bin:/bin", "VAR": "value of VAR", "EMPTY": ""})
         done.append([p.returncode, p.stdout.decode("latin-1"), p.stderr.decode("latin-1")])
     return done
 with concurrent.futures.ThreadPoolExecutor(64) as pool:  # the neighbour sleeps a second after each fatal error
@@ -50,11 +53,11 @@ class Cases:
     def __init__(self):
         self.all = []
 
-    def add(self, name, files, *steps):
+    def add(self, name, files, *steps, main=""):
         """A step is an argv, or an argv and what it reads."""
         steps = [(s if isinstance(s, tuple) else (s, "")) for s in steps]
-        steps = [([argv[0], "-c", "."] + argv[1:], text) for argv, text in steps]
-        self.all.append({"name": name, "files": dict(files), "steps": steps})
+        steps = [([argv[0]] + ([] if argv[0] in ("sendmail", "newaliases") else ["-c", "."]) + argv[1:], text) for argv, text in steps]
+        self.all.append({"name": name, "files": dict(files), "steps": steps, "main": main})
 
 
 # Sources of plain tables.
@@ -326,9 +329,22 @@ def add_messages(cases):
         cases.add("header%d" % i, {}, *[(["postmap", mode, "-", all_keys], "A: b\n%s\nC: d\n\nbody\n--b1\nE: f\n\npart\n--b1--\n" % h) for mode in ("-hq", "-bq", "-hmq", "-bmq", "-bhq", "-bhmq")])
 
 
+# All of alias_database.
+
+def add_newaliases(cases):
+    files = {"a": "name: b\nRoot: x, y\n", "b": "z: q\n", "bad": "no pair\n"}
+    asked = [["postalias", "-q", "root", "hash:a"], ["postalias", "-s", "hash:b"]]
+    for i, (setting, argv) in enumerate([
+            ("hash:HERE/a", ["newaliases"]), ("hash:HERE/a", ["sendmail", "-bi"]), ("hash:HERE/a", ["sendmail", "-I"]), ("HERE/a, hash:HERE/b", ["newaliases"]), ("", ["newaliases"]),
+            ("hash:HERE/none", ["newaliases"]), ("hash:HERE/a", ["newaliases", "-oAHERE/b"]), ("hash:HERE/a", ["sendmail", "-bi", "-oAhash:HERE/b"]), ("hash:HERE/bad", ["newaliases"]),
+            ("hash:HERE/a nosuch:x", ["newaliases"]), ("hash:HERE/a", ["newaliases", "extra"]), ("static:x", ["newaliases"]),
+            ("hash:HERE/a", ["sendmail", "-bi", "-oA", "b"])]):
+        cases.add("newaliases%d" % i, files, argv, *asked, main="alias_database = %s\n" % setting)
+
+
 def all_cases():
     cases = Cases()
-    for add in (add_plain, add_aliases, add_cidr, add_patterns, add_specs, add_lines, add_messages):
+    for add in (add_plain, add_aliases, add_cidr, add_patterns, add_specs, add_lines, add_messages, add_newaliases):
         add(cases)
     return cases.all
 
@@ -336,9 +352,12 @@ def all_cases():
 # Comparing.
 
 def run(cases, directory, who, commands):
+    cases = [dict(case, files=dict(case["files"])) for case in cases]
     for i, case in enumerate(cases):
         case["directory"] = os.path.join(directory, who, "%04d" % i)
-        case["files"]["main.cf"] = MAIN + "meta_directory = %s\n" % directory
+        case["files"]["main.cf"] = MAIN + "meta_directory = %s\ncommand_directory = %s\n" % (directory, commands) + "".join(
+            "%s_directory = %s/%s\n" % (d, case["directory"], d) for d in ("queue", "data")) + case["main"].replace("HERE", case["directory"])
+        case["steps"] = [([a.replace("HERE", case["directory"]) for a in argv], text) for argv, text in case["steps"]]
     with open(os.path.join(directory, "dynamicmaps.cf"), "w") as f:
         f.write("lmdb postfix-lmdb.so dict_lmdb_open mkmap_lmdb_open\npcre postfix-pcre.so dict_pcre_open\n")
     paths = [os.path.join(directory, name + who) for name in ("runner.py.", "cases.", "out.")]
@@ -384,7 +403,8 @@ def comparable(result, argv):
     return ["status %d" % status] + [line.rstrip(", ") for line in lines] + (sorted if listed else list)(err.split("\n"))
 
 
-SAME = [(r"(?m)^\S*(postmap|postalias): ", r"\1: "),
+SAME = [(r"(?m)^\S*(postmap|postalias|newaliases|sendmail): ", r"\1: "),
+        (r"/\S*/(?:theirs|ours)/\d+/", ""),
         (r"\b(?:(?:hash|btree|lmdb):)?(\w+)(?:\.db|\.lmdb)?: (duplicate entry|non-UTF-8|key .*: malformed)", r"\1: \2"),
         (r"(table \w+:\w+)\.db", r"\1"),
         (r", line \d+: logical line must", ": logical line must"),

@@ -220,6 +220,10 @@ def test_aliases_are_made_by_postalias(mta, tmp_path):
     for arguments, name in (([], link), (["-bi"], "sendmail"), (["-I"], "sendmail")):
         assert sendmail(instance, *arguments, name=name).stdout == b"-- lmdb:/a/b texthash:/c\n"
     assert sendmail(instance, "-bi", "-oAlmdb:/x").stdout == b"-- lmdb:/x\n"
+    for mode, words in (("-bi", b"alias initialization mode"), ("-bp", b"display queue mode"), ("-q", b"flush queue mode"), ("-qIabc", b"flush queue_id"), ("-bs", b"stand-alone mode")):
+        done = sendmail(instance, mode, "user")
+        assert done.returncode == 75 and b"fatal: %s requires no recipient" % words in done.stderr
+    assert sendmail(instance, "-bi", "-oA,").stdout == b""
     helper.unlink()
     done = sendmail(instance, "-bi")
     assert done.returncode == 75 and b"fatal: execute" in done.stderr
