@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from postern import BIN, SLOW, connects, exercises, wait_for
+from postern import BIN, connects, exercises, wait_for
 from test_master_lifecycle import at_work, processes
 
 LIMIT = "${stress?{1}:{20}}"
@@ -17,12 +17,11 @@ def stressed(client):
     return not client.command("NOOP").startswith("250")
 
 
-def in_data(instance):
+def in_data(instance, pause=0):
     c = instance.client()
-    c.expect(250, "EHLO client.example")
-    c.expect(250, "MAIL FROM:<s@client.example>")
-    c.expect(250, "RCPT TO:<user@test.example>")
-    c.expect(354, "DATA")
+    for code, line in (250, "EHLO client.example"), (250, "MAIL FROM:<s@client.example>"), (250, "RCPT TO:<user@test.example>"), (354, "DATA"):
+        time.sleep(pause)
+        c.expect(code, line)
     return c
 
 
@@ -50,12 +49,13 @@ def test_overload_values(mta):
     wait_for(lambda: not stressed(a.client()), 30, "normal values again")
 
 
-@pytest.mark.skipif(SLOW > 1, reason="slow sessions are parked between their commands and may meet again in one worker")
+@pytest.mark.parametrize("pause", [0, 0.2])
 @exercises("stress")
-def test_overload_counts_all_workers(mta):
+def test_overload_counts_all_workers(mta, pause):
+    """With pauses the sessions are parked between their commands: they fill slots that were free when they came."""
     a = mta(main={"smtpd_hard_error_limit": LIMIT, "worker_processes": "2", "default_process_limit": "4"}).start()
     wait_for(lambda: [at_work(pid) for pid in processes(a, "smtpd")] == [True, True], 10, "both workers at work")
-    sessions = [in_data(a) for _ in range(4)]
+    sessions = [in_data(a, pause) for _ in range(4)]
     waiting = a.client(greeting=False)
     a.wait_log(r"has reached its process limit \"4\"")
     for c in sessions:
