@@ -65,7 +65,7 @@ void cleanup_add_recipient(struct cleanup *c, const struct spool_recipient *rcpt
 		e->recipients = x_realloc(e->recipients, c->recipient_cap * sizeof(*e->recipients));
 	}
 	e->recipients[e->recipient_count] = *rcpt;
-	if (!c->env->cfg->enable_original_recipient || strcmp(rcpt->original, rcpt->address) == 0)
+	if (strcmp(rcpt->original, rcpt->address) == 0)
 		e->recipients[e->recipient_count].original = NULL;
 	if (says_nothing_new(&e->recipients[e->recipient_count]))
 		e->recipients[e->recipient_count].orcpt = NULL;
@@ -146,7 +146,7 @@ void cleanup_settle_recipients(struct cleanup *c)
 		return;
 	kept = &e->recipients[0];
 	*kept = e->recipients[e->recipient_count - 1];
-	if (!kept->original && c->env->cfg->enable_original_recipient)
+	if (!kept->original)
 		kept->original = kept->address;
 	kept->address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, c->redirect);
 	e->recipient_count = 1;

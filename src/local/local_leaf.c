@@ -23,7 +23,7 @@ static struct deliver_job make_job(const struct local_plan *plan, const struct l
 		.reader = plan->reader,
 		.sender = leaf->where.sender,
 		.delivered = plan->env->delivered_contexts & context ? leaf->where.delivered : NULL,
-		.original = leaf->where.original,
+		.original = plan->env->cfg->enable_original_recipient ? leaf->where.original : NULL,
 		.queue_id = plan->agent->request->qid.text,
 		.user = user,
 	};

@@ -62,10 +62,9 @@ static bool expired_by_operator(struct message *m, uint32_t index)
 }
 
 /* The address as the sender gave it, for logs and reports, when resolving changes it. */
-static void keep_original(const struct message *m, struct spool_recipient *rcpt, const char *resolved)
+static void keep_original(struct spool_recipient *rcpt, const char *resolved)
 {
-	if (!rcpt->original && m->qmgr->cfg->enable_original_recipient &&
-		strcmp(rcpt->address, resolved) != 0)
+	if (!rcpt->original && strcmp(rcpt->address, resolved) != 0)
 		rcpt->original = rcpt->address;
 }
 
@@ -99,7 +98,7 @@ static void find_route(struct message *m, uint32_t index, const char *filter)
 		   TABLE_FOUND) {
 		r->transport = to.transport;
 		r->nexthop = to.nexthop;
-		keep_original(m, rcpt, to.recipient);
+		keep_original(rcpt, to.recipient);
 		rcpt->address = r->address = to.recipient;
 	} else {
 		log_warning("%s: cannot resolve <%s>: %s", m->id.text, rcpt->address, err.text);

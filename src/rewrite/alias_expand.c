@@ -83,7 +83,7 @@ static enum table_status expansion_step(struct alias_expansion *x, size_t i, str
 		rewrite_lookup(x->resolver, x->resolver->alias_maps, str_c(address), &value, &extension, err);
 
 	if (status == TABLE_FOUND && (!address_list_parse(buf_slice(&value), &results) || results.count == 0))
-		status = TABLE_NOT_FOUND;
+		status = rewrite_no_address(str_c(address), buf_slice(&value), err);
 	if (status == TABLE_NOT_FOUND)
 		resolve_record(x->trace, "alias", "virtual_alias_maps", str_c(address), STR(""));
 	if (status == TABLE_FOUND && !expansion_replace(x, i, &results, extension))

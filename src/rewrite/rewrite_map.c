@@ -4,6 +4,13 @@
 #include "mail/address_list.h"
 #include "rewrite/resolver.h"
 
+enum table_status rewrite_no_address(struct str key, struct str value, struct err *err)
+{
+	err_set(err, "lookup of " STR_FMT " returns non-address result \"" STR_FMT "\"", STR_ARG(key),
+		STR_ARG(str_first(value, 100)));
+	return TABLE_MISCONFIGURED;
+}
+
 enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct str address, struct buf *value,
 	struct str *extension, struct err *err)
 {
@@ -50,7 +57,7 @@ enum table_status rewrite_map(struct resolver *r, struct maps *maps, struct str 
 		if (address_list_parse(buf_slice(&value), &list) && list.count > 0)
 			rewrite_map_result(r, address, str_c(list.items[0]), extension, propagate, out);
 		else
-			status = TABLE_NOT_FOUND;
+			status = rewrite_no_address(address, buf_slice(&value), err);
 		*several = list.count > 1;
 	}
 	address_list_free(&list);

@@ -8,6 +8,8 @@
  * (may be NULL). */
 enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct str address, struct buf *value,
 	struct str *extension, struct err *err);
+/* The status of a lookup whose value has no address in it. */
+enum table_status rewrite_no_address(struct str key, struct str value, struct err *err);
 /* Appends what `result` makes of the address `key`, in standard form: "@domain" means the same user there.
  * The extension goes where the result has none of its own to say. */
 void rewrite_map_result(struct resolver *r, struct str key, struct str result, struct str extension,

@@ -53,6 +53,10 @@ x@mask.example x@a.mask.example x@a.b.mask.example root@a.mask.example x@no.mask
 s1@client.example S1@Client.Example s1+x@client.example any@client.example "s~1"@client.example user@sender.example null@sender.example
 """.split()
 ADDRESSES = [a.replace("~", " ") for a in ADDRESSES] + ["a b@test.example", "u ser@far.example", "x@a b.example"]
+SENDING = [a.replace("~", " ") for a in """
+user known known+ext +ext user@test.example s1@client.example S2@Client.Example s1+x@client.example user@far.example x@a.mask.example x@a.no.mask.example root@a.mask.example
+x@mask.example many@test.example at+x@test.example quoted@test.example "us~er"@far.example user%far.example site!user user@dom. owner-list@test.example chain1@test.example
+""".split()]
 PUT_OFF = ["r1@far.example", "r2@far.example", "r3@far.example"]  # stay in the queue
 
 TABLES = {
@@ -82,6 +86,14 @@ SENDERS = {
 MOVED = {"relocated_maps": "inline:{{moved@test.example=new@far.example}, {moved@far.example=a street, a town}, {@moved.example=nobody knows}, {moved=number +49 123},"
                            " {known+ext@test.example=ext.example}, {@relay.example=5.7.1 elsewhere}, {moved@alias.example=y}}"}
 
+ALIASES = ("inline:{{many@test.example=one@far.example, two@test.example three}, {multi@test.example=a@far.example,a@far.example}, {self@test.example=self@test.example},"
+           " {chain1@test.example=chain2, chain3@test.example}, {chain2@test.example=end@far.example},"
+           " {chain3@test.example=chain2}, {at@test.example=@far.example}, {quoted@test.example=\"us er\"@far.example}, {nodomain@far.example=someone},"
+           " {onlyhost@far.example=x@host}, {comment@far.example=x@hop.example (comment)}, {bang@far.example=site!user},"
+           " {known=local@far.example}, {user+ext@test.example=exact@far.example}, {@sub.far.example=all@far.example, last@test.example},"
+           " {@catch.example=@far.example}, {owner-list@test.example=owner@far.example}, {-dash@far.example=x@far.example}, {a.b@test.example=dotted@far.example},"
+           " {user@mailbox.example=u+kept@far.example}, {known+x@mailbox.example=k@far.example}} regexp:{{/^s(.)@client/ r$$1@far.example}}")
+
 # Configuration: parameters and the senders to try.
 CONFIGURATIONS = {
     "plain": ({}, ["", "s1@client.example"]),
@@ -102,6 +114,7 @@ CONFIGURATIONS = {
     "error": (dict(CLASSES, default_transport="error:5.1.2 mail to remote is not wanted", relay_transport="error:later", virtual_transport="error:4.2.1 soon",
                    sender_dependent_default_transport_maps="inline:{s1@client.example=far:}", local_transport="error"), ["s1@client.example", "s2@client.example"]),
     "delimiters": (dict(CLASSES, recipient_delimiter="-.", **TABLES, **MOVED), ["s1@client.example"]),
+    "no-original": (dict(CLASSES, enable_original_recipient="no", virtual_alias_maps=ALIASES), ["s1@client.example"]),
     "overlap": (dict(CLASSES, mydestination="test.example, both.example, alias.example, regexp:{{/^sub\\.far/ x}}, inline:{a.b.far.example=x}"), ["s1@client.example"]),
 }
 
@@ -227,3 +240,75 @@ def test_settings_of_listeners_and_of_the_rewrite_service(tmp_path_factory, name
             instance.stop(check=False)
     wrong = differences(*answers)
     assert not wrong, "\n".join(map(str, wrong))
+
+
+ENDLESS = "inline:{{empty@test.example=,}, {loop@test.example=loop1@far.example}, {loop1@far.example=loop@test.example}, {many@test.example=self@test.example, many@test.example, x@far.example}} regexp:{{/^(g.*)@test/ a$$1, $$1b@test.example}, {/^(.*)@far\\.example/ $$1$$1@far.example}}"
+MAILS = {
+    "aliases": {"virtual_alias_maps": ALIASES}, "aliases-extensions": {"virtual_alias_maps": ALIASES, "propagate_unmatched_extensions": "canonical"},
+    "aliases-delimiters": {"virtual_alias_maps": ALIASES, "recipient_delimiter": "-."}, "aliases-none": {"virtual_alias_maps": ALIASES, "recipient_delimiter": ""},
+    "aliases-special": {"virtual_alias_maps": ALIASES, "recipient_delimiter": "-", "owner_request_special": "no"},
+    "canonical": {"canonical_maps": ALIASES}, "canonical-extensions": {"canonical_maps": ALIASES, "propagate_unmatched_extensions": "virtual"},
+    "classes": {"canonical_maps": ALIASES, "canonical_classes": "envelope_sender", "recipient_canonical_maps": "inline:{{@far.example=@hop.example}}"},
+    "both": {"recipient_canonical_maps": "inline:{{@far.example=@hop.example}, {user@hop.example=back@far.example}}", "canonical_maps": "inline:{{@hop.example=@last.example}}",
+             "sender_canonical_maps": "inline:{{@client.example=@hop.example}}", "virtual_alias_maps": "inline:{{@last.example=kept@last.example}}"},
+    "masquerade": {"masquerade_domains": "no.mask.example mask.example", "masquerade_exceptions": "root",
+                   "masquerade_classes": "envelope_sender, envelope_recipient, header_sender, header_recipient"},
+    "masquerade-not": {"masquerade_domains": "!no.mask.example mask.example, far.example"},
+    "copies": {"recipient_bcc_maps": "inline:{{known=copy@far.example}, {@far.example=copy2}, {user+ext@test.example=copy3+y@far.example}}",
+               "sender_bcc_maps": "inline:{{s1@client.example=sent@far.example}, {@sender.example=sent}}", "always_bcc": "always+x"},
+    "unmapped": {"virtual_alias_maps": ALIASES, "canonical_maps": ALIASES, "receive_override_options": "no_address_mappings", "always_bcc": "never"},
+}
+
+
+def endless_replies(instance):
+    """To messages whose recipient has no end of aliases, or none that is an address."""
+    found = {}
+    for listener in ("endless", "endless-few", "endless-canonical", "endless-copies"):
+        for address in ("empty@test.example", "loop@test.example", "loop1@far.example", "many@test.example", "grow@test.example", "u@far.example", "u@hop.example"):
+            with instance.client(listener) as client:
+                for line in ("EHLO client.example", "MAIL FROM:<>", "RCPT TO:<%s>" % address):
+                    client.expect(250, line)
+                client.expect(354, "DATA")
+                client.raw("Subject: x\r\n\r\nx\r\n.\r\n")
+                found[listener, address] = re.sub(r"queued as \w+", "queued", client.reply())
+    return found
+
+
+def envelope_senders(instance, listener, addresses):
+    """What the senders of messages became."""
+    found = {}
+    with instance.client(listener) as client:
+        client.expect(250, "EHLO client.example")
+        for address in addresses:
+            if client.command("MAIL FROM:<%s>" % address).startswith("250"):
+                client.expect(250, "RCPT TO:<u@dump.example>")
+                found[address] = client.data("Subject: x\r\n\r\nx\r\n")
+            else:
+                client.expect(250, "RSET")
+    return {a: instance.wait_log(r"qmgr\[\d+\]: %s: from=(<.*?>)," % queue_id, 60).group(1) for a, queue_id in found.items()}
+
+
+@exercises("virtual_alias_maps", "propagate_unmatched_extensions", "recipient_delimiter", "owner_request_special", "enable_original_recipient", "canonical_maps",
+           "canonical_classes", "recipient_canonical_maps", "sender_canonical_maps", "masquerade_domains", "masquerade_exceptions", "masquerade_classes",
+           "recipient_bcc_maps", "sender_bcc_maps", "always_bcc", "receive_override_options", "cleanup_service_name")
+def test_addresses_of_new_mail(tmp_path_factory):
+    master = "".join("cleanup-%s unix n - n - 0 cleanup\n" % name + "".join("  -o { %s = %s }\n" % pair for pair in options.items()) for name, options in MAILS.items())
+    limits = "  -o virtual_alias_expansion_limit=3 -o virtual_alias_recursion_limit=2 -o virtual_alias_address_length_limit=100\n"
+    endless = {"endless": ("virtual_alias_maps", ""), "endless-few": ("virtual_alias_maps", limits), "endless-canonical": ("canonical_maps", ""),
+               "endless-copies": ("recipient_bcc_maps", "")}
+    for name, (parameter, options) in endless.items():
+        master += "cleanup-%s unix n - n - 0 cleanup\n  -o { %s = %s }\n%s" % (name, parameter, ENDLESS, options)
+    listeners = {name: dict(OPEN, cleanup_service_name="cleanup-" + name) for name in endless}
+    listeners.update({name: dict(OPEN, cleanup_service_name="cleanup-" + name, **{k: v for k, v in options.items() if k == "receive_override_options"})
+                      for name, options in MAILS.items()})
+    main = {"transport_maps": "inline:{{dump.example=gone:}}"}
+    pair = make_pair(tmp_path_factory, "mail", main, listeners, master)
+    try:
+        replies = [endless_replies(instance) for instance in pair]
+        mails = [{(name, *d) for name in MAILS for d in deliveries(instance, name, "s1@client.example", ADDRESSES)} for instance in pair]
+        senders = [{(name, a): sender for name in MAILS for a, sender in envelope_senders(instance, name, SENDING).items()} for instance in pair]
+    finally:
+        for instance in pair:
+            instance.stop(check=False)
+    wrong = differences(*replies) + differences(*mails) + differences(*senders)
+    assert len(senders[1]) > 200 and not wrong, "\n".join(map(str, wrong))

@@ -3,7 +3,9 @@ import re
 
 import pytest
 
-from postern import Sink, exercises
+from postern import ROOT_USER, Sink, exercises, owner
+
+USER = owner() if not ROOT_USER else "nobody"
 
 
 class Mail:
@@ -64,8 +66,7 @@ def test_headers_of_local_and_of_remote_clients(relay):
     assert "From: user@domain.invalid (U)\r\nTo: a@domain.invalid, B <b@host>\r\n" in content and "Message-Id: " in content
 
 
-@exercises("virtual_alias_maps", "virtual_alias_domains", "recipient_delimiter", "propagate_unmatched_extensions",
-           "enable_original_recipient")
+@exercises("virtual_alias_maps", "virtual_alias_domains", "recipient_delimiter", "propagate_unmatched_extensions")
 def test_virtual_aliases(relay):
     tables = "inline:{{a@va.example=b@y.example, c@y.example}, {@all.example=@y.example}}"
     instance, sink = relay(virtual_alias_maps=tables, virtual_alias_domains="va.example", recipient_delimiter="+")
@@ -73,10 +74,22 @@ def test_virtual_aliases(relay):
     assert sorted(sink.wait(1)[0].recipients) == ["b+ext@y.example", "c+ext@y.example", "d@y.example"]
     instance.wait_log(r"to=<b\+ext@y.example>, orig_to=<a\+ext@va.example>")
     instance, sink = relay(virtual_alias_maps=tables, virtual_alias_domains="va.example", recipient_delimiter="+",
-                           propagate_unmatched_extensions="canonical", enable_original_recipient="no")
+                           propagate_unmatched_extensions="canonical")
     instance.send(recipients=["a+ext@va.example"])
     assert sorted(sink.wait(1)[0].recipients) == ["b@y.example", "c@y.example"]
-    assert "orig_to" not in instance.log()
+
+
+@exercises("enable_original_recipient", "duplicate_filter_limit")
+def test_original_recipients(mta):
+    """They make two recipients of one, and a header; the log has them in any case."""
+    user = USER + "@test.example"
+    for value, copies in (("yes", 2), ("no", 1)):
+        instance = mta(main=dict(enable_original_recipient=value, virtual_alias_maps="inline:{{a@test.example=%s}}" % user)).start()
+        qid = instance.send(recipients=["a@test.example", user])
+        instance.wait_log("%s: removed" % qid)
+        mails = instance.maildir(USER)
+        assert len(mails) == copies and all((b"\nX-Original-To: " in mail) == (value == "yes") for mail in mails)
+        instance.wait_log(r"to=<%s>, orig_to=<a@test.example>" % user)
 
 
 @exercises("virtual_alias_expansion_limit", "virtual_alias_recursion_limit", "virtual_alias_address_length_limit")
