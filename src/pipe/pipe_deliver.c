@@ -41,8 +41,9 @@ static const struct dsn *check(
 	return a->flags & PIPE_DELIVERED ? check_loop(d, job) : NULL;
 }
 
-static void make_head(const struct pipe_attributes *a, const struct delivery_request *r, struct buf *head)
+static void make_head(const struct pipe_env *env, const struct delivery_request *r, struct buf *head)
 {
+	const struct pipe_attributes *a = &env->attributes;
 	const struct delivery_recipient *first = &r->recipients[0];
 	const char *sender = pipe_sender(a, r);
 
@@ -53,7 +54,7 @@ static void make_head(const struct pipe_attributes *a, const struct delivery_req
 	}
 	if (a->flags & PIPE_RETURN_PATH)
 		deliver_address_header("Return-Path", sender, a->eol, head);
-	if (a->flags & PIPE_ORIGINAL)
+	if ((a->flags & PIPE_ORIGINAL) && env->cfg->enable_original_recipient)
 		deliver_address_header("X-Original-To",
 			first->original && first->original[0] ? first->original : first->address, a->eol,
 			head);
@@ -103,7 +104,7 @@ static const struct dsn *run(const struct pipe_env *env, struct agent_delivery *
 		log_warning("service %s: %s", service_name(d->service), err.text);
 		return misconfigured(d);
 	}
-	make_head(a, d->request, &head);
+	make_head(env, d->request, &head);
 	deliver_command_run(job, buf_slice(&head), &form, &command, &result);
 	if (result.end == COMMAND_NOT_STARTED)
 		log_warning("%s for uid=%u gid=%u", result.err.text, a->uid, a->gid);

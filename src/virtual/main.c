@@ -26,11 +26,13 @@ static bool deliver_recipient(struct agent_delivery *d, size_t i, struct spool_r
 		.reader = reader,
 		.sender = d->request->sender,
 		.delivered = r->address,
-		.original = r->original && r->original[0] ? r->original : r->address,
 		.queue_id = d->request->qid.text,
 	};
-	const struct dsn *dsn = virtual_deliver(env, &job, r->address);
+	const struct dsn *dsn;
 
+	if (env->cfg->enable_original_recipient)
+		job.original = r->original && r->original[0] ? r->original : r->address;
+	dsn = virtual_deliver(env, &job, r->address);
 	d->result.corrupt |= job.corrupt;
 	if (!job.corrupt)
 		agent_outcome(d, i, dsn, service_name(d->service), 0);

@@ -74,6 +74,14 @@ def test_flags(pipe):
     assert "[q]\n[-f]\n[]\n[--]\n" in head and "\nReturn-Path: <>\n" in message
 
 
+@exercises("enable_original_recipient")
+def test_no_header_for_original_recipients(pipe):
+    mta = pipe({"p": "flags=OD user=daemon argv=@ p ${original_recipient}"}, enable_original_recipient="no", virtual_alias_maps="inline:{a@x.example=b@p.example}")
+    lines(mta, "", ["a@x.example"])
+    head, message = open(mta.out + "/out.p").read().split("\n\n", 1)
+    assert "[a@x.example]\n" in head and message.startswith("Delivered-To: b@p.example\n")
+
+
 def test_option_like_and_empty_parts_stay_arguments(pipe):
     mta = pipe({"p": "user=daemon argv=@ p -f ${sender} -- -u ${user} -x ${extension} -m ${mailbox}"})
     with mta.client() as c:

@@ -66,6 +66,13 @@ def test_mailbox_and_maildir(hosted):
     assert sorted(os.listdir(mta.base)) == ["box", "catchall", "deep", "ext", "plain"]
 
 
+@exercises("enable_original_recipient")
+def test_no_header_for_original_recipients(hosted):
+    mta = hosted({"a@v.example": "box"}, enable_original_recipient="no")
+    assert outcome(mta, "a@v.example")[0] == "2.0.0"
+    assert "\nReturn-Path: <s@client.example>\nDelivered-To: a@v.example\nReceived: " in open(mta.base + "/box").read()
+
+
 def test_unknown_user_bounces(hosted):
     mta = hosted({"a@v.example": "box"})
     assert outcome(mta, "Nobody@v.example") == ("5.1.1", "bounced", 'unknown user: "Nobody@v.example"')
