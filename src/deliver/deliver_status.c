@@ -93,7 +93,7 @@ const struct dsn *deliver_command_status(
 		return with_output(pool, DSN_DELAYED, "4.3.0", text, output);
 	case COMMAND_TIMEOUT:
 		text = pool_printf(pool, "Command time limit exceeded: \"%s\"", name);
-		return with_output(pool, DSN_FAILED, "5.3.0", text, output);
+		return with_output(pool, DSN_DELAYED, "4.3.0", text, output);
 	case COMMAND_READ_FAILED:
 		return dsn_make(pool, DSN_DELAYED, "4.3.0", "cannot read the message: %s", result->err.text);
 	case COMMAND_NOT_STARTED:

@@ -30,7 +30,7 @@ PIPES = {
     "p3": "flags=F user=daemon null_sender=nobody@x argv=@ p3 ${sender}", "p4": "flags=R user=daemon null_sender= eol=\\r\\n argv=@ p4 -f ${sender} -- { a b } { ${user} x }",
     "p5": "user=daemon size=200 argv=@ p5", "p6": "user=daemon argv=/bin/sh -c {echo out put; exit 0}", "p7": "user=daemon argv=/bin/sh -c {echo 5.7.9 no; exit 3}",
     "p8": "user=daemon argv=/bin/sh -c {exit 75}", "p9": "user=daemon argv=/bin/sh -c {exit 3}", "pa": "user=daemon argv=/no/such/cmd",
-    "pb": "user=daemon directory=/no/such argv=/bin/true", "pc": "user=daemon argv=/bin/sleep 50", "pd": "user=daemon argv=/bin/true ${nosuch}",
+    "pb": "user=daemon directory=/no/such argv=/bin/true", "pd": "user=daemon argv=/bin/true ${nosuch}",
     "pe": "user=daemon chroot=/no/such argv=/bin/true", "pf": "user=daemon argv=/bin/sh -c {kill -9 $$$$}", "pg": "flags=D user=daemon argv=/bin/true",
 }
 PIPED = [("s@client.example", ["U+Ext@p1.example", "v@p1.example", '"a b+c"@p1.example']),

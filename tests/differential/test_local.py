@@ -23,7 +23,7 @@ ALIASES = {
     "one": "alice", "two": "alice, bob", "mixed": "alice, ext@remote.example", "remote": "one@remote.example, two@remote.example",
     "cmd": '"|@/cmd 1 b"', "cmd-shell": '"|@/cmd 2 \'x y\' $USER"', "unquoted": "|@/cmd 3", "cmd-out": '"|echo out put; echo two"',
     "fail": '"|exit 1"', "with-status": '"|echo 5.7.9 no way; exit 99"', "later-status": '"|echo 4.5.6 hmm; exit 1"', "signal": '"|kill -9 $$"',
-    "some-output": '"|echo some output; exit 67"', "binary": '"|printf \'a\\\\001b\\\\377c\\\\n\'; exit 67"', "no-read": '"|true"', "slow": '"|sleep 100"',
+    "some-output": '"|echo some output; exit 67"', "binary": '"|printf \'a\\\\001b\\\\377c\\\\n\'; exit 67"', "no-read": '"|true"',
     "quotes": '"|echo \\"hi there\\" > @/q"', "file": "@/file", "dir": "@/dir/", "null": "/dev/null", "bad-file": "/no/such/dir/file", "a-dir": "@",
     "shadow": "/etc/shadow", "inc": ":include:@/inc", "inc-alice": ":include:@/inc-alice", "inc-none": ":include:/no/such/file", "inc-dir": ":include:@",
     "inc-open": ":include:@/inc-open", "inc-shut": ":include:@/inc-shut", "inc-relative": ":include:inc", "loop1": "loop2", "loop2": "loop1",

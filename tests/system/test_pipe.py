@@ -119,7 +119,7 @@ def test_outcomes(pipe, attributes, status, action, text):
 def test_time_limit(pipe):
     mark = "97531.%d" % os.getpid()
     mta = pipe({"p": "user=daemon argv=/bin/sh -c {trap true TERM; sleep %s & sleep %s; sleep %s}" % (mark, mark, mark)}, command_time_limit="500s", p_time_limit="1s")
-    assert lines(mta, "s@client.example", ["a@p.example"])[0][2:] == ("5.3.0", "bounced", 'Command time limit exceeded: "/bin/sh"')
+    assert lines(mta, "s@client.example", ["a@p.example"])[0][2:] == ("4.3.0", "deferred", 'Command time limit exceeded: "/bin/sh"')
     wait_for(lambda: not running(mark), 30, "the command's children are killed")
 
 

@@ -157,7 +157,7 @@ static void test_time_limit(void **state)
 	snprintf(mark, sizeof(mark), "9%d.%lld", getpid(), (long long)clock_mono());
 	snprintf(line, sizeof(line), "trap '' TERM; sleep %s & sleep %s; echo never", mark, mark);
 	text = outcome(f, line, STR("x\r\n"), 1);
-	assert_string_equal(text, pool_printf(f->pool, "5.3.0 Command time limit exceeded: \"%s\"", line));
+	assert_string_equal(text, pool_printf(f->pool, "4.3.0 Command time limit exceeded: \"%s\"", line));
 	for (int i = 0; i < 6000 && runs(mark); i++)
 		usleep(10000);
 	assert_false(runs(mark));
