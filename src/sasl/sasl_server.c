@@ -90,7 +90,6 @@ bool sasl_server_serve(
 	s->peer.service = pool_strdup(s->session, peer->service);
 	s->peer.client_address = pool_strdup(s->session, peer->client_address);
 	s->peer.server_address = pool_strdup(s->session, peer->server_address);
-	s->peer.local_domain = pool_strdup(s->session, peer->local_domain);
 	s->mechanism = NULL;
 	return set_security(s, security_options, err) && make_link(s, err);
 }

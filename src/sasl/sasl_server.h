@@ -20,7 +20,6 @@ struct sasl_peer {
 	const char *client_address, *server_address; /* printed; may be NULL */
 	int client_port, server_port;
 	bool tls;
-	const char *local_domain;
 };
 
 struct sasl_server;

@@ -16,8 +16,7 @@ struct sasl_server *sasl_for_session(struct session *s, struct err *err)
 		.client_port = s->client.port,
 		.server_address = local ? net_host(local, server) : NULL,
 		.server_port = local ? net_port(local) : 0,
-		.tls = s->tls,
-		.local_domain = cfg->smtpd_sasl_local_domain};
+		.tls = s->tls};
 	const char *options =
 		s->tls ? cfg->smtpd_sasl_tls_security_options : cfg->smtpd_sasl_security_options;
 
