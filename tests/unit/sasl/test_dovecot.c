@@ -126,7 +126,7 @@ static void stop(struct server *v)
 	x_free(&v);
 }
 
-static const struct sasl_peer peer = {"smtp", "192.0.2.1", "192.0.2.2", 40000, 25, true, "example.com"};
+static const struct sasl_peer peer = {"smtp", "192.0.2.1", "192.0.2.2", 40000, 25, true};
 
 static struct sasl_server *open_server(const struct server *v, const char *options, struct err *err)
 {
