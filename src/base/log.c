@@ -249,6 +249,11 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 }
 
+void log_warn(void *arg, const char *text)
+{
+	log_line(LOGL_WARNING, "%s", text);
+}
+
 void log_raw(const char *program, enum log_level level, const char *text)
 {
 	int saved = errno;

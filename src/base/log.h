@@ -38,6 +38,9 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
  * e.g. the cleanup library inside smtpd; program NULL: own. */
 void log_raw(const char *program, enum log_level level, const char *text);
 
+/* A warning that a library tells of through a callback; arg is not used. */
+void log_warn(void *arg, const char *text);
+
 #define log_debug(...)                                                                                       \
 	do {                                                                                                 \
 		if (log_verbose() > 0)                                                                       \

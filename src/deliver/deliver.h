@@ -26,8 +26,6 @@ struct deliver_settings {
 /* lock_parameter: mailbox_delivery_lock or virtual_mailbox_lock, for messages; locks: its value. */
 bool deliver_settings_make(struct deliver_settings *out, const struct config *cfg, const char *lock_parameter,
 	const char *locks, long long size_limit, struct err *err);
-/* Whether a list parameter has the word. */
-bool deliver_has_word(const char *list, const char *word);
 
 struct deliver_user {
 	const char *name, *home, *shell;

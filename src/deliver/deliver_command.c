@@ -103,40 +103,16 @@ static void enter_directories(const struct child *c)
 		give_up(c, "cannot change directory to ", cmd->directory);
 }
 
-static const char *path_of(const char *const *env)
-{
-	for (; *env; env++) {
-		if (strncmp(*env, "PATH=", 5) == 0)
-			return *env + 5;
-	}
-	return "";
-}
-
-/* Returns only when nothing could be executed: errno. */
+/* Looked for in PATH of the environment that it gets. Returns only when nothing could be executed. */
 static void execute(const struct deliver_command *cmd)
 {
-	char *const *argv = (char *const *)(uintptr_t)cmd->argv, *const *env =
-									 (char *const *)(uintptr_t)cmd->env;
-	struct str rest = str_c(path_of(cmd->env)), directory;
-	char path[PATH_MAX];
-
-	if (strchr(argv[0], '/')) {
-		execve(argv[0], argv, env);
-		return;
-	}
-	errno = ENOENT;
-	while (str_word(&rest, ":", &directory)) {
-		if (snprintf(path, sizeof(path), STR_FMT "/%s", STR_ARG(directory), argv[0]) < PATH_MAX)
-			execve(path, argv, env);
-		if (errno != ENOENT && errno != ENOTDIR)
-			return;
-	}
+	environ = (char **)(uintptr_t)cmd->env;
+	execvp(cmd->argv[0], (char *const *)(uintptr_t)cmd->argv);
 }
 
 static void run_child(const struct child *c)
 {
 	const struct deliver_command *cmd = c->command;
-
 	int error;
 
 	setsid();
@@ -148,7 +124,6 @@ static void run_child(const struct child *c)
 		give_up(c, "cannot close descriptors", "");
 	enter_directories(c);
 	limit_files(c);
-	execvpe(cmd->argv[0], (char *const *)(uintptr_t)cmd->argv, (char *const *)(uintptr_t)cmd->env);
 	execute(cmd);
 	error = errno;
 	tell_all(STDERR_FILENO, (const char *const[]){cmd->program, ": execvp ", cmd->argv[0], ": ",

@@ -31,17 +31,6 @@ static bool parse_locks(const char *parameter, const char *value, int *locks, st
 	return *locks != 0 || err_set(err, "parameter %s: no method", parameter);
 }
 
-bool deliver_has_word(const char *list, const char *wanted)
-{
-	struct str rest = str_c(list), word;
-
-	while (str_word(&rest, ", \t\r\n", &word)) {
-		if (str_is(word, wanted))
-			return true;
-	}
-	return false;
-}
-
 bool deliver_settings_make(struct deliver_settings *out, const struct config *cfg, const char *lock_parameter,
 	const char *locks, long long size_limit, struct err *err)
 {

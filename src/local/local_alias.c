@@ -33,11 +33,6 @@ static char *file_of(const char *type, const char *name)
 	return NULL;
 }
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 /* Tables are read directly, proxy: or not: commands depend on whose they are. */
 static void add_table(struct local_aliases *a, struct str word)
 {
@@ -54,7 +49,7 @@ static void add_table(struct local_aliases *a, struct str word)
 		t->name = x_strdup(colon + 1);
 	}
 	t->table = table_open_or_wait(spec, TABLE_FOLD | TABLE_NO_SUBST | TABLE_NO_UNAUTH);
-	table_warnings(t->table, warn, NULL);
+	table_warnings(t->table, log_warn, NULL);
 	x_free(&spec);
 }
 

@@ -18,13 +18,8 @@ static int bits_of(const char *list, const struct word_bit *rows)
 	int bits = 0;
 
 	for (; rows->word; rows++)
-		bits |= deliver_has_word(list, rows->word) ? rows->bit : 0;
+		bits |= str_lists(list, rows->word) ? rows->bit : 0;
 	return bits;
-}
-
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
 }
 
 /* Without root everything is done as the user that the mail system runs as. */
@@ -53,7 +48,7 @@ static bool open_one(struct maps **maps, const char *parameter, const char *list
 {
 	*maps = maps_open(parameter, list, flags, err);
 	if (*maps)
-		maps_warnings(*maps, warn, NULL);
+		maps_warnings(*maps, log_warn, NULL);
 	return *maps != NULL;
 }
 
@@ -80,7 +75,7 @@ static bool open_queue(struct local_env *env, struct err *err)
 	if (!env->resolver)
 		return false;
 	env->notifier = queue_notifier_new("public/qmgr");
-	env->templates = bounce_templates_load(env->cfg->bounce_template_file, warn, NULL);
+	env->templates = bounce_templates_load(env->cfg->bounce_template_file, log_warn, NULL);
 	env->cleanup = cleanup_env_new(env->cfg, env->spool, env->resolver, env->notifier, err);
 	env->bounce = (struct bounce_env){env->cfg, env->cleanup, env->spool, env->templates};
 	return env->cleanup != NULL;

@@ -56,11 +56,6 @@ static int seal_texts(const struct buf *main_cf, const struct buf *master_cf, st
 	return fd;
 }
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 static bool parse(struct settings *s, const char *dir, const struct buf *main_cf, const struct buf *master_cf,
 	struct err *err)
 {
@@ -69,7 +64,7 @@ static bool parse(struct settings *s, const char *dir, const struct buf *main_cf
 		.main_text = buf_cstr(main_cf),
 		.master_text = buf_cstr(master_cf)};
 
-	s->config = config_load(&source, warn, NULL, err);
+	s->config = config_load(&source, log_warn, NULL, err);
 	if (s->config)
 		s->table = master_cf_load(s->config, err);
 	return s->table != NULL;

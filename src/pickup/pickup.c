@@ -70,11 +70,6 @@ static void accepted(struct service *s, int fd, const struct net_addr *peer)
 	look(service_data(s));
 }
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 static bool start(struct service *s, struct err *err)
 {
 	struct pickup *p = x_alloc(sizeof(*p));
@@ -93,7 +88,7 @@ static bool start(struct service *s, struct err *err)
 	p->env.cleanup = cleanup_env_new(cfg, p->env.spool, p->resolver, p->notifier, err);
 	if (!p->env.cleanup)
 		return false;
-	cleanup_env_warnings(p->env.cleanup, warn, NULL);
+	cleanup_env_warnings(p->env.cleanup, log_warn, NULL);
 	look(p);
 	return true;
 }

@@ -3,16 +3,11 @@
 #include "base/log.h"
 #include "pipe/pipe.h"
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 static bool open_filter(struct pipe_env *env, struct err *err)
 {
 	env->filter = maps_open("pipe_delivery_status_filter", env->cfg->pipe_delivery_status_filter, 0, err);
 	if (env->filter)
-		maps_warnings(env->filter, warn, NULL);
+		maps_warnings(env->filter, log_warn, NULL);
 	return env->filter != NULL;
 }
 

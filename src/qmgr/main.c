@@ -26,11 +26,6 @@ static struct qmgr *qmgr_new(struct service *s)
 	return q;
 }
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 static bool before_jail_probes(struct qmgr *q, struct err *err)
 {
 	q->probe_resolver = resolver_new_for_probes(q->cfg, err);
@@ -46,7 +41,7 @@ static bool before_jail(struct service *s, struct err *err)
 	q->master_cf = master_cf_load(q->cfg, err);
 	if (q->master_cf == NULL)
 		return false;
-	q->templates = bounce_templates_load(q->cfg->bounce_template_file, warn, NULL);
+	q->templates = bounce_templates_load(q->cfg->bounce_template_file, log_warn, NULL);
 	q->resolver = resolver_new(q->cfg, err);
 	return q->resolver != NULL && before_jail_probes(q, err);
 }

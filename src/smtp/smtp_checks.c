@@ -7,11 +7,6 @@
 
 #define TEXT_SHOWN 60 /* bytes of the line in the log */
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 bool smtp_checks_open(const struct smtp_client *client, struct smtp_checks **cp, struct err *err)
 {
 	const struct config *cfg = client->cfg;
@@ -35,7 +30,7 @@ bool smtp_checks_open(const struct smtp_client *client, struct smtp_checks **cp,
 		rows[i].check->maps = maps_open(rows[i].check->parameter, rows[i].maps, 0, err);
 		ok = rows[i].check->maps != NULL;
 		if (ok)
-			maps_warnings(rows[i].check->maps, warn, NULL);
+			maps_warnings(rows[i].check->maps, log_warn, NULL);
 		any = any || (ok && !maps_empty(rows[i].check->maps));
 		c->deep = c->deep || (i > 0 && ok && !maps_empty(rows[i].check->maps));
 	}

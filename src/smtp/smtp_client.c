@@ -90,11 +90,6 @@ static bool set_sources(struct smtp_client *c, struct err *err)
 	return true;
 }
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 static void say_filtered(bool warning, const char *text)
 {
 	if (warning)
@@ -113,7 +108,7 @@ static bool open_filters(struct smtp_client *c, struct err *err)
 		.say = say_filtered};
 	if (!c->dns_filter.maps)
 		return false;
-	maps_warnings(c->dns_filter.maps, warn, NULL);
+	maps_warnings(c->dns_filter.maps, log_warn, NULL);
 
 	c->status_filter = maps_open(c->lmtp ? "lmtp_delivery_status_filter" : "smtp_delivery_status_filter",
 		cfg->smtp_delivery_status_filter, 0, err);
@@ -121,13 +116,13 @@ static bool open_filters(struct smtp_client *c, struct err *err)
 		cfg->smtp_pix_workaround_maps, 0, err);
 	if (!c->status_filter || !c->pix_maps)
 		return false;
-	maps_warnings(c->status_filter, warn, NULL);
-	maps_warnings(c->pix_maps, warn, NULL);
+	maps_warnings(c->status_filter, log_warn, NULL);
+	maps_warnings(c->pix_maps, log_warn, NULL);
 	if (!cfg->smtp_reply_filter[0])
 		return true;
 	c->reply_filter = table_open(cfg->smtp_reply_filter, 0, err);
 	if (c->reply_filter)
-		table_warnings(c->reply_filter, warn, NULL);
+		table_warnings(c->reply_filter, log_warn, NULL);
 	return c->reply_filter;
 }
 

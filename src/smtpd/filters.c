@@ -177,11 +177,6 @@ static const char *macro(void *arg, const char *name)
 	return value;
 }
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 /* ---- which filters */
 
 /* An entry for the client's address takes the place of smtpd_milters. false: there is none. */
@@ -204,7 +199,7 @@ static bool set_of_client(struct session *s, struct milter_set **out)
 
 static bool begin(struct session *s)
 {
-	const struct milter_host host = {s, macro, warn};
+	const struct milter_host host = {s, macro, log_warn};
 	const struct milter_set *set = s->server->milters;
 	struct milter_set *own = NULL;
 

@@ -30,6 +30,13 @@ static void soften(char *text)
 		text[4] = '4';
 }
 
+static void make_sendable(const struct session *s, char *text)
+{
+	make_printable(s, text);
+	if (s->cfg->soft_bounce)
+		soften(text);
+}
+
 struct footer_names {
 	const struct session *session;
 	char port[8], time[24], server_port[8];
@@ -175,9 +182,7 @@ void reply(struct session *s, const char *fmt, ...)
 	va_end(ap);
 	if (n < 4)
 		return;
-	make_printable(s, text);
-	if (s->cfg->soft_bounce)
-		soften(text);
+	make_sendable(s, text);
 	hold_back(s);
 	dialogue_said(s, str_c(text));
 	if ((text[0] != '4' && text[0] != '5') || !write_footer(s, text)) {
@@ -188,14 +193,20 @@ void reply(struct session *s, const char *fmt, ...)
 		s->hangup = true;
 }
 
+/* A line of a reply, with no footer after it. */
+static void write_plain(struct session *s, const char *line)
+{
+	dialogue_said(s, str_c(line));
+	stream_puts(s->io, line);
+	stream_write(s->io, "\r\n", 2);
+}
+
 void reply_line(struct session *s, int code, bool more, struct str text)
 {
 	char line[REPLY_MAX];
 
 	snprintf(line, sizeof(line), "%d%c" STR_FMT, code, more ? '-' : ' ', STR_ARG(text));
-	dialogue_said(s, str_c(line));
-	stream_puts(s->io, line);
-	stream_write(s->io, "\r\n", 2);
+	write_plain(s, line);
 }
 
 void reply_lines(struct session *s, const char *lines)
@@ -206,12 +217,8 @@ void reply_lines(struct session *s, const char *lines)
 	while ((end = memmem(rest.p, rest.n, "\r\n", 2)) != NULL) {
 		char *line = pool_strndup(session_scratch(s), rest.p, (size_t)(end - rest.p));
 
-		make_printable(s, line);
-		if (s->cfg->soft_bounce)
-			soften(line);
-		dialogue_said(s, str_c(line));
-		stream_puts(s->io, line);
-		stream_write(s->io, "\r\n", 2);
+		make_sendable(s, line);
+		write_plain(s, line);
 		rest = str_from(rest, (size_t)(end - rest.p) + 2);
 	}
 	reply(s, STR_FMT, STR_ARG(rest));
@@ -222,9 +229,7 @@ const char *refusal_text(struct session *s, const struct refusal *r)
 	char *text = pool_printf(
 		session_scratch(s), "%d %s%s%s", r->code, r->status, r->status[0] ? " " : "", r->text);
 
-	make_printable(s, text);
-	if (s->cfg->soft_bounce)
-		soften(text);
+	make_sendable(s, text);
 	return text;
 }
 

@@ -6,11 +6,6 @@
 #include "smtpd/proxy.h"
 #include "smtpd/server_tls.h"
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 static bool open_list(
 	struct server *v, struct named_list *l, const char *parameter, const char *list, bool domains)
 {
@@ -24,7 +19,7 @@ static bool open_list(
 	if (!l->list)
 		l->error = pool_strdup(v->pool, err.text);
 	else
-		matchlist_warnings(l->list, warn, NULL);
+		matchlist_warnings(l->list, log_warn, NULL);
 	return l->list != NULL;
 }
 
@@ -167,7 +162,7 @@ static bool open_maps(struct maps **maps, const char *parameter, const char *lis
 		return true;
 	*maps = maps_open(parameter, list, TABLE_FOLD, err);
 	if (*maps)
-		maps_warnings(*maps, warn, NULL);
+		maps_warnings(*maps, log_warn, NULL);
 	return *maps != NULL;
 }
 
@@ -255,11 +250,11 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	v->resolver = resolver_new(cfg, err);
 	v->notifier = queue_notifier_new("public/qmgr");
 	if (v->resolver) {
-		resolver_warnings(v->resolver, warn, NULL);
+		resolver_warnings(v->resolver, log_warn, NULL);
 		v->cleanup = cleanup_env_new(cfg, spool, v->resolver, v->notifier, err);
 	}
 	if (v->cleanup)
-		cleanup_env_warnings(v->cleanup, warn, NULL);
+		cleanup_env_warnings(v->cleanup, log_warn, NULL);
 	if (v->cleanup)
 		v->verify = verify_open(cfg, spool ? spool_since(spool) : 0, err);
 	if (!v->verify || !open_all_maps(v, err) || !server_tls_open(v, err) || !refuses_relaying(v, err))

@@ -55,10 +55,10 @@ const char *lmdb_file_reason(const char *path, int error)
 	return mdb_strerror(error);
 }
 
-static int open_database(MDB_env *env, MDB_dbi *dbi)
+static int open_database(MDB_env *env, unsigned flags, MDB_dbi *dbi)
 {
 	MDB_txn *txn;
-	int error = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+	int error = mdb_txn_begin(env, NULL, flags & MDB_RDONLY, &txn);
 
 	if (error)
 		return error;
@@ -80,6 +80,15 @@ static int keep_private(MDB_env *env)
 	return error;
 }
 
+int lmdb_env_open(MDB_env *env, const char *path, unsigned flags, MDB_dbi *dbi)
+{
+	int error = mdb_env_open(env, path, flags, 0600);
+
+	if (!error)
+		error = keep_private(env);
+	return error ? error : open_database(env, flags, dbi);
+}
+
 MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err)
 {
 	const unsigned flags = MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS;
@@ -90,11 +99,7 @@ MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err)
 		err_set(err, "open database %s: %s", path, mdb_strerror(error));
 		return NULL;
 	}
-	error = access(path, F_OK) < 0 ? errno : mdb_env_open(env, path, flags, 0);
-	if (!error)
-		error = keep_private(env);
-	if (!error)
-		error = open_database(env, dbi);
+	error = access(path, F_OK) < 0 ? errno : lmdb_env_open(env, path, flags, dbi);
 	if (error) {
 		err_set(err, "open database %s: %s", path, lmdb_file_reason(path, error));
 		mdb_env_close(env);

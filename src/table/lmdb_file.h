@@ -18,6 +18,12 @@ char *lmdb_file_find(const char *type, const char *name);
 /* Opens for reading. NULL with "open database FILE: reason". */
 MDB_env *lmdb_file_open(const char *path, MDB_dbi *dbi, struct err *err);
 
+/*
+ * Opens the file in env and the one database in it; MDB_RDONLY in flags: for reading only. The descriptor is
+ * closed in programs that we start. An LMDB error, or 0; after an error env is still the caller's to close.
+ */
+int lmdb_env_open(MDB_env *env, const char *path, unsigned flags, MDB_dbi *dbi);
+
 const char *lmdb_file_reason(const char *path, int error); /* of an open that failed */
 
 #endif

@@ -1,13 +1,12 @@
 #include "verify/verify_cache.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <pthread.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/sys_identity.h"
+#include "table/lmdb_file.h"
 #include "verify/verify_entry.h"
 
 #define MAP_SIZE ((size_t)1 << 30) /* the file grows as needed up to this */
@@ -62,47 +61,18 @@ static bool failed(const struct verify_cache *c, int error, struct err *err)
 
 /* ---- opening */
 
-static int open_database(MDB_env *env, MDB_dbi *dbi)
-{
-	MDB_txn *txn;
-	int dead, error = mdb_reader_check(env, &dead);
-
-	if (!error)
-		error = mdb_txn_begin(env, NULL, 0, &txn);
-	if (error)
-		return error;
-	error = mdb_dbi_open(txn, NULL, 0, dbi);
-	if (error)
-		mdb_txn_abort(txn);
-	else
-		error = mdb_txn_commit(txn);
-	return error;
-}
-
-/* LMDB leaves its descriptor to programs that we start. */
-static int keep_private(MDB_env *env)
-{
-	int fd, error = mdb_env_get_fd(env, &fd);
-
-	if (!error && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		error = errno;
-	return error;
-}
-
 static int open_file(struct verify_cache *c, MDB_env **env)
 {
 	const unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOMETASYNC;
-	int error = mdb_env_create(env);
+	int dead, error = mdb_env_create(env);
 
 	if (error)
 		return error;
 	mdb_env_set_mapsize(*env, MAP_SIZE);
 	mdb_env_set_maxreaders(*env, READERS);
-	error = mdb_env_open(*env, c->path, flags, 0600);
+	error = lmdb_env_open(*env, c->path, flags, &c->dbi);
 	if (!error)
-		error = keep_private(*env);
-	if (!error)
-		error = open_database(*env, &c->dbi);
+		error = mdb_reader_check(*env, &dead);
 	if (error) {
 		mdb_env_close(*env);
 		*env = NULL;

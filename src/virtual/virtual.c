@@ -1,16 +1,11 @@
 #include "virtual/virtual.h"
 #include "base/log.h"
 
-static void warn(void *arg, const char *text)
-{
-	log_warning("%s", text);
-}
-
 static bool open_one(struct maps **maps, const char *parameter, const char *list, int flags, struct err *err)
 {
 	*maps = maps_open(parameter, list, flags, err);
 	if (*maps)
-		maps_warnings(*maps, warn, NULL);
+		maps_warnings(*maps, log_warn, NULL);
 	return *maps != NULL;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../spool/spool_fixture.h"
@@ -98,6 +99,30 @@ static void test_outcomes(void **state)
 		assert_string_equal(outcome(*state, cases[i].line, STR("Subject: y\r\n\r\ntext\r\n"), 100),
 			cases[i].wanted);
 	assert_int_equal(open_descriptors(), before);
+}
+
+/* A program is looked for where its own environment says, not where that of the daemon does. */
+static void test_path(void **state)
+{
+	struct fixture *f = *state;
+	char directory[] = "/tmp/postern-path.XXXXXX", *old = strdup(getenv("PATH"));
+	const char *other;
+	FILE *script;
+
+	assert_non_null(mkdtemp(directory));
+	other = pool_printf(f->pool, "%s/true", directory);
+	script = fopen(other, "w");
+	assert_non_null(script);
+	fputs("#!/bin/sh\nexit 67\n", script);
+	fclose(script);
+	chmod(other, 0755);
+	chmod(directory, 0755);
+	setenv("PATH", directory, 1);
+	assert_string_equal(outcome(f, "true", STR("x\r\n"), 100), "2.0.0 ok");
+	setenv("PATH", old, 1);
+	free(old);
+	unlink(other);
+	rmdir(directory);
 }
 
 static void test_rights(void **state)
@@ -249,6 +274,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_outcomes, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_path, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_rights, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_large_messages, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_time_limit, fixture_setup, fixture_teardown),

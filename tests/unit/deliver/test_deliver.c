@@ -249,8 +249,8 @@ static void test_settings(void **state)
 	assert_false(deliver_settings_make(&s, &cfg, "p", "fcntl, nonsense", 0, &err));
 	assert_string_equal(err.text, "parameter p: unknown method \"nonsense\"");
 	assert_false(deliver_settings_make(&s, &cfg, "p", "", 0, &err));
-	assert_true(deliver_has_word("command, file", "file"));
-	assert_false(deliver_has_word("commander", "command"));
+	assert_true(str_lists("command, file", "file"));
+	assert_false(str_lists("commander", "command"));
 }
 
 static void test_identity(void **state)
