@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 
-from postern import SLOW, Client, Sink, connects, owner, wait_for
+from postern import SLOW, Client, Sink, listens, owner, wait_for
 
 CUTS = int(os.environ.get("POSTERN_CRASH_CUTS", "20"))
 SEED = int(os.environ.get("POSTERN_CRASH_SEED", "0")) or random.randrange(1 << 30)
@@ -102,7 +102,7 @@ class Killer:
         """Workers notice that master is gone and end; what it needs to start again is free then."""
         wait_for(lambda: not any(os.path.exists("/proc/%d" % pid) and "Z" not in self.state(pid) for pid in workers), 60, "end of the workers")
         wait_for(lambda: self.instance.control("start", check=False).returncode == 0, 30, "start")
-        wait_for(lambda: connects(self.instance.port), 20, "listener")
+        wait_for(lambda: listens(self.instance.port), 20, "listener")
 
     def state(self, pid):
         try:

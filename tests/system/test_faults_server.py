@@ -97,7 +97,7 @@ def test_address_literals_in_restrictions_on_hosts(mta, literal, code):
 
 def test_refused_client_has_no_counters_of_another(mta):
     """A busy session ends; the next client is turned away before its first command."""
-    instance = mta({"smtpd_client_connection_rate_limit": "2", "smtpd_client_event_limit_exceptions": ""}).start()
+    instance = mta({"smtpd_client_connection_rate_limit": "1", "smtpd_client_event_limit_exceptions": ""}).start()
     with instance.client() as c:
         begin(c)
         for _ in range(7):

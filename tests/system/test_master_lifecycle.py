@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from postern import BIN, LIBEXEC, PATIENCE, ROOT_USER, SLOW, Client, Instance, connects, exercises, wait_for
+from postern import BIN, LIBEXEC, PATIENCE, ROOT_USER, SLOW, Client, Instance, exercises, listens, wait_for
 
 
 def processes(instance, program=None):
@@ -52,7 +52,7 @@ def test_start_status_stop(mta):
     assert processes(a)
     a.stop()
     wait_for(lambda: not processes(a), 1, "end of all processes")
-    assert not connects(a.port)
+    assert not listens(a.port)
     assert "terminating on signal 15" in a.log()
     status = a.control("status", check=False)
     assert status.returncode == 1 and "is not running" in status.stdout
@@ -173,8 +173,8 @@ def test_service_is_disabled(mta):
     a.set(master_service_disable="127.0.0.1:%d.inet" % a.ports["two"])
     a.control("start")
     a.started = True
-    wait_for(lambda: connects(a.ports["one"]), 10, "first listener")
-    assert not connects(a.ports["two"])
+    wait_for(lambda: listens(a.ports["one"]), 10, "first listener")
+    assert not listens(a.ports["two"])
 
 
 @exercises("inet_interfaces", "inet_protocols", "known_tcp_ports")
@@ -298,7 +298,7 @@ def test_wholly_as_an_ordinary_user(mta):
     done = as_user("start")
     assert done.returncode == 0, done.stdout + a.log()
     a.started = True
-    wait_for(lambda: connects(a.port), 10, "listener")
+    wait_for(lambda: listens(a.port), 10, "listener")
     assert a.client().greeting.startswith("220")
     for pid in processes(a):
         assert os.stat("/proc/%d" % pid).st_uid == user.pw_uid
@@ -326,7 +326,7 @@ def test_foreground_logs_to_standard_output_and_stops_on_interrupt(mta):
     assert background.returncode == 1 and "start-fg" in background.stdout
     run = subprocess.Popen([os.path.join(BIN, "postern"), "-c", a.config, "start-fg"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        wait_for(lambda: connects(a.port), 10, "listener")
+        wait_for(lambda: listens(a.port), 10, "listener")
         a.client().command("QUIT")
         run.send_signal(signal.SIGINT)
         out, _ = run.communicate(timeout=PATIENCE * SLOW)
@@ -348,7 +348,7 @@ def test_as_process_1_of_a_container(mta):
     script = "sh -c 'sleep 1 & sleep 2 &'; exec %s/postern -c %s start-fg" % (BIN, a.config)
     run = subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script], stderr=subprocess.DEVNULL)
     try:
-        wait_for(lambda: connects(a.port), 10, "listener")
+        wait_for(lambda: listens(a.port), 10, "listener")
         first = int(open("/proc/%d/task/%d/children" % (run.pid, run.pid)).read().split()[0])
 
         def children():
@@ -368,7 +368,7 @@ def test_killed_master_leaves_nothing_behind(mta):
     os.kill(a.pid(), signal.SIGKILL)
     wait_for(lambda: not processes(a), 10, "orphans end")
     a.control("start")
-    wait_for(lambda: connects(a.port), 10, "listener of the next instance")
+    wait_for(lambda: listens(a.port), 10, "listener of the next instance")
 
 
 def test_abort(mta):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from postern import BIN, connects, exercises, wait_for
+from postern import BIN, exercises, listens, wait_for
 from test_master_lifecycle import at_work, processes
 
 LIMIT = "${stress?{1}:{20}}"
@@ -82,7 +82,7 @@ def test_descriptors_run_out(mta):
                           stderr=subprocess.STDOUT, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
     a.started = True
-    wait_for(lambda: connects(a.port), 10, "listener")
+    wait_for(lambda: listens(a.port), 10, "listener")
     first = a.client()
     held = [a.client(greeting=False) for _ in range(250)]
     time.sleep(1)

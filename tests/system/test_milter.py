@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import milter as M
-from postern import BIN, Sink, connects, exercises, wait_for
+from postern import BIN, Sink, exercises, listens, wait_for
 
 HELLO, FROM, TO = "EHLO client.example", "MAIL FROM:<s@client.example>", "RCPT TO:<user@test.example>"
 CONTENT = "Received: from x\r\n\tby y\r\nX-B: 1\r\nX-B: 2\r\nSubject: subj\r\n\r\nbody\r\n.\r\n"
@@ -612,7 +612,7 @@ def test_descriptors_of_filters_count(mta):
                               stderr=subprocess.STDOUT, text=True, timeout=60)
         assert done.returncode == 0, done.stdout
         a.started = True
-        wait_for(lambda: connects(a.port), 10, "listener")
+        wait_for(lambda: listens(a.port), 10, "listener")
         clients = [a.client(greeting=False) for _ in range(400)]
         greeted = 0
         while greeted < len(clients) and select.select([clients[greeted].socket], [], [], 5)[0]:

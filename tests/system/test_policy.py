@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from policy_server import PolicyServer
-from postern import ROOT_USER, Dns, Sink, connects, exercises, free_port, wait_for
+from postern import ROOT_USER, Dns, Sink, exercises, free_port, listens, wait_for
 
 HELLO, FROM, TO = "EHLO client.example", "MAIL FROM:<s@client.example>", "RCPT TO:<u@test.example>"
 DEFAULT = "451 4.3.5 <u@test.example>: Recipient address rejected: Server configuration problem"
@@ -231,7 +231,7 @@ def program(name):
 
 def run(arguments, port):
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    wait_for(lambda: connects(port) or process.poll() is not None, 30, arguments[0])
+    wait_for(lambda: listens(port) or process.poll() is not None, 30, arguments[0])
     assert process.poll() is None, arguments
     return process
 
@@ -274,7 +274,7 @@ def test_postfwd(mta, tmp_path):
     for rule in rules:
         arguments += ["--rule", rule]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
-    wait_for(lambda: connects(port) and os.path.exists(pid), 30, "postfwd")
+    wait_for(lambda: listens(port) and os.path.exists(pid), 30, "postfwd")
     try:
         ask_postfwd(mta, port)
     finally:
