@@ -14,8 +14,10 @@
 #define SPOOL_RECORD_MAX SPOOL_ENVELOPE_MAX
 #define SPOOL_RECORDS_MIN                                                                                    \
 	(64u << 10) /* records are gathered at least up to this, and four times the envelope */
-#define SPOOL_SLOTS 512
+#define SPOOL_SLOTS 4096
 #define SPOOL_SLOT_MAX (64u << 10) /* bytes of a message, envelope included, that goes into a slot */
+#define SPOOL_SLOTS_LARGE 512	   /* the first ones, which keep what room they got */
+#define SPOOL_SLOT_HOMES 4096
 #define SPOOL_DEPTH_MAX 8
 #define SPOOL_PATH_MAX (2 * SPOOL_DEPTH_MAX + QUEUE_ID_MAX + 8)
 
@@ -28,7 +30,9 @@ enum {
 struct spool_shared {
 	_Atomic uint64_t last; /* number of the newest id */
 	char boot[40];	       /* boot_id at the last recovery: another boot may follow a loss of power */
-	_Atomic uint64_t slots[SPOOL_SLOTS]; /* which message is in which slot, see spool_slot.c */
+	_Atomic uint64_t slots[SPOOL_SLOTS];	  /* which message is in which slot, see spool_slot.c */
+	_Atomic uint16_t homes[SPOOL_SLOT_HOMES]; /* by a hash of the id: where to look first in slots */
+	_Atomic uint16_t first_free; /* where to look first for a free one: below it are few or none */
 };
 
 struct spool {

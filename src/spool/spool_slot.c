@@ -32,20 +32,55 @@ static void slot_name(int slot, char out[SLOT_NAME_MAX])
 	snprintf(out, SLOT_NAME_MAX, "slot.%03d", slot);
 }
 
-static void table_clear(struct spool *s, int slot, uint64_t entry)
+/* ---- the table in shared memory */
+static _Atomic uint16_t *home_of(struct spool *s, uint64_t entry)
 {
-	atomic_compare_exchange_strong(&s->shared->slots[slot], &entry, FREE);
+	return &s->shared->homes[entry * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (SPOOL_SLOT_HOMES - 1)];
 }
 
-static int table_lookup(const struct spool *s, const struct queue_id *id)
+static void table_set(struct spool *s, int slot, uint64_t entry)
+{
+	atomic_store_explicit(home_of(s, entry), (uint16_t)slot, memory_order_relaxed);
+	atomic_store_explicit(&s->shared->slots[slot], entry, memory_order_release);
+}
+
+static void note_free(struct spool *s, int slot)
+{
+	if (slot < atomic_load_explicit(&s->shared->first_free, memory_order_relaxed))
+		atomic_store_explicit(&s->shared->first_free, (uint16_t)slot, memory_order_relaxed);
+}
+
+static void table_set_free(struct spool *s, int slot)
+{
+	atomic_store_explicit(&s->shared->slots[slot], FREE, memory_order_release);
+	note_free(s, slot);
+}
+
+static void table_clear(struct spool *s, int slot, uint64_t entry)
+{
+	if (atomic_compare_exchange_strong(&s->shared->slots[slot], &entry, FREE))
+		note_free(s, slot);
+}
+
+static bool table_says(const struct spool *s, int slot, uint64_t entry)
+{
+	return atomic_load_explicit(&s->shared->slots[slot], memory_order_acquire) == entry;
+}
+
+static int table_lookup(struct spool *s, const struct queue_id *id)
 {
 	uint64_t wanted = entry_of(id);
+	int home = atomic_load_explicit(home_of(s, wanted), memory_order_relaxed) % SPOOL_SLOTS;
 
+	if (table_says(s, home, wanted))
+		return home;
 	for (int slot = 0; slot < SPOOL_SLOTS; slot++)
-		if (atomic_load_explicit(&s->shared->slots[slot], memory_order_acquire) == wanted)
+		if (table_says(s, slot, wanted))
 			return slot;
 	return -1;
 }
+
+/* ---- files */
 
 /* The id in the header; false: none, or not readable. */
 static bool slot_id(int fd, struct queue_id *id)
@@ -128,7 +163,7 @@ int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int
 		int fd = open_holding(s, *slot, id, flags, LOCK_SH | LOCK_NB, st);
 
 		if (fd >= 0) {
-			atomic_store(&s->shared->slots[*slot], entry_of(id));
+			table_set(s, *slot, entry_of(id));
 			return fd;
 		}
 	}
@@ -149,7 +184,7 @@ static bool give_to_owner(const struct spool *s, int fd, const struct stat *st)
 }
 
 /* Free is what says so by an empty header, and nothing else: a damaged file is recovery's. */
-static bool is_free(const struct spool *s, int fd, int slot)
+static bool is_free(struct spool *s, int fd, int slot)
 {
 	unsigned char header[SPOOL_HEADER_SIZE] = {0};
 	struct queue_id id;
@@ -159,7 +194,7 @@ static bool is_free(const struct spool *s, int fd, int slot)
 	if (memcmp(header, no_header, sizeof(header)) == 0)
 		return true;
 	if (slot_id(fd, &id))
-		atomic_store(&s->shared->slots[slot], entry_of(&id));
+		table_set(s, slot, entry_of(&id));
 	return false;
 }
 
@@ -172,7 +207,9 @@ static int claim(struct spool *s, int slot)
 	if (atomic_load_explicit(&s->shared->slots[slot], memory_order_relaxed) != FREE ||
 		!atomic_compare_exchange_strong(&s->shared->slots[slot], &expected, BUSY))
 		return -1;
-	fd = open_locked(s, slot, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB, &st);
+	fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB, &st);
+	if (fd < 0 && errno == ENOENT)
+		fd = open_locked(s, slot, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB, &st);
 	if (fd >= 0 && is_free(s, fd, slot) && give_to_owner(s, fd, &st))
 		return fd;
 	table_clear(s, slot, BUSY);
@@ -182,11 +219,15 @@ static int claim(struct spool *s, int slot)
 
 int spool_slot_claim(struct spool *s, int *slot)
 {
+	int first = s->shared ? atomic_load_explicit(&s->shared->first_free, memory_order_relaxed) : 0;
+
 	for (int i = 0; s->shared && i < SPOOL_SLOTS; i++) {
-		int fd = claim(s, i);
+		int fd = claim(s, (first + i) % SPOOL_SLOTS);
 
 		if (fd >= 0) {
-			*slot = i;
+			*slot = (first + i) % SPOOL_SLOTS;
+			atomic_store_explicit(
+				&s->shared->first_free, (uint16_t)(*slot + 1), memory_order_relaxed);
 			return fd;
 		}
 	}
@@ -215,16 +256,24 @@ bool spool_slot_commit(struct spool *s, int slot, int fd, const struct queue_id 
 		unlink_slot(s, slot); /* what the disk has of it is not known */
 		errno = why;
 	}
-	atomic_store_explicit(&s->shared->slots[slot], ok ? entry_of(id) : FREE, memory_order_release);
+	if (ok)
+		table_set(s, slot, entry_of(id));
+	else
+		table_set_free(s, slot);
 	return ok;
 }
 
 /* ---- removing and moving */
-/* With the exclusive lock. A file that grew far beyond a slot's size is not worth keeping. */
+/* A file that grew far beyond a slot's size is not worth keeping, nor are thousands of large ones. */
+static off_t size_kept(int slot)
+{
+	return slot < SPOOL_SLOTS_LARGE ? 2 * SPOOL_SLOT_MAX : SPOOL_SLOT_MAX / 4;
+}
+
+/* With the exclusive lock. */
 static bool empty_slot(struct spool *s, int slot, int fd, const struct stat *st)
 {
-	return (st->st_size <= 2 * (off_t)SPOOL_SLOT_MAX &&
-		       sys_pwrite_all(fd, no_header, sizeof(no_header), 0)) ||
+	return (st->st_size <= size_kept(slot) && sys_pwrite_all(fd, no_header, sizeof(no_header), 0)) ||
 	       unlink_slot(s, slot);
 }
 
@@ -308,12 +357,12 @@ static enum spool_slot_state judge(struct spool *s, int slot, int fd, struct que
 	if (sys_pread_all(fd, header, sizeof(header), 0) < 0)
 		return SLOT_BUSY;
 	if (memcmp(header, no_header, sizeof(header)) == 0) {
-		atomic_store(&s->shared->slots[slot], FREE);
+		table_set_free(s, slot);
 		return SLOT_FREE;
 	}
 	if (!spool_header_id(header, id) || spool_header_decode(header, id, &h, NULL) != SPOOL_OK)
 		return SLOT_DAMAGED;
-	atomic_store(&s->shared->slots[slot], entry_of(id));
+	table_set(s, slot, entry_of(id));
 	return SLOT_MESSAGE;
 }
 
@@ -354,7 +403,7 @@ bool spool_slot_set_aside(struct spool *s, int slot, const struct queue_id *id)
 	     spool_rename(s->dirs[QUEUE_INCOMING], name, s->dirs[QUEUE_CORRUPT],
 		     id->text[0] ? id->text : fresh.text);
 	if (ok)
-		atomic_store(&s->shared->slots[slot], FREE);
+		table_set_free(s, slot);
 	sys_close(&fd);
 	return ok;
 }

@@ -139,6 +139,46 @@ static void test_table_lies(void **state)
 	assert_true(reads_as(f, QUEUE_INCOMING, &one, "one\r\n"));
 }
 
+static void test_hints_lie(void **state)
+{
+	static const uint16_t lies[] = {0, 1, SPOOL_SLOTS - 1, SPOOL_SLOTS, UINT16_MAX};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		struct queue_id id;
+
+		atomic_store(&f->spool->shared->first_free, lies[i]);
+		id = fixture_write(f, QUEUE_INCOMING, STR("one\r\n"));
+		for (int home = 0; home < SPOOL_SLOT_HOMES; home++)
+			atomic_store(&f->spool->shared->homes[home], lies[i]);
+		assert_true(reads_as(f, QUEUE_INCOMING, &id, "one\r\n"));
+		assert_true(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+	}
+}
+
+/* The first slots keep what room they got, the thousands behind them only a small message's. */
+static void test_room_that_is_kept(void **state)
+{
+	static const struct {
+		int slot;
+		size_t size;
+		bool kept;
+	} rows[] = {{0, 60000, true}, {SPOOL_SLOTS_LARGE, 60000, false}, {SPOOL_SLOTS_LARGE, 12000, true}};
+	struct fixture *f = *state;
+	char text[60000];
+
+	memset(text, 'x', sizeof(text));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct queue_id id;
+
+		atomic_store(&f->spool->shared->first_free, (uint16_t)rows[i].slot);
+		id = fixture_write(f, QUEUE_INCOMING, (struct str){text, rows[i].size});
+		assert_true(slot_inode(f, rows[i].slot) != 0);
+		assert_true(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+		assert_int_equal(slot_inode(f, rows[i].slot) != 0, rows[i].kept);
+	}
+}
+
 static bool count(void *arg, enum spool_queue q, const struct queue_id *id)
 {
 	++*(size_t *)arg;
@@ -249,6 +289,8 @@ int main(void)
 			test_reader_keeps_what_it_reads, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_move_out, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_table_lies, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_hints_lie, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room_that_is_kept, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_more_than_slots, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_recovery_makes_the_table, fixture_setup, fixture_teardown),
