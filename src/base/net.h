@@ -50,7 +50,7 @@ int net_connect_endpoint(const char *endpoint, int64_t deadline, struct err *err
  * that no more fit is as good. */
 bool net_trigger(const char *path, struct err *err);
 int net_accept(
-	int fd, struct net_addr *peer); /* nonblocking result; -1 with errno; IPv4-mapped peers unmapped */
+	int fd, struct net_addr *peer); /* blocking result; -1 with errno; IPv4-mapped peers unmapped */
 bool net_nonblock(int fd, bool on);
 /* Waits for events (poll bits) until the deadline: 1 ready, 0 time out, -1 error in errno. */
 int net_wait(int fd, short events, int64_t deadline);

@@ -217,7 +217,7 @@ int net_accept(int fd, struct net_addr *peer)
 
 	memset(peer, 0, sizeof(*peer));
 	peer->len = sizeof(peer->ss);
-	client = accept4(fd, (struct sockaddr *)&peer->ss, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	client = accept4(fd, (struct sockaddr *)&peer->ss, &peer->len, SOCK_CLOEXEC);
 	if (client < 0) {
 		if (only_the_client(errno))
 			errno = EAGAIN;

@@ -27,7 +27,8 @@ struct stream {
 	size_t scanned; /* bytes from in.start that hold no LF */
 	enum stream_status in_status, out_status;
 	int error;
-	int timeout; /* seconds */
+	int timeout;	     /* seconds */
+	int receive_timeout; /* milliseconds, as the socket was told; 0: not yet */
 	bool whole_request;
 	int64_t budget; /* whole_request: nanoseconds that may still be spent waiting */
 	size_t min_rate;
@@ -38,7 +39,6 @@ struct stream *stream_new(int fd)
 	struct stream *s = x_alloc(sizeof(*s));
 
 	s->fd = fd;
-	net_nonblock(fd, true);
 	return s;
 }
 
@@ -65,6 +65,13 @@ void stream_set_layer(struct stream *s, const struct stream_layer *layer, void *
 	s->ctx = ctx;
 }
 
+/* What is no socket takes no flags: it is the descriptor itself that must not wait. */
+static void found_no_socket(struct stream *s)
+{
+	s->no_socket = true;
+	net_nonblock(s->fd, true);
+}
+
 void *stream_layer_ctx(const struct stream *s)
 {
 	return s->layer ? s->ctx : NULL;
@@ -82,6 +89,17 @@ void stream_set_timeout(struct stream *s, int seconds, bool whole_request)
 	s->budget = full_budget(s);
 }
 
+static bool set_receive_timeout(struct stream *s, int ms)
+{
+	struct timeval tv = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
+
+	if (s->layer || s->no_socket)
+		return false;
+	if (s->receive_timeout != ms && setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)) == 0)
+		s->receive_timeout = ms;
+	return s->receive_timeout == ms;
+}
+
 void stream_start_request(struct stream *s)
 {
 	s->budget = full_budget(s);
@@ -92,6 +110,12 @@ int64_t stream_deadline(const struct stream *s)
 	if (!s->whole_request)
 		return deadline_in(s->timeout);
 	return s->budget == INT64_MAX ? INT64_MAX : clock_mono() + s->budget;
+}
+
+void stream_set_patience(struct stream *s, int ms)
+{
+	if (!net_nonblock(s->fd, false) || !set_receive_timeout(s, ms))
+		net_nonblock(s->fd, true);
 }
 
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second)
@@ -127,6 +151,15 @@ static bool fail_out(struct stream *s, enum stream_status status, int error)
 }
 
 /* Only time spent waiting counts, so that our own work is not charged to the peer. */
+static void spend(struct stream *s, int64_t begin)
+{
+	if (!s->whole_request || s->budget == INT64_MAX)
+		return;
+	s->budget -= clock_mono() - begin;
+	if (s->budget < 0)
+		s->budget = 0;
+}
+
 static int wait_on_budget(struct stream *s, short events)
 {
 	int64_t begin = clock_mono();
@@ -135,9 +168,7 @@ static int wait_on_budget(struct stream *s, short events)
 	if (s->budget == INT64_MAX)
 		return net_wait(s->fd, events, INT64_MAX);
 	ready = net_wait(s->fd, events, begin + s->budget);
-	s->budget -= clock_mono() - begin;
-	if (s->budget < 0)
-		s->budget = 0;
+	spend(s, begin);
 	return ready;
 }
 
@@ -184,10 +215,10 @@ static ssize_t write_some(struct stream *s, const char *p, size_t n, short *even
 	if (s->layer)
 		return s->layer->write(s->ctx, p, n, events);
 	if (!s->no_socket) {
-		done = send(s->fd, p, n, MSG_NOSIGNAL);
+		done = send(s->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (done >= 0 || errno != ENOTSOCK)
 			return done;
-		s->no_socket = true;
+		found_no_socket(s);
 	}
 	return write(s->fd, p, n);
 }
@@ -290,12 +321,33 @@ bool stream_printf(struct stream *s, const char *fmt, ...)
 
 /* ---- reading */
 
-static ssize_t read_some(struct stream *s, char *p, size_t n, short *events)
+/* A socket that waits by itself, up to its receive timeout, saves the questions before and after. */
+static ssize_t read_some(struct stream *s, char *p, size_t n, bool patient, short *events)
 {
+	ssize_t done;
+
 	*events = POLLIN;
 	if (s->layer)
 		return s->layer->read(s->ctx, p, n, events);
+	if (!s->no_socket) {
+		done = recv(s->fd, p, n, patient ? 0 : MSG_DONTWAIT);
+		if (done >= 0 || errno != ENOTSOCK)
+			return done;
+		found_no_socket(s);
+	}
 	return read(s->fd, p, n);
+}
+
+/* read_some that may wait as long as the socket was last told, when that is less than what is left. */
+static ssize_t read_or_wait(struct stream *s, char *p, size_t n, short *events)
+{
+	bool patient = s->receive_timeout > 0 && clock_left_ms(stream_deadline(s)) > s->receive_timeout;
+	int64_t begin = clock_mono();
+	ssize_t done = read_some(s, p, n, patient, events);
+
+	if (patient)
+		spend(s, begin);
+	return done;
 }
 
 /* Reads what is there, waiting for it. What we have to say goes out first, so that no two sides wait for each
@@ -306,7 +358,7 @@ static enum stream_status read_wait(struct stream *s, char *p, size_t n, size_t 
 		return s->out_status;
 	for (;;) {
 		short events;
-		ssize_t done = read_some(s, p, n, &events);
+		ssize_t done = read_or_wait(s, p, n, &events);
 		int ready;
 
 		if (done > 0) {
@@ -467,12 +519,12 @@ struct str stream_peek(const struct stream *s)
 
 /* A readable descriptor under a layer may hold less than one record, or one that is not data: the layer has
  * to be asked. 1, or 0: nothing yet. */
-static int try_layer(struct stream *s, short *events)
+static int try_read(struct stream *s, bool patient, short *events)
 {
 	ssize_t got;
 
 	in_room(s, in_bytes(s) + 1);
-	got = read_some(s, s->in.data + s->in.end, s->in.cap - s->in.end, events);
+	got = read_some(s, s->in.data + s->in.end, s->in.cap - s->in.end, patient, events);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (got < 0)
@@ -498,7 +550,7 @@ int stream_wait(struct stream *s, int ms)
 			fail_in(s, STREAM_ERROR, errno);
 		if (ready <= 0)
 			return ready != 0;
-		if (!s->layer || try_layer(s, &events))
+		if (!s->layer || try_read(s, false, &events))
 			return 1;
 	}
 }
@@ -506,11 +558,12 @@ int stream_wait(struct stream *s, int ms)
 int stream_fill(struct stream *s, int ms)
 {
 	int64_t deadline = ms < 0 ? INT64_MAX : clock_mono() + ms * NS_PER_MS;
+	bool patient = ms > 0 && set_receive_timeout(s, ms);
 	short events = POLLIN;
 
 	if (!stream_flush(s) || stream_status(s) != STREAM_OK)
 		return 1;
-	while (!try_layer(s, &events)) {
+	for (; !try_read(s, patient, &events); patient = false) {
 		int ready = net_wait(s->fd, events, deadline);
 
 		if (ready < 0)

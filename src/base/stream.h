@@ -1,6 +1,7 @@
 /*
  * A buffered byte stream over one descriptor, with a sticky error, a deadline and a least data rate. Blocking
- * calls for linear code: the descriptor itself is non-blocking and waits happen in poll() until the deadline.
+ * calls for linear code, until the deadline. A socket may be blocking or not: a blocking one waits by itself
+ * where that saves a poll(), everything else is asked first.
  * Used by one thread at a time. A TLS session is a layer between the buffers and the descriptor; it is put in
  * place by tls/.
  */
@@ -34,7 +35,7 @@ struct stream_layer {
 
 struct stream;
 
-struct stream *stream_new(int fd);   /* takes the descriptor over and makes it non-blocking */
+struct stream *stream_new(int fd);   /* takes the descriptor over */
 void stream_free(struct stream **s); /* closes layer and descriptor without flushing; NULL allowed */
 int stream_fd(const struct stream *s);
 void stream_set_layer(struct stream *s, const struct stream_layer *layer, void *ctx);
@@ -49,6 +50,9 @@ void stream_start_request(struct stream *s);
 int64_t stream_deadline(const struct stream *s); /* of a call made now; for layers that wait themselves */
 /* With whole_request: the time left grows by one second for every `bytes_per_second` bytes moved, up to
  * `seconds` (0: does not grow). */
+/* For who mostly reads what takes a moment to come: the kernel is left to wait, up to so long (ms > 0),
+ * before anything else is done about it. Time limits hold as ever. Not under a layer. */
+void stream_set_patience(struct stream *s, int ms);
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second);
 
 /*

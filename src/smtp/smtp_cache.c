@@ -4,7 +4,8 @@
 
 #include "smtp/smtp_session.h"
 
-#define IDLE_MAX 1000 /* sessions */
+#define IDLE_MAX 1000		      /* sessions */
+#define UNWATCHED_NS (NS_PER_SEC / 2) /* under load a session is wanted again at once */
 
 struct smtp_cache {
 	struct slots *slots;
@@ -19,6 +20,8 @@ struct smtp_idle {
 	struct list link; /* unlinked: whoever unlinked it, or run, has the session */
 	struct smtp_cache *cache;
 	struct smtp_session *session;
+	int64_t deadline;
+	bool watched; /* by its descriptor too: before, only the time is waited for */
 };
 
 enum key_kind { BY_NEXTHOP, BY_ADDRESS };
@@ -57,15 +60,42 @@ static struct smtp_session *release(struct smtp_idle *idle)
 	return s;
 }
 
+/* Lock held. */
+static void park(struct smtp_idle *idle)
+{
+	int64_t soon = clock_mono() + UNWATCHED_NS;
+	bool brief = !idle->watched && soon < idle->deadline;
+
+	list_prepend(&idle->cache->idle, &idle->link);
+	idle->cache->count++;
+	slots_park(idle->cache->slots, &idle->task, brief ? -1 : stream_fd(idle->session->stream),
+		brief ? soon : idle->deadline);
+}
+
+/* Lock held. The brief time is over: from now on what the server says counts as well. */
+static bool watch(struct smtp_idle *idle, enum task_wake why)
+{
+	if (why != TASK_TIMEOUT || idle->watched || idle->cache->closed || clock_mono() >= idle->deadline)
+		return false;
+	idle->watched = true;
+	park(idle);
+	return true;
+}
+
 /* What the server says unasked is its farewell, or the connection's end. */
 static void wake(struct task *task, struct slot *slot, enum task_wake why)
 {
 	struct smtp_idle *idle = container_of(task, struct smtp_idle, task);
+	struct smtp_cache *cache = idle->cache;
 	struct smtp_session *s;
+	bool goes_on;
 
-	pthread_mutex_lock(&idle->cache->lock);
+	pthread_mutex_lock(&cache->lock);
 	unlink_idle(idle);
-	pthread_mutex_unlock(&idle->cache->lock);
+	goes_on = watch(idle, why);
+	pthread_mutex_unlock(&cache->lock);
+	if (goes_on)
+		return;
 	s = release(idle);
 	s->failed = s->failed || why == TASK_READY;
 	smtp_session_leave(&s);
@@ -130,16 +160,14 @@ void smtp_cache_keep(struct smtp_cache *cache, struct smtp_session *session, int
 	}
 	stream_relax(session->stream);
 	idle = x_alloc(sizeof(*idle));
-	*idle = (struct smtp_idle){.task.run = wake, .cache = cache, .session = session};
+	*idle = (struct smtp_idle){
+		.task.run = wake, .cache = cache, .session = session, .deadline = deadline};
 	list_init(&idle->link);
 	session->idle = idle;
 	pthread_mutex_lock(&cache->lock);
 	room = !cache->closed && cache->count < IDLE_MAX;
-	if (room) {
-		list_prepend(&cache->idle, &idle->link);
-		cache->count++;
-		slots_park(cache->slots, &idle->task, stream_fd(session->stream), deadline);
-	}
+	if (room)
+		park(idle);
 	pthread_mutex_unlock(&cache->lock);
 	if (!room) {
 		session = release(idle);

@@ -45,6 +45,7 @@ static struct smtp_session *session_new(struct smtp_client *c, int fd)
 	s->made = clock_mono();
 	s->mechanisms = "";
 	s->stream = stream_new(fd);
+	stream_set_patience(s->stream, 500);
 	if (c->cfg->smtp_per_request_deadline)
 		stream_set_min_rate(s->stream, (size_t)c->cfg->smtp_min_data_rate);
 	return s;

@@ -127,7 +127,7 @@ struct tls_session *tls_session_new(struct tls_context *c, const struct stream *
 
 	t->pool = pool_new(1024);
 	t->ssl = SSL_new(c->ssl);
-	if (t->ssl && SSL_set_fd(t->ssl, stream_fd(s)) == 1)
+	if (t->ssl && net_nonblock(stream_fd(s), true) && SSL_set_fd(t->ssl, stream_fd(s)) == 1)
 		return t;
 	tls_error(err, "cannot start a TLS session");
 	tls_session_free(t);
