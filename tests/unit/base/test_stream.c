@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/net.h"
 #include "base/stream.h"
 #include "base/sys.h"
 #include <errno.h>
@@ -299,7 +300,7 @@ static void *drip(void *arg)
 	return NULL;
 }
 
-static enum stream_status read_drips(size_t min_rate, size_t bytes, int64_t *took)
+static enum stream_status read_drips(size_t min_rate, int patience, size_t bytes, int64_t *took)
 {
 	int peer;
 	struct stream *s = make(&peer);
@@ -310,6 +311,8 @@ static enum stream_status read_drips(size_t min_rate, size_t bytes, int64_t *too
 
 	stream_set_timeout(s, 1, true);
 	stream_set_min_rate(s, min_rate);
+	if (patience)
+		stream_set_patience(s, patience);
 	stream_start_request(s);
 	pthread_create(&thread, NULL, drip, &peer);
 	status = stream_read_exact(s, data, bytes);
@@ -322,14 +325,54 @@ static enum stream_status read_drips(size_t min_rate, size_t bytes, int64_t *too
 
 static void test_whole_request_deadline(void **state)
 {
+	static const int patience[] = {0, 70, 3000};
 	int64_t took;
 
-	assert_int_equal(read_drips(0, 300, &took), STREAM_TIMEOUT);
-	assert_true(took >= NS_PER_SEC && took < 2 * NS_PER_SEC);
-	/* 100 bytes a second come; 50 are enough, 1000 are not. */
-	assert_int_equal(read_drips(50, 200, &took), STREAM_OK);
-	assert_int_equal(read_drips(1000, 300, &took), STREAM_TIMEOUT);
-	assert_true(took < 2 * NS_PER_SEC);
+	for (size_t i = 0; i < sizeof(patience) / sizeof(patience[0]); i++) {
+		assert_int_equal(read_drips(0, patience[i], 300, &took), STREAM_TIMEOUT);
+		assert_true(took >= NS_PER_SEC && took < 2 * NS_PER_SEC);
+		/* 100 bytes a second come; 50 are enough, 1000 are not. */
+		assert_int_equal(read_drips(50, patience[i], 200, &took), STREAM_OK);
+		assert_int_equal(read_drips(1000, patience[i], 300, &took), STREAM_TIMEOUT);
+		assert_true(took < 2 * NS_PER_SEC);
+	}
+}
+
+/* Filling waits so long and no longer, whatever the descriptor is and whether it is blocking. */
+static void check_fill(int fds[2], bool blocking)
+{
+	struct stream *s;
+	int64_t begin;
+
+	net_nonblock(fds[0], !blocking);
+	s = stream_new(fds[0]);
+	for (int i = 0; i < 2; i++) {
+		begin = clock_mono();
+		assert_int_equal(stream_fill(s, 50), 0);
+		assert_true(clock_mono() - begin >= 50 * NS_PER_MS);
+		begin = clock_mono();
+		assert_int_equal(stream_fill(s, 0), 0);
+		assert_true(clock_mono() - begin < 5 * NS_PER_SEC);
+	}
+	say(fds[1], "x\r\n", 3);
+	assert_int_equal(stream_fill(s, 50), 1);
+	assert_int_equal(stream_buffered(s), 3);
+	close(fds[1]);
+	assert_int_equal(stream_fill(s, 50), 1);
+	assert_int_equal(stream_status(s), STREAM_EOF);
+	stream_free(&s);
+}
+
+static void test_fill(void **state)
+{
+	for (int blocking = 0; blocking < 2; blocking++) {
+		int fds[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+		check_fill(fds, blocking);
+		assert_int_equal(pipe(fds), 0);
+		check_fill(fds, blocking);
+	}
 }
 
 static void test_relax_gives_memory_back(void **state)
@@ -449,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_write_timeout),
 		cmocka_unit_test(test_broken_connection),
 		cmocka_unit_test(test_whole_request_deadline),
+		cmocka_unit_test(test_fill),
 		cmocka_unit_test(test_relax_gives_memory_back),
 		cmocka_unit_test(test_layer),
 	};
