@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #define BUF_CAP_MIN 64
+#define PRINTF_ROOM 96
 
 void buf_init(struct buf *b, size_t max)
 {
@@ -88,11 +89,16 @@ bool buf_putc(struct buf *b, char c)
 /* Most texts fit into what is there already. */
 bool buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
-	size_t free_bytes = b->cap - b->len;
+	size_t left = b->len < b->max ? b->max - b->len : 0;
+	size_t free_bytes;
 	va_list again;
 	char *room;
 	int n;
 
+	/* Most of what is printed is short: it shall not be printed twice. */
+	if (b->cap - b->len <= PRINTF_ROOM)
+		buf_reserve(b, left < PRINTF_ROOM ? left : PRINTF_ROOM);
+	free_bytes = b->cap - b->len;
 	va_copy(again, ap);
 	n = vsnprintf(free_bytes ? b->data + b->len : NULL, free_bytes, fmt, ap);
 	room = n < 0 ? NULL : buf_reserve(b, (size_t)n);

@@ -30,12 +30,21 @@ static const struct stamp *stamp_of(int64_t when_us)
 
 static void tag(struct buf *out, const struct log_origin *o)
 {
-	buf_printf(out, " %s/%s[%d]: ", o->name, o->program, (int)getpid());
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "[%d]: ", (int)getpid());
+	buf_putc(out, ' ');
+	buf_puts(out, o->name);
+	buf_putc(out, '/');
+	buf_puts(out, o->program);
+	buf_puts(out, pid);
 }
 
 void log_render_prefix(struct buf *out, const struct log_origin *o)
 {
-	buf_printf(out, "%s %s", stamp_of(o->when_us)->text, o->host);
+	buf_puts(out, stamp_of(o->when_us)->text);
+	buf_putc(out, ' ');
+	buf_puts(out, o->host);
 	tag(out, o);
 }
 

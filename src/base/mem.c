@@ -124,9 +124,10 @@ static void *pool_alloc_large(struct pool *pool, size_t size)
 	return c->data;
 }
 
+/* With its head a chunk has a round size, which malloc has at hand. */
 static void pool_grow(struct pool *pool)
 {
-	struct chunk *c = chunk_new(pool->next_size);
+	struct chunk *c = chunk_new(pool->next_size - sizeof(*c));
 
 	c->next = pool->chunks;
 	pool->chunks = c;

@@ -21,14 +21,23 @@ bool str_case_eq(struct str a, struct str b)
 	return true;
 }
 
+/* Most words differ in their first byte: b is not measured before. */
 bool str_is(struct str a, const char *b)
 {
-	return str_eq(a, str_c(b));
+	size_t i = 0;
+
+	while (b && i < a.n && b[i] && a.p[i] == b[i])
+		i++;
+	return i == a.n && (!b || !b[i]);
 }
 
 bool str_case_is(struct str a, const char *b)
 {
-	return str_case_eq(a, str_c(b));
+	size_t i = 0;
+
+	while (b && i < a.n && b[i] && lower(a.p[i]) == lower(b[i]))
+		i++;
+	return i == a.n && (!b || !b[i]);
 }
 
 bool str_starts(struct str s, struct str prefix)

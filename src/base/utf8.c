@@ -37,11 +37,27 @@ static bool is_c1(struct str s)
 	return s.n > 1 && (unsigned char)s.p[0] == 0xc2 && (unsigned char)s.p[1] < 0xa0;
 }
 
+/* Length of the printable ASCII at the start, or somewhat less: most text is nothing else. */
+static size_t plain_length(const char *text, size_t n)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	size_t i = 0;
+
+	for (; n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+		uint64_t word;
+
+		memcpy(&word, text + i, sizeof(word));
+		if ((word | (word - ones * ' ') | (word + ones)) & ones * 0x80)
+			break;
+	}
+	return i;
+}
+
 void utf8_hide_controls(char *text, size_t n, char instead)
 {
-	size_t length;
+	size_t length = plain_length(text, n);
 
-	for (; n > 0; text += length, n -= length) {
+	for (text += length, n -= length; n > 0; text += length, n -= length) {
 		struct str rest = {text, n};
 
 		length = utf8_sequence(rest);

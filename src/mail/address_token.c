@@ -63,13 +63,39 @@ static bool is_one_of(char c, const char *set)
 	return c && strchr(set, c);
 }
 
+/* TOKEN_SPECIALS, TOKEN_BLANKS and the quote. */
+static bool ends_atom(char c)
+{
+	static const bool ends[256] = {['('] = true,
+		[')'] = true,
+		['<'] = true,
+		['>'] = true,
+		['['] = true,
+		[']'] = true,
+		[':'] = true,
+		[';'] = true,
+		['@'] = true,
+		[','] = true,
+		['.'] = true,
+		['|'] = true,
+		['%'] = true,
+		['!'] = true,
+		[' '] = true,
+		['\t'] = true,
+		['\r'] = true,
+		['\n'] = true,
+		['"'] = true};
+
+	return ends[(unsigned char)c];
+}
+
 /* Takes an atom off the front. Marks that it has behind backslashes must not be taken for marks again. */
 static size_t take_atom(struct str s, struct address_tokens *out)
 {
 	enum address_token_type type = TOKEN_ATOM;
 	size_t i = 0;
 
-	for (; i < s.n && !is_one_of(s.p[i], TOKEN_SPECIALS TOKEN_BLANKS "\""); i++) {
+	for (; i < s.n && !ends_atom(s.p[i]); i++) {
 		bool escape = s.p[i] == '\\' && (i + 1 < s.n || i == 0);
 
 		i += escape;
@@ -133,15 +159,27 @@ static void add_byte(char c, const char *blanks, struct buf *out)
 		buf_putc(out, is_one_of(c, blanks) ? ' ' : c);
 }
 
-/* Without backslashes; those in `again` get one. */
-static void add_plain(struct str s, const char *again, struct buf *out)
+/* Length of what add_plain copies as it is. */
+static size_t plain_length(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\\' && ++i == s.n)
+	size_t n = 0;
+
+	while (n < s.n && !ascii_is_control(s.p[n]) && s.p[n] != '\\' && s.p[n] != '"')
+		n++;
+	return n;
+}
+
+/* Without backslashes; with `quoted`, quotes and backslashes that are meant get one. */
+static void add_plain(struct str s, bool quoted, struct buf *out)
+{
+	for (size_t n = plain_length(s); buf_str(out, str_first(s, n)), n < s.n; n = plain_length(s)) {
+		s = str_from(s, s.p[n] == '\\' ? n + 1 : n);
+		if (s.n == 0)
 			return;
-		if (is_one_of(s.p[i], again))
+		if (quoted && (s.p[0] == '"' || s.p[0] == '\\'))
 			buf_putc(out, '\\');
-		add_byte(s.p[i], "\n\t", out);
+		add_byte(s.p[0], "\n\t", out);
+		s = str_from(s, 1);
 	}
 }
 
@@ -154,7 +192,7 @@ void address_token_text(const struct address_token *token, struct buf *out)
 	}
 	if (token->type == TOKEN_LITERAL)
 		buf_putc(out, '[');
-	add_plain(token->text, "", out);
+	add_plain(token->text, false, out);
 	if (token->type == TOKEN_LITERAL)
 		buf_putc(out, ']');
 }
@@ -166,7 +204,7 @@ void address_token_write(const struct address_token *token, struct buf *out)
 		return;
 	}
 	buf_putc(out, '"');
-	add_plain(token->text, "\"\\", out);
+	add_plain(token->text, true, out);
 	buf_putc(out, '"');
 }
 

@@ -3,11 +3,9 @@
 #include "base/log.h"
 #include "smtpd/session.h"
 
-/* The stand-alone server has no way into the queue but the maildrop's. */
 void notify_begin(struct session *s)
 {
-	if (s->server->cleanup)
-		s->notify.wanted = notice_classes(s->cfg->notify_classes);
+	s->notify.wanted = s->server->notices;
 }
 
 void notify_note(struct session *s, unsigned classes)

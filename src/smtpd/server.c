@@ -2,6 +2,7 @@
 #include "smtpd/access.h"
 
 #include "base/log.h"
+#include "bounce/notice.h"
 #include "smtpd/ehlo.h"
 #include "smtpd/proxy.h"
 #include "smtpd/server_tls.h"
@@ -239,6 +240,7 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	v->spool = spool;
 	v->sasl = cfg->smtpd_sasl_auth_enable;
 	v->bare_newline = bare_newline_mode(cfg->smtpd_forbid_bare_newline);
+	v->notices = notice_classes(cfg->notify_classes);
 	v->ehlo_discard = ehlo_parse_keywords(cfg->smtpd_discard_ehlo_keywords, unknown_keyword);
 	v->banner = v->stress_banner = server_banner(v, cfg);
 	set_milters(v);

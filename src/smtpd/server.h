@@ -66,6 +66,7 @@ struct server {
 	bool standalone; /* sendmail -bs: no access control, mail goes to postdrop */
 	bool sasl;	 /* smtpd_sasl_auth_enable */
 	enum bare_newline bare_newline;
+	unsigned notices;      /* notify_classes, as enum notice_class; the stand-alone server sends none */
 	unsigned ehlo_discard; /* EHLO_ bits for clients without an entry of their own */
 	struct maps *ehlo_discard_maps;
 	struct maps *command_filter;
