@@ -238,12 +238,9 @@ static enum spool_status reader_new(
 		sys_close(&fd);
 		return status;
 	}
-	r = x_alloc(sizeof(*r) + room);
-	r->fd = fd;
-	r->header = h;
-	r->room = room;
-	r->seed = spool_seed(id);
-	r->crc = r->seed;
+	r = x_realloc(NULL, sizeof(*r) + room);
+	*r = (struct spool_reader){
+		.fd = fd, .header = h, .room = room, .seed = spool_seed(id), .crc = spool_seed(id)};
 	*out = r;
 	return SPOOL_OK;
 }

@@ -27,9 +27,17 @@ static uint64_t entry_of(const struct queue_id *id)
 	return queue_id_number(id) << 1 | (strchr(id->text, 'z') != NULL);
 }
 
+_Static_assert(SPOOL_SLOTS <= 10000, "names have four digits at most");
+
+/* "slot.000", "slot.4095"; asked for several times for each message. */
 static void slot_name(int slot, char out[SLOT_NAME_MAX])
 {
-	snprintf(out, SLOT_NAME_MAX, "slot.%03d", slot);
+	char *digit = out + (slot < 1000 ? 8 : 9);
+
+	memcpy(out, "slot.0000", 10);
+	*digit = '\0';
+	for (; slot > 0; slot /= 10)
+		*--digit = (char)('0' + slot % 10);
 }
 
 /* ---- the table in shared memory */
