@@ -6,6 +6,7 @@
 
 #define FIRST_READ (16u << 10) /* most messages are read whole by the first call */
 #define PIECE (64u << 10)
+#define OPEN_ATTEMPTS 10
 
 static enum spool_status check_file(const struct spool *s, enum spool_queue q, const struct stat *st,
 	const struct queue_id *id, struct err *err)
@@ -33,17 +34,22 @@ static enum spool_status open_failed(enum spool_queue q, const struct queue_id *
 	return why == ELOOP || why == ENXIO || why == EISDIR ? SPOOL_CORRUPT : SPOOL_TROUBLE;
 }
 
+/* A file without a name was written anew (spool_compact) after it was opened: the name leads to the new one.
+ */
 static int open_named(
 	struct spool *s, enum spool_queue q, const struct queue_id *id, int flags, struct stat *st)
 {
 	char path[SPOOL_PATH_MAX];
-	int fd;
+	int fd = -1, attempts = 0;
 
 	if (!spool_path(s, q, id, path))
 		return -1;
-	fd = openat(s->dirs[q], path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && fstat(fd, st) < 0)
+	do {
 		sys_close(&fd);
+		fd = openat(s->dirs[q], path, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd >= 0 && fstat(fd, st) < 0)
+			sys_close(&fd);
+	} while (fd >= 0 && st->st_nlink == 0 && ++attempts < OPEN_ATTEMPTS);
 	return fd;
 }
 
