@@ -130,32 +130,59 @@ static bool names_other_host(struct str local)
 	return str_find(local, '@') >= 0 || str_find(local, '!') >= 0 || str_find(local, '%') >= 0;
 }
 
+struct class_list {
+	const char *parameter;
+	struct matchlist *list;
+	enum address_class class;
+};
+#define CLASS_LISTS 4
+
+/* In the order in which they are asked. */
+static void list_classes(const struct resolver *r, struct class_list lists[CLASS_LISTS])
+{
+	lists[0] = (struct class_list){"mydestination", r->local_class.domains, CLASS_LOCAL};
+	lists[1] = (struct class_list){"virtual_alias_domains", r->alias_domains, CLASS_VIRTUAL_ALIAS};
+	lists[2] = (struct class_list){"virtual_mailbox_domains", r->mailbox_domains, CLASS_VIRTUAL_MAILBOX};
+	lists[3] = (struct class_list){"relay_domains", r->relay_domains, CLASS_RELAY};
+}
+
+/* A domain of a list that is in a later one too: only the first counts. relay_domains is $mydestination by
+ * default. A list that cannot be asked contradicts nobody. */
+static void warn_of_other_classes(
+	const struct resolution *s, const struct class_list lists[CLASS_LISTS], size_t chosen)
+{
+	size_t end = lists[chosen].class == CLASS_LOCAL ? CLASS_LISTS - 1 : CLASS_LISTS;
+	struct err ignored = {""};
+
+	for (size_t i = chosen + 1; i < end; i++) {
+		if (matchlist_name(lists[i].list, s->parts.domain, &ignored) != TABLE_FOUND)
+			continue;
+		table_report(LOGL_WARNING, "do not list domain " STR_FMT " in BOTH %s and %s",
+			STR_ARG(s->parts.domain), lists[chosen].parameter, lists[i].parameter);
+		resolve_record(s->trace, "class", lists[i].parameter, s->parts.domain,
+			STR("passed over: a domain has one class"));
+	}
+}
+
 static enum table_status classify(struct resolution *s, struct resolved *out)
 {
-	const struct {
-		const char *parameter;
-		struct matchlist *list;
-		enum address_class class;
-	} rows[] = {
-		{"virtual_alias_domains", s->r->alias_domains, CLASS_VIRTUAL_ALIAS},
-		{"virtual_mailbox_domains", s->r->mailbox_domains, CLASS_VIRTUAL_MAILBOX},
-		{"relay_domains", s->r->relay_domains, CLASS_RELAY},
-	};
+	struct class_list lists[CLASS_LISTS];
+	size_t i = 0;
 
-	out->class = s->local ? CLASS_LOCAL : CLASS_DEFAULT;
-	for (size_t i = 0; !s->local && i < sizeof(rows) / sizeof(*rows); i++) {
-		enum table_status status = matchlist_name(rows[i].list, s->parts.domain, s->err);
+	list_classes(s->r, lists);
+	while (!s->local && ++i < CLASS_LISTS) {
+		enum table_status status = matchlist_name(lists[i].list, s->parts.domain, s->err);
 
-		resolve_record(s->trace, "class", rows[i].parameter, s->parts.domain,
-			str_c(status == TABLE_FOUND ? address_class_name(rows[i].class) : NULL));
-
-		if (status == TABLE_FOUND) {
-			out->class = rows[i].class;
+		resolve_record(s->trace, "class", lists[i].parameter, s->parts.domain,
+			str_c(status == TABLE_FOUND ? address_class_name(lists[i].class) : NULL));
+		if (status == TABLE_FOUND)
 			break;
-		}
 		if (status != TABLE_NOT_FOUND)
 			return status;
 	}
+	out->class = i < CLASS_LISTS ? lists[i].class : CLASS_DEFAULT;
+	if (i < CLASS_LISTS)
+		warn_of_other_classes(s, lists, i);
 	return TABLE_FOUND;
 }
 

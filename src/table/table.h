@@ -58,9 +58,11 @@ enum table_status table_each(struct table *t, table_entry_fn entry, void *arg, s
  */
 bool table_tick(struct buf *which);
 /* Where lines go that come up later than table_open: what debug: tables say, warnings about a file that was
- * taken up anew. Set once, before threads start; until then there are none. */
+ * taken up anew, lists that contradict each other. Set once, before threads start; until then there are none.
+ */
 typedef void (*table_report_fn)(enum log_level level, const char *text);
 void table_report_to(table_report_fn report);
+void table_report(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Calls name() for each type, in alphabetical order (postconf -m). */
 void table_each_type(void (*name)(void *arg, const char *type), void *arg);
 /* Lower case as keys have it: ASCII and, in valid UTF-8, every letter. */

@@ -65,8 +65,6 @@ const struct table_type *table_type_find(struct str name); /* NULL: none */
 void table_warn(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* From now on lookups are made outside, if this process goes into a jail. */
 void table_ask_outside(struct table *t);
-/* A line for the program's log. */
-void table_report(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Warns of a line that begins with a blank and continues nothing. */
 void source_warn_orphan(struct table *t, const char *path, const struct source *s);
 /* A table that another one is made of: its warnings are the other's too. */

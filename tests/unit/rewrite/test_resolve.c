@@ -467,6 +467,57 @@ static void test_recipients(void **state)
 	resolver_free(&r);
 }
 
+static struct buf contradictions = BUF(2000); /* what table_report told */
+
+static void note_contradiction(enum log_level level, const char *text)
+{
+	assert_int_equal(level, LOGL_WARNING);
+	buf_printf(&contradictions, "%s\n", text);
+}
+
+static void check_contradiction(struct resolver *r, const char *domain, const char *expected)
+{
+	struct pool *pool = pool_new(512);
+	struct resolved out;
+	struct err err = {""};
+	char *address = x_asprintf("u@%s", domain);
+
+	buf_clear(&contradictions);
+	assert_int_equal(resolve_address(r, "", address, pool, &out, &err), TABLE_FOUND);
+	assert_string_equal(buf_cstr(&contradictions), expected);
+	x_free(&address);
+	pool_free(&pool);
+}
+
+/* The first list counts, and the others are told of. */
+static void test_listed_twice(void **state)
+{
+	struct config cfg = test_config();
+	struct err err = {""};
+	struct resolver *r;
+
+	cfg.mydestination = "all.org, relayed.org";
+	cfg.virtual_alias_domains = "all.org, va.org, three.org";
+	cfg.virtual_mailbox_domains = "all.org, vm.org, three.org, fail:x";
+	cfg.relay_domains = "all.org, relayed.org, va.org, vm.org, three.org, fail:x";
+	r = resolver_new(&cfg, &err);
+	table_report_to(note_contradiction);
+	check_contradiction(r, "All.org",
+		"do not list domain All.org in BOTH mydestination and virtual_alias_domains\n"
+		"do not list domain All.org in BOTH mydestination and virtual_mailbox_domains\n");
+	check_contradiction(r, "relayed.org", "");
+	check_contradiction(
+		r, "va.org", "do not list domain va.org in BOTH virtual_alias_domains and relay_domains\n");
+	check_contradiction(
+		r, "vm.org", "do not list domain vm.org in BOTH virtual_mailbox_domains and relay_domains\n");
+	check_contradiction(r, "three.org",
+		"do not list domain three.org in BOTH virtual_alias_domains and virtual_mailbox_domains\n"
+		"do not list domain three.org in BOTH virtual_alias_domains and relay_domains\n");
+	table_report_to(NULL);
+	resolver_free(&r);
+	buf_free(&contradictions);
+}
+
 static void test_recipient_trouble(void **state)
 {
 	static const struct check_row row = {"nobody-here@example.com", TABLE_RETRY};
@@ -519,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_null_transport),
 		cmocka_unit_test(test_trouble),
 		cmocka_unit_test(test_recipients),
+		cmocka_unit_test(test_listed_twice),
 		cmocka_unit_test(test_recipient_trouble),
 		cmocka_unit_test(test_own_addresses),
 	};
