@@ -131,77 +131,86 @@ int map_build(const struct map_command *m)
 	return EXIT_SUCCESS;
 }
 
-static bool delete_key(const struct map_command *m, const char *spec, struct table_builder *b, struct str key)
+/* One table from which keys are deleted: with a builder where all of them can be done at once. */
+struct deletion {
+	const struct map_command *command;
+	const char *spec;
+	struct table *table;
+	struct table_builder *builder; /* NULL: the table changes with each key */
+	bool found;
+};
+
+static void delete_key(struct deletion *d, struct str key)
 {
 	struct buf folded = BUF(2 * SOURCE_MAX);
 	struct err err = {""};
 	enum table_status status;
 
-	if (map_bad_utf8(m, key)) {
-		map_refuse_key(spec, key);
-		return false;
+	if (map_bad_utf8(d->command, key)) {
+		map_refuse_key(d->spec, key);
+		return;
 	}
-	if (m->no_fold)
+	if (d->command->no_fold)
 		buf_str(&folded, key);
 	else
 		table_fold(key, &folded);
-	status = table_build_remove(b, buf_slice(&folded), &err);
+	status = d->builder ? table_build_remove(d->builder, buf_slice(&folded), &err)
+			    : table_remove(d->table, buf_slice(&folded), &err);
 	if (status != TABLE_FOUND && status != TABLE_NOT_FOUND) {
-		table_build_abort(&b);
-		command_die(EXIT_FAILURE, "table %s: delete error: %s", spec, err.text);
+		table_build_abort(&d->builder);
+		command_die(EXIT_FAILURE, "table %s: delete error: %s", d->spec, err.text);
 	}
 	buf_free(&folded);
-	return status == TABLE_FOUND;
+	d->found = d->found || status == TABLE_FOUND;
 }
 
-static bool delete_keys(
-	const struct map_command *m, const char *spec, struct table_builder *b, struct str keys)
+static void delete_keys(struct deletion *d, struct str keys)
 {
-	bool found = false;
-
 	while (keys.n) {
 		ptrdiff_t end = str_find(keys, '\n');
 		struct str key = end < 0 ? keys : str_first(keys, (size_t)end);
 
-		found = delete_key(m, spec, b, key) || found;
+		delete_key(d, key);
 		keys = str_from(keys, key.n + 1);
 	}
-	return found;
 }
 
 /* Ends the command unless the table is there and of a type that can be changed. */
-static void check_deletable(const char *spec)
+static void open_deletion(struct deletion *d)
 {
+	const struct table_build_options options = {.incremental = true, .mode = 0644};
+	const char *changed;
 	struct err err = {""};
-	struct table *t = table_open(spec, 0, &err);
 
-	if (!t)
+	d->table = table_open(d->spec, 0, &err);
+	if (!d->table || !table_can_remove(d->table, &err))
 		command_die(EXIT_FAILURE, "%s", err.text);
-	table_close(&t);
-	if (!table_build_supported(spec, NULL))
-		command_die(EXIT_FAILURE, "%s map requires O_RDONLY access mode", spec);
+	changed = table_changed_by_removal(d->table);
+	if (changed)
+		map_take_rights(d->command, changed);
+	if (!table_build_supported(d->spec, NULL))
+		return;
+	table_close(&d->table);
+	d->builder = table_build_begin(d->spec, &options, &err);
+	if (!d->builder)
+		command_die(EXIT_FAILURE, "%s", err.text);
 }
 
 /* Deletes the keys, one a line, from one table. */
 static bool delete_from(const struct map_command *m, const char *spec, struct str keys)
 {
-	struct table_build_options options = {.incremental = true, .mode = 0644};
+	struct deletion d = {.command = m, .spec = spec};
 	struct err err = {""};
-	struct table_builder *b;
-	bool found;
 
-	check_deletable(spec);
-	map_take_rights(m, spec);
-	b = table_build_begin(spec, &options, &err);
-	if (!b)
-		command_die(EXIT_FAILURE, "%s", err.text);
-	found = delete_keys(m, spec, b, keys);
-	if (!found)
-		table_build_abort(&b);
-	else if (!table_build_commit(&b, &err))
+	open_deletion(&d);
+	delete_keys(&d, keys);
+	if (!d.found)
+		table_build_abort(&d.builder);
+	else if (d.builder && !table_build_commit(&d.builder, &err))
 		command_die(EXIT_FAILURE, "table %s: write error: %s", spec, err.text);
+	table_close(&d.table);
 	map_restore_rights();
-	return found;
+	return d.found;
 }
 
 int map_delete(const struct map_command *m)

@@ -64,3 +64,40 @@ void table_build_abort(struct table_builder **b)
 	(*b)->type->abort(*b);
 	x_free(b);
 }
+
+bool table_can_remove(const struct table *t, struct err *err)
+{
+	if (!t->type->remove && !t->type->build)
+		return err_set(err, "%s map requires O_RDONLY access mode", t->spec);
+	return !t->behind || table_can_remove(t->behind, err);
+}
+
+const char *table_changed_by_removal(const struct table *t)
+{
+	if (t->type->build)
+		return t->spec;
+	return t->behind ? table_changed_by_removal(t->behind) : NULL;
+}
+
+static enum table_status build_without(const char *spec, struct str key, struct err *err)
+{
+	const struct table_build_options options = {.incremental = true, .mode = 0644};
+	struct table_builder *b = table_build_begin(spec, &options, err);
+	enum table_status status;
+
+	if (!b)
+		return TABLE_MISCONFIGURED;
+	status = table_build_remove(b, key, err);
+	if (status != TABLE_FOUND)
+		table_build_abort(&b);
+	else if (!table_build_commit(&b, err))
+		status = TABLE_RETRY;
+	return status;
+}
+
+enum table_status table_remove(struct table *t, struct str key, struct err *err)
+{
+	if (!table_can_remove(t, err))
+		return TABLE_MISCONFIGURED;
+	return t->type->remove ? t->type->remove(t, key, err) : build_without(t->spec, key, err);
+}

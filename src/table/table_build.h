@@ -32,4 +32,12 @@ enum table_status table_build_remove(
 bool table_build_commit(struct table_builder **b, struct err *err); /* frees b either way */
 void table_build_abort(struct table_builder **b);		    /* NULL allowed */
 
+/* Takes an entry out of a table that is open. FOUND: it is gone. For many entries of one that postmap(1)
+ * makes, a builder is quicker. */
+enum table_status table_remove(struct table *t, struct str key, struct err *err);
+/* Whether it can; false with "... map requires O_RDONLY access mode". */
+bool table_can_remove(const struct table *t, struct err *err);
+/* "type:name" of the table whose file changes then: this one or the one behind it; NULL: there is no file. */
+const char *table_changed_by_removal(const struct table *t);
+
 #endif

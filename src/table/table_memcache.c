@@ -26,6 +26,7 @@ struct connection {
 struct question {
 	struct server_question question; /* first */
 	const struct buf *store;	 /* put this instead of asking */
+	bool remove;			 /* or take out what is there */
 	bool connected;
 };
 
@@ -66,6 +67,7 @@ static bool open_tables(struct table *t, struct memcache *m, struct settings *s,
 	if (!*backup)
 		return true;
 	m->backup = table_open(backup, t->flags, err);
+	t->behind = m->backup;
 	if (m->backup)
 		table_pass_warnings(t, m->backup);
 	return m->backup != NULL;
@@ -209,6 +211,22 @@ static enum database_status set(
 	return status;
 }
 
+/* Answers with an empty value where there was an entry. */
+static enum database_status take_out(
+	struct connection *c, struct str key, struct database_answer *answer, struct err *err)
+{
+	enum database_status status;
+	struct str line;
+
+	stream_printf(c->stream, "delete " STR_FMT "\r\n", STR_ARG(key));
+	status = read_line(c, &line, err);
+	if (status == DATABASE_DONE && str_is(line, "DELETED"))
+		answer->value(answer, STR(""));
+	else if (status == DATABASE_DONE && !str_is(line, "NOT_FOUND"))
+		return server_table_confused(err, "neither DELETED nor NOT_FOUND");
+	return status;
+}
+
 static enum database_status memcache_ask(
 	void *connection, struct str key, struct database_answer *answer, struct err *err)
 {
@@ -217,6 +235,8 @@ static enum database_status memcache_ask(
 
 	q->connected = true;
 	stream_start_request(c->stream);
+	if (q->remove)
+		return take_out(c, key, answer, err);
 	return q->store ? set(c, key, q->store, err) : get(c, key, answer, err);
 }
 
@@ -224,13 +244,13 @@ static enum database_status memcache_ask(
 
 /* A command that failed is tried again after a pause, unless there was no connection to be had. */
 static enum table_status command(
-	struct memcache *m, struct str key, const struct buf *store, struct buf *value, struct err *err)
+	struct memcache *m, struct str key, struct question what, struct buf *value, struct err *err)
 {
 	const struct timespec pause = {.tv_sec = m->retry_pause};
 	enum table_status status = TABLE_RETRY;
 
 	for (int i = 0; i < m->max_try && status == TABLE_RETRY; i++) {
-		struct question q = {.store = store};
+		struct question q = what;
 
 		if (i > 0)
 			nanosleep(&pause, NULL);
@@ -265,6 +285,12 @@ static enum table_status in_domain(struct memcache *m, struct str key, struct er
 	return matchlist_name(m->domain, str_from(key, (size_t)at + 1), err);
 }
 
+/* The key as the server would have it; false: key_format wants more of it than there is. */
+static bool cache_key(const struct memcache *m, struct str key, struct buf *out)
+{
+	return template_expand(m->key_format, key, key, NULL, NULL, out) && out->len;
+}
+
 static enum table_status ask_backup(
 	struct memcache *m, struct str key, struct str cached_key, struct buf *value, struct err *err)
 {
@@ -274,7 +300,7 @@ static enum table_status ask_backup(
 
 	if (status == TABLE_FOUND) {
 		if (good_key(cached_key))
-			command(m, cached_key, &found, &unused, &ignored);
+			command(m, cached_key, (struct question){.store = &found}, &unused, &ignored);
 		buf_str(value, buf_slice(&found));
 	}
 	buf_free(&found);
@@ -291,13 +317,41 @@ static enum table_status memcache_lookup(struct table *t, struct str key, struct
 	if (status != TABLE_FOUND)
 		return status;
 	status = TABLE_NOT_FOUND;
-	if (!template_expand(m->key_format, key, key, NULL, NULL, &cached_key))
-		buf_clear(&cached_key);
-	else if (good_key(buf_slice(&cached_key)))
-		status = command(m, buf_slice(&cached_key), NULL, value, err);
-	if (status != TABLE_FOUND && m->backup && cached_key.len)
-		status = ask_backup(m, key, buf_slice(&cached_key), value, err);
+	if (cache_key(m, key, &cached_key)) {
+		if (good_key(buf_slice(&cached_key)))
+			status = command(m, buf_slice(&cached_key), (struct question){0}, value, err);
+		if (status != TABLE_FOUND && m->backup)
+			status = ask_backup(m, key, buf_slice(&cached_key), value, err);
+	}
 	buf_free(&cached_key);
+	return status;
+}
+
+static enum table_status forget(struct memcache *m, struct str key, struct err *err)
+{
+	struct buf cached_key = BUF(4 * TABLE_KEY_MAX), unused = BUF(1);
+	enum table_status status = TABLE_NOT_FOUND;
+
+	if (cache_key(m, key, &cached_key) && good_key(buf_slice(&cached_key)))
+		status = command(m, buf_slice(&cached_key), (struct question){.remove = true}, &unused, err);
+	buf_free(&cached_key);
+	buf_free(&unused);
+	return status;
+}
+
+/* The table behind the cache decides; what the cache still has is forgotten after ttl at the latest. */
+static enum table_status memcache_remove(struct table *t, struct str key, struct err *err)
+{
+	struct memcache *m = t->state;
+	enum table_status status = in_domain(m, key, err), cached;
+	struct err trouble = {""};
+
+	if (status != TABLE_FOUND || !m->backup)
+		return status == TABLE_FOUND ? forget(m, key, err) : status;
+	status = table_remove(m->backup, key, err);
+	cached = forget(m, key, &trouble);
+	if (cached != TABLE_FOUND && cached != TABLE_NOT_FOUND)
+		table_report(LOGL_WARNING, "%s: %s", t->spec, trouble.text);
 	return status;
 }
 
@@ -317,4 +371,5 @@ const struct table_type table_type_memcache = {.name = "memcache",
 	.open = memcache_open,
 	.close = memcache_close,
 	.lookup = memcache_lookup,
-	.each = memcache_each};
+	.each = memcache_each,
+	.remove = memcache_remove};

@@ -25,6 +25,8 @@ struct table_type {
 	enum table_status (*lookup)(struct table *t, struct str key, struct buf *value, struct err *err);
 	enum table_status (*each)(
 		struct table *t, table_entry_fn entry, void *arg, struct err *err); /* may be NULL */
+	/* Takes an entry out of a table that is no file; NULL: of a file, by `build`, or not at all. */
+	enum table_status (*remove)(struct table *t, struct str key, struct err *err);
 	const struct table_build_type *build; /* NULL: postmap(1) makes no such tables */
 };
 
@@ -50,6 +52,7 @@ struct table {
 	int flags;
 	bool pattern, remote; /* its own or a member's */
 	void *state;	      /* the type's own; const after open, or locked by the type */
+	struct table *behind; /* a part of state that changes with this one; NULL: there is none */
 	char **warnings;
 	size_t warning_count;
 	bool outside;		   /* asked outside of a jail: what it needs is there (table_outside.h) */

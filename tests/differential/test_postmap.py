@@ -13,6 +13,7 @@ import pytest
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), p) for p in ("../system", "../peers")]
 import postern  # noqa: E402
 import postfix  # noqa: E402
+from table_servers import Memcached  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour needs root")
 
@@ -447,3 +448,51 @@ def test_same_as_the_neighbour():
                 differences.append("%s: %s\n%s" % (case["name"], argv[0:1] + argv[3:], difference(left, right)))
     assert compared > 1200
     assert not differences, "%d of %d differ\n%s" % (len(differences), compared, "\n".join(differences))
+
+
+CACHED = {"plain": {"key_format": "%s-k:%%s"}, "domain": {"key_format": "%s-d:%%u@%%d", "domain": "one.example"},
+          "backup": {"key_format": "%s-b:%%s", "backup": "btree:source"}, "fixed": {"backup": "inline:{a=b}", "key_format": "%s-f:%%s"},
+          "dead": {"memcache": "inet:127.0.0.1:1", "backup": "btree:source", "retry_pause": "1"}, "dead-alone": {"memcache": "inet:127.0.0.1:1", "retry_pause": "1"},
+          "missing": {"backup": "btree:nowhere", "key_format": "%s-m:%%s"}}
+CACHED_STEPS = [("-d", "a", ""), ("-d", "A", ""), ("-fd", "A", ""), ("-d", "none", ""), ("-d", "x@one.example", ""), ("-d", "x@two.example", ""), ("-d", "two words", ""),
+                ("-q", "b", ""), ("-d", "-", "b\nq\nnone\n"), ("-q", "c", ""), ("-s", "c", ""), ("-i", "c", "n new\n"), ("-d", "c", "")]
+
+
+def cached_case(server, who, name, commands):
+    """What becomes of each step with a memcache: table and with what is in the server and in the table behind it."""
+    done = []
+    with tempfile.TemporaryDirectory(prefix="postern-memcache-", dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
+        settings = dict({"memcache": "inet:127.0.0.1:%d" % server.port}, **CACHED[name])
+        for file, text in {"main.cf": MAIN, "master.cf": "", "source": "a one\nb two\nc three\n", "t.cf": "".join("%s = %s\n" % pair for pair in settings.items())}.items():
+            with open(os.path.join(directory, file), "w") as f:
+                f.write(text.replace("%s-", who + "-").replace("%%", "%").replace("btree:", "btree:%s/" % directory))
+
+        def postmap(*words, text=""):
+            return commands("postmap", "-c", directory, *words, input=text)
+        assert postmap("btree:%s/source" % directory).returncode == 0
+        keys = [who + key for key in ("-k:a", "-k:b", "-k:q", "-k:c", "-d:x@one.example", "-b:a", "-b:only")]
+        for key in keys:
+            server.put(key, "cached")
+        steps = CACHED_STEPS[::4] if name in ("fixed", "missing", "dead-alone") else CACHED_STEPS  # Postfix rests before it dies
+        for option, key, text in steps:
+            spec = "memcache:%s/t.cf" % directory
+            result = postmap(option, *([key] if option[-1] in "dq" else []), spec, text=text)
+            out = re.sub(r"(?m)^postmap: warning: .*\n|\S*postmap: |(table )?memcache:\S*/t.cf: |\S*/(?=t.cf|nowhere)| error: .*refused$", "", result.stdout)
+            present = [key[len(who):] for key in keys if server.say("get %s\r\n" % key).startswith("VALUE")]
+            done.append((option, key[:20], result.returncode, out.replace("open database ", "open "), present))
+        return done, postmap("-s", "btree:%s/source" % directory).stdout
+
+
+@pytest.mark.parametrize("name", CACHED)
+def test_deletion_from_a_cache(name):
+    def ours(program, *words, **keywords):
+        return subprocess.run([os.path.join(os.path.abspath(postern.BIN), program), *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **keywords)
+    server = Memcached()
+    try:
+        is_now, is_to_be = cached_case(server, "ours", name, ours), cached_case(server, "theirs", name, postfix.command)
+    finally:
+        server.stop()
+    if "backup" not in CACHED[name]:  # what cannot be listed is an error
+        is_now, is_to_be = [([step for step in done if step[0] != "-s"], left) for done, left in (is_now, is_to_be)]
+    assert is_now == is_to_be

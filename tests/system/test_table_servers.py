@@ -167,6 +167,20 @@ def test_memcache_before_another_table(tables, memcached):
     assert tables.ask("a", spec) == "b c"
 
 
+def test_deletion_from_memcache(tables, memcached):
+    tables.write("behind", "a one\n")
+    tables.postmap("lmdb:%s" % tables.path("behind"))
+    spec = tables.source("memcache", memcache="inet:127.0.0.1:%d" % memcached.port, backup="lmdb:%s" % tables.path("behind"), key_format="k:%s")
+    assert tables.ask("a", spec) == "one"
+    assert tables.postmap("-d", "a", spec).returncode == 0
+    assert tables.ask("a", spec) is None and memcached.say("get k:a\r\n") == "END\r\n"
+    assert tables.postmap("-d", "a", spec).returncode == 1
+    with Answering(lambda handler: handler.rfile.readline() and handler.wfile.write(b"WHAT\r\n")) as server:
+        spec = tables.source("memcache", memcache="inet:127.0.0.1:%d" % server.port, max_try="1")
+        done = tables.postmap("-d", "a", spec)
+        assert done.returncode == 1 and "neither DELETED nor NOT_FOUND" in done.stdout
+
+
 def test_memcache_tries_again(tables):
     def first_fails(handler):
         line = handler.rfile.readline()
