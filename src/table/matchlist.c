@@ -24,11 +24,12 @@ struct matchlist {
 
 static bool add_words(struct matchlist *m, struct str list, bool negated, int depth, struct err *err);
 
-static void add_broken(struct matchlist *m, struct member *member, const char *spec, const char *reason)
+static void add_broken(struct matchlist *m, struct member *member, const char *spec,
+	struct table_watch *watch, const char *reason)
 {
 	char *text = x_asprintf("%s: %s", m->parameter, member->text);
 
-	member->table = table_broken(text, spec, TABLE_FOLD, reason);
+	member->table = table_broken(text, spec, TABLE_FOLD, watch, reason);
 	x_free(&text);
 }
 
@@ -50,17 +51,18 @@ static struct member *new_member(struct matchlist *m, struct str word, bool nega
 static void add_member(struct matchlist *m, struct str word, bool negated)
 {
 	struct member *member = new_member(m, word, negated);
+	struct table_watch *watch = NULL;
 	struct err err = {""};
 
 	if (word.p[0] != '[' && str_find(word, ':') >= 0) {
-		member->table = table_open(member->text, TABLE_FOLD, &err);
+		member->table = table_try(member->text, TABLE_FOLD, &watch, &err);
 		if (!member->table)
-			add_broken(m, member, member->text, err.text);
+			add_broken(m, member, member->text, watch, err.text);
 		return;
 	}
 	member->has_net = net_parse_cidr(word, &member->net, &err);
 	if (!member->has_net && looks_like_net(word) && !(m->flags & MATCH_EXACT))
-		add_broken(m, member, NULL, err.text);
+		add_broken(m, member, NULL, NULL, err.text);
 }
 
 /* A file that cannot be read is a member that cannot be asked: what stands before it in the list still
@@ -69,7 +71,7 @@ static void add_unreadable(struct matchlist *m, struct str path, bool negated, c
 {
 	struct member *member = new_member(m, path, negated);
 
-	add_broken(m, member, NULL, reason);
+	add_broken(m, member, NULL, NULL, reason);
 }
 
 static void watch_file(struct matchlist *m, const char *path)

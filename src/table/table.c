@@ -38,7 +38,7 @@ struct table *table_new(const struct table_type *type, const char *spec, int fla
 	return t;
 }
 
-struct table *table_open(const char *spec, int flags, struct err *err)
+struct table *table_try(const char *spec, int flags, struct table_watch **watch, struct err *err)
 {
 	struct str all = str_c(spec);
 	ptrdiff_t colon = str_find(all, ':');
@@ -59,8 +59,20 @@ struct table *table_open(const char *spec, int flags, struct err *err)
 		return NULL;
 	}
 	t = table_new(type, spec, flags);
-	if (!type->open(t, spec + colon + 1, err))
+	if (!type->open(t, spec + colon + 1, err)) {
+		*watch = t->watch;
+		t->watch = NULL;
 		table_close(&t);
+	}
+	return t;
+}
+
+struct table *table_open(const char *spec, int flags, struct err *err)
+{
+	struct table_watch *watch = NULL;
+	struct table *t = table_try(spec, flags, &watch, err);
+
+	table_watch_free(&watch);
 	return t;
 }
 
@@ -91,7 +103,7 @@ static enum table_status ask(struct table *t, struct str key, struct buf *value,
 	enum table_status status;
 
 	if (t->outside && table_outside_active())
-		return table_outside_lookup(t->spec, t->flags, key, value, err);
+		return table_outside_lookup(t->spec, t->flags, key, value, NULL, err);
 	table_watch_enter(t);
 	status = t->type->lookup(t, key, value, err);
 	table_watch_leave(t);

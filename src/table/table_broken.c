@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "table/table_outside.h"
-#include "table/table_type.h"
+#include "table/table_watch.h"
 #include <pthread.h>
 
 #define RETRY_INTERVAL (2 * NS_PER_SEC)
@@ -11,6 +11,8 @@
 struct broken {
 	char *spec;	      /* what to open; NULL: nothing that a retry could help */
 	pthread_mutex_t lock; /* guards what follows */
+	struct table_watch
+		*watch; /* its file, which may come to be one that only a new process can open; or NULL */
 	char *reason;
 	struct table *opened; /* once set it stays */
 	int64_t next_try;     /* clock_mono() */
@@ -26,7 +28,9 @@ static struct table *try_again(struct table *t)
 	if (!b->opened && b->spec && clock_mono() >= b->next_try) {
 		b->next_try = clock_mono() + RETRY_INTERVAL;
 		b->opened = table_open(b->spec, t->flags, &err);
-		if (!b->opened) {
+		if (b->opened) {
+			table_watch_free(&b->watch);
+		} else {
 			x_free(&b->reason);
 			b->reason = x_strdup(err.text);
 		}
@@ -36,13 +40,27 @@ static struct table *try_again(struct table *t)
 	return opened;
 }
 
+/* A file that only root may read may have come since we are in the jail. */
+static enum table_status ask_outside(struct table *t, struct str key, struct buf *value, struct err *err)
+{
+	struct broken *b = t->state;
+	bool forbidden = false;
+	enum table_status status = table_outside_lookup(b->spec, t->flags, key, value, &forbidden, err);
+
+	pthread_mutex_lock(&b->lock);
+	if (forbidden && b->watch)
+		table_watch_appeared(b->watch);
+	pthread_mutex_unlock(&b->lock);
+	return status;
+}
+
 static enum table_status broken_lookup(struct table *t, struct str key, struct buf *value, struct err *err)
 {
 	struct broken *b = t->state;
 	struct table *opened;
 
 	if (b->spec && table_outside_active())
-		return table_outside_lookup(b->spec, t->flags, key, value, err);
+		return ask_outside(t, key, value, err);
 	opened = try_again(t);
 	if (opened)
 		return table_lookup(opened, key, value, err);
@@ -57,6 +75,7 @@ static void broken_close(struct table *t)
 	struct broken *b = t->state;
 
 	table_close(&b->opened);
+	table_watch_free(&b->watch);
 	pthread_mutex_destroy(&b->lock);
 	x_free(&b->spec);
 	x_free(&b->reason);
@@ -82,17 +101,20 @@ static bool spec_is_pattern(const char *spec)
 struct table *table_open_or_wait(const char *spec, int flags)
 {
 	struct err err = {""};
-	struct table *t = table_open(spec, flags, &err);
+	struct table_watch *watch = NULL;
+	struct table *t = table_try(spec, flags, &watch, &err);
 
-	return t ? t : table_broken(spec, spec, flags, err.text);
+	return t ? t : table_broken(spec, spec, flags, watch, err.text);
 }
 
-struct table *table_broken(const char *label, const char *spec, int flags, const char *reason)
+struct table *table_broken(
+	const char *label, const char *spec, int flags, struct table_watch *watch, const char *reason)
 {
 	struct table *t = table_new(&type_broken, label, flags);
 	struct broken *b = x_alloc(sizeof(*b));
 
 	pthread_mutex_init(&b->lock, NULL);
+	b->watch = watch;
 	b->reason = x_strdup(reason);
 	b->next_try = clock_mono() + RETRY_INTERVAL;
 	if (spec) {

@@ -14,14 +14,16 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "table/table_watch.h"
 
 #define MESSAGE_MAX (TABLE_VALUE_MAX + 4096)
 #define CHANNELS 8	/* questions at a time */
 #define HELPER_FD_MIN 3 /* the helper's ends are there and behind */
 
 /* A question is one of these, for ASK the table's flags, the table's name, NUL, and the key; an answer is a
- * byte of enum table_status, then the value or the reason. */
+ * byte of enum table_status or FORBIDDEN, then the value or the reason. */
 enum { ALLOW = 'A', SEAL = 'S', ASK = 'L' };
+enum { FORBIDDEN = TABLE_MISCONFIGURED + 1 }; /* misconfigured: we may not read the file */
 
 struct channel {
 	int fd;
@@ -51,10 +53,12 @@ struct serving {
 	pthread_t thread;
 };
 
-static struct table *find_table(struct helper *h, int flags, struct str spec, struct err *err)
+static struct table *find_table(
+	struct helper *h, int flags, struct str spec, bool *forbidden, struct err *err)
 {
 	struct buf id = BUF(MESSAGE_MAX);
 	char *name = x_strndup(spec.p, spec.n);
+	struct table_watch *watch = NULL;
 	struct table *t = NULL;
 
 	buf_printf(&id, "%d:%s", flags, name);
@@ -64,11 +68,13 @@ static struct table *find_table(struct helper *h, int flags, struct str spec, st
 	} else {
 		t = hash_get(h->tables, buf_slice(&id));
 		if (!t)
-			t = table_open(name, flags, err);
+			t = table_try(name, flags, &watch, err);
 		if (t)
 			hash_put(h->tables, buf_slice(&id), t);
 	}
 	pthread_mutex_unlock(&h->lock);
+	*forbidden = watch && table_watch_forbidden(watch);
+	table_watch_free(&watch);
 	x_free(&name);
 	buf_free(&id);
 	return t;
@@ -79,6 +85,7 @@ static void lookup(struct helper *h, struct cursor question, struct buf *out)
 	struct str rest, spec, key;
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	enum table_status status = TABLE_MISCONFIGURED;
+	bool forbidden = false;
 	struct err err = {""};
 	uint8_t flags = 0;
 	struct table *t;
@@ -87,10 +94,10 @@ static void lookup(struct helper *h, struct cursor question, struct buf *out)
 	rest = cursor_rest(&question);
 	spec = str_first(rest, strnlen(rest.p, rest.n));
 	key = str_from(rest, spec.n + 1);
-	t = find_table(h, flags, spec, &err);
+	t = find_table(h, flags, spec, &forbidden, &err);
 	if (t)
 		status = table_lookup(t, key, &value, &err);
-	buf_putc(out, (char)status);
+	buf_putc(out, forbidden ? FORBIDDEN : (char)status);
 	if (status == TABLE_FOUND)
 		buf_str(out, buf_slice(&value));
 	else
@@ -287,11 +294,12 @@ void table_outside_seal(void)
 	tell(SEAL, "");
 }
 
-static enum table_status take_answer(struct cursor in, const char *spec, struct buf *value, struct err *err)
+static enum table_status take_answer(
+	struct cursor in, const char *spec, struct buf *value, bool *forbidden, struct err *err)
 {
 	uint8_t status = TABLE_RETRY;
 
-	if (!cursor_u8(&in, &status) || status > TABLE_MISCONFIGURED) {
+	if (!cursor_u8(&in, &status) || status > FORBIDDEN) {
 		err_set(err, "%s: the helper outside the root directory is gone", spec);
 		return TABLE_RETRY;
 	}
@@ -299,11 +307,13 @@ static enum table_status take_answer(struct cursor in, const char *spec, struct 
 		buf_str(value, cursor_rest(&in));
 	else if (status != TABLE_NOT_FOUND)
 		err_set(err, STR_FMT, STR_ARG(cursor_rest(&in)));
-	return (enum table_status)status;
+	if (forbidden)
+		*forbidden = status == FORBIDDEN;
+	return status == FORBIDDEN ? TABLE_MISCONFIGURED : (enum table_status)status;
 }
 
 enum table_status table_outside_lookup(
-	const char *spec, int flags, struct str key, struct buf *value, struct err *err)
+	const char *spec, int flags, struct str key, struct buf *value, bool *forbidden, struct err *err)
 {
 	struct buf question = BUF(MESSAGE_MAX);
 	char *room = x_alloc(MESSAGE_MAX);
@@ -315,7 +325,7 @@ enum table_status table_outside_lookup(
 	buf_add(&question, spec, strlen(spec) + 1);
 	buf_str(&question, key);
 	n = question.over ? -1 : exchange(&question, room);
-	status = take_answer(cursor_of(room, n > 0 ? (size_t)n : 0), spec, value, err);
+	status = take_answer(cursor_of(room, n > 0 ? (size_t)n : 0), spec, value, forbidden, err);
 	buf_free(&question);
 	x_free(&room);
 	return status;

@@ -23,9 +23,11 @@ bool table_outside_active(void);
 void table_outside_allow(const char *spec);
 /* From here on no more tables are allowed. */
 void table_outside_seal(void);
-/* flags: those of the table. */
+/* flags: those of the table. forbidden, if not NULL, is set where its file is there and only root may read
+ * it.
+ */
 enum table_status table_outside_lookup(
-	const char *spec, int flags, struct str key, struct buf *value, struct err *err);
+	const char *spec, int flags, struct str key, struct buf *value, bool *forbidden, struct err *err);
 /* The process is about to end: the helper ends first. */
 void table_outside_stop(void);
 

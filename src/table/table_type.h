@@ -73,9 +73,14 @@ void source_warn_orphan(struct table *t, const char *path, const struct source *
 /* A table that another one is made of: its warnings are the other's too. */
 void table_pass_warnings(struct table *to, const struct table *from);
 struct table *table_new(const struct table_type *type, const char *spec, int flags);
+/* table_open that leaves, after a failure, the watch of the file that it could not use, for the caller to
+ * free.
+ */
+struct table *table_try(const char *spec, int flags, struct table_watch **watch, struct err *err);
 /* A table that answers lookups with TABLE_MISCONFIGURED and this reason, until spec can be opened. label: for
- * messages; spec NULL: never. */
-struct table *table_broken(const char *label, const char *spec, int flags, const char *reason);
+ * messages; spec NULL: never. watch: of the file that could not be used, or NULL; the table's from now on. */
+struct table *table_broken(
+	const char *label, const char *spec, int flags, struct table_watch *watch, const char *reason);
 /* The value to keep for the right-hand side of a rule: itself, or with TABLE_FILES the named files' content,
  * joined by newlines. */
 bool table_value(const struct table *t, struct str text, struct buf *value, struct err *err);

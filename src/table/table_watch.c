@@ -157,6 +157,20 @@ void table_watch_free(struct table_watch **wp)
 	x_free(wp);
 }
 
+bool table_watch_forbidden(const struct table_watch *w)
+{
+	struct stat st;
+
+	return stat(w->path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       faccessat(AT_FDCWD, w->path, R_OK, AT_EACCESS) != 0 && errno == EACCES;
+}
+
+void table_watch_appeared(struct table_watch *w)
+{
+	if (w->fd < 0)
+		atomic_store(&w->stuck, true);
+}
+
 /* ---- taking up a new file */
 
 static void report_warning(void *arg, const char *text)

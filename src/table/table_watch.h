@@ -24,6 +24,10 @@ void table_watch_file(struct table *t, const char *path, enum watch_style style)
 /* A file that is no table: its change makes the process need a new one. */
 struct table_watch *table_watch_list(const char *path);
 void table_watch_free(struct table_watch **w);
+/* Whether the file is there, and this process may not read it. */
+bool table_watch_forbidden(const struct table_watch *w);
+/* To be told in a jail, where nobody sees it: there is a file. It is a new one if there was none. */
+void table_watch_appeared(struct table_watch *w);
 /* Takes up a new file if there is one. The table's state stays as it is until table_watch_leave. */
 void table_watch_enter(struct table *t);
 void table_watch_leave(struct table *t);

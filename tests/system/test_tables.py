@@ -443,6 +443,21 @@ def test_table_that_appears_later_is_found_from_the_jail(mta, tmp_path):
     wait_for(lambda: answers(mail, ["hash", "other"]) == ["554", "250"], 60, "the table")
 
 
+@pytest.mark.skipif(not ROOT_USER, reason="needs root")
+@pytest.mark.parametrize("columns", ["n - n - -", "n - y - -"], ids=["outside", "jail"])
+def test_table_of_roots_that_appears_later(mta, tmp_path, columns):
+    """A process that could not open it, and has not the rights to do so now, makes room for one that has."""
+    place, prepared = Place(tmp_path), tmp_path / "prepared"
+    prepared.mkdir()
+    Place(prepared).write_all("REJECT")
+    os.chmod(prepared / "hash.db", 0o600)
+    mail = mta(main=checks(place.spec("hash"), "static:{OK}"), listener_columns=columns).start()
+    assert answers(mail, ["hash"]) == ["451"]
+    os.rename(prepared / "hash.db", tmp_path / "hash.db")
+    wait_for(lambda: answers(mail, ["hash", "other"]) == ["554", "250"], 60, "the table")
+    mail.wait_log(r"table hash:\S+ has changed -- restarting")
+
+
 @exercises("alias_maps", "virtual_mailbox_maps")
 def test_servers_that_anybody_may_be_do_not_choose_commands(mta):
     """Mail waits: an alias may be a command, and a mailbox any file."""

@@ -17,7 +17,7 @@ static enum table_status ask(const char *spec, int flags, const char *key, struc
 {
 	buf_clear(value);
 	*err = (struct err){""};
-	return table_outside_lookup(spec, flags, str_c(key), value, err);
+	return table_outside_lookup(spec, flags, str_c(key), value, NULL, err);
 }
 
 static void test_allowed(void **state)
