@@ -137,6 +137,19 @@ void cleanup_redirect(struct cleanup *c, const char *address)
 	c->redirect = pool_strdup(c->pool, address);
 }
 
+/* address_domain, as a C string. */
+static const char *domain_of(const char *address)
+{
+	return address_domain(str_c(address)).p;
+}
+
+static bool comes_before(const struct spool_recipient *a, const struct spool_recipient *b)
+{
+	int order = ascii_casecmp(domain_of(a->address), domain_of(b->address));
+
+	return order != 0 ? order < 0 : strcmp(a->address, b->address) < 0;
+}
+
 void cleanup_settle_recipients(struct cleanup *c)
 {
 	struct envelope *e = &c->envelope;
@@ -145,7 +158,10 @@ void cleanup_settle_recipients(struct cleanup *c)
 	if (!c->redirect || e->recipient_count == 0)
 		return;
 	kept = &e->recipients[0];
-	*kept = e->recipients[e->recipient_count - 1];
+	for (size_t i = 1; i < e->recipient_count; i++) {
+		if (comes_before(&e->recipients[i], kept))
+			*kept = e->recipients[i];
+	}
 	if (!kept->original)
 		kept->original = kept->address;
 	kept->address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, c->redirect);

@@ -117,7 +117,8 @@ static void note_encoding(struct cleanup *c)
 	enum mime_encoding encoding;
 
 	if (c->env->cfg->detect_8bit_encoding_header &&
-		mime_declared_encoding(buf_slice(&c->header), &encoding) && encoding == MIME_8BIT)
+		mime_declared_encoding(buf_slice(&c->header), &encoding) &&
+		(encoding == MIME_8BIT || encoding == MIME_BINARY))
 		cleanup_set_note(c, "body", "8BITMIME");
 }
 

@@ -167,7 +167,8 @@ bool cleanup_extra_recipient(struct cleanup *c, const char *address, const char 
 /* Flags of the envelope that a line of the content, or the next piece of one, makes necessary. */
 void cleanup_note_line(struct cleanup *c, struct str line, bool partial);
 
-/* Puts the target of a redirect in the place of all recipients; the options are those of the last one. */
+/* Puts the target of a redirect in the place of all recipients; the options are those of the first one in the
+ * order of domains and addresses, as Postfix has it. */
 void cleanup_settle_recipients(struct cleanup *c);
 
 /* Writes one line (or a piece of it) to the spool and notes what it tells about the content. */

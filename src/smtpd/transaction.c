@@ -174,6 +174,20 @@ static unsigned trouble(const struct cleanup_result *result)
 	return NOTICE_RESOURCE;
 }
 
+/* The content alone was too much for this service; or it was with what cleanup adds, or by cleanup's
+ * settings.
+ */
+static void log_too_big(const struct session *s, const char *id)
+{
+	static const char text[] = "queue file size limit exceeded";
+	const long long limit = s->cfg->message_size_limit;
+
+	if (limit > 0 && s->tx->content_size > (uint64_t)limit)
+		log_warning("%s: %s", id, text);
+	else
+		EVENT_LOG(CLEANUP_TROUBLE, ev_text("qid", id), ev_text("text", text));
+}
+
 static bool commit(struct session *s, const char *queued_prefix)
 {
 	struct cleanup_result result = {0};
@@ -195,7 +209,7 @@ static bool commit(struct session *s, const char *queued_prefix)
 		return false;
 	}
 	if (result.status == CLEANUP_TOO_BIG)
-		log_warning("%s: queue file size limit exceeded", id.text);
+		log_too_big(s, id.text);
 	notify_note(s, trouble(&result));
 	reply(s, "%d %s %s", status_code(&result), result.dsn, text);
 	return false;
