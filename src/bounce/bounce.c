@@ -67,11 +67,12 @@ static bool send_verp(struct report *r, const char *delimiters, struct queue_id 
 
 	r->count = 1;
 	for (size_t i = 0; i < count && ok; i++) {
+		const struct spool_recipient *rcpt = &r->e->recipients[indexes[i]];
 		struct buf to = BUF(2 * ADDRESS_MAX);
 
 		r->indexes = &indexes[i];
-		verp_sender(
-			str_c(r->e->sender), delimiters, str_c(r->e->recipients[indexes[i]].address), &to);
+		verp_sender(str_c(r->e->sender), delimiters,
+			str_c(rcpt->original ? rcpt->original : rcpt->address), &to);
 		ok = send_one(r, buf_cstr(&to), id, err);
 		buf_free(&to);
 	}

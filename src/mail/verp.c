@@ -13,8 +13,10 @@ void verp_sender(struct str sender, const char *delimiters, struct str recipient
 	buf_str(out, address_local(sender));
 	buf_putc(out, delimiters[0]);
 	buf_str(out, address_local(recipient));
-	buf_putc(out, delimiters[1]);
-	buf_str(out, address_domain(recipient));
+	if (address_at(recipient) >= 0) {
+		buf_putc(out, delimiters[1]);
+		buf_str(out, address_domain(recipient));
+	}
 	if (domain.n > 0) {
 		buf_putc(out, '@');
 		buf_str(out, domain);

@@ -415,11 +415,13 @@ void message_start(struct qmgr *q, struct known_message *known)
 static const char *request_sender(const struct message *m, const struct entry *e, struct pool *pool)
 {
 	const char *verp = envelope_attribute(m->env, "verp_delimiters"), *sender;
+	const struct spool_recipient *rcpt = &m->env->recipients[e->indexes[0]];
 	struct buf out = BUF(2 * ADDRESS_MAX);
 
 	if (verp == NULL || e->count != 1)
 		return m->env->sender;
-	verp_sender(str_c(m->env->sender), verp, str_c(m->env->recipients[e->indexes[0]].address), &out);
+	verp_sender(
+		str_c(m->env->sender), verp, str_c(rcpt->original ? rcpt->original : rcpt->address), &out);
 	sender = pool_strdup(pool, buf_cstr(&out));
 	buf_free(&out);
 	return sender;
