@@ -22,33 +22,29 @@ static const char *user_name(void)
 	return pw ? pw->pw_name : NULL;
 }
 
-static void __attribute__((noreturn, format(printf, 2, 0))) fail(bool user, const char *fmt, va_list ap)
+void sendmail_fail(const char *fmt, ...)
 {
 	char text[2048];
-	const char *name = user ? user_name() : NULL;
+	va_list ap;
 
+	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
-	if (user)
-		command_say(LOGL_FATAL, "%s(%u): %s", name ? name : "unknown", getuid(), text);
-	else
-		command_say(LOGL_FATAL, "%s", text);
+	va_end(ap);
+	command_say(LOGL_FATAL, "%s", text);
 	exit(EX_TEMPFAIL);
 }
 
-void sendmail_fail(const char *fmt, ...)
+void sendmail_fail_user(const struct sendmail *s, const char *fmt, ...)
 {
+	const char *name;
+	char text[2048];
 	va_list ap;
 
 	va_start(ap, fmt);
-	fail(false, fmt, ap);
-}
-
-void sendmail_fail_user(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	fail(true, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	name = s->sender ? s->sender : user_name();
+	sendmail_fail("%s(%u): %s", name ? name : "unknown", getuid(), text);
 }
 
 /* -C may name main.cf itself. */
@@ -193,19 +189,22 @@ static const char *verp_delimiters(const struct sendmail *s)
 	if (!s->verp_wanted)
 		return NULL;
 	if (strlen(value) != 2 || strspn(value, s->cfg->verp_delimiter_filter) != 2)
-		sendmail_fail("bad VERP delimiters: \"%s\"", value);
+		sendmail_fail("-V requires two characters from %s", s->cfg->verp_delimiter_filter);
+	if (s->sender && s->sender[0] == '\0')
+		sendmail_fail_user(s, "-V option requires non-null sender address");
 	return value;
 }
 
-static void hand_over(struct submission_pipe **to, const struct submission *envelope, struct pool *pool)
+static void hand_over(const struct sendmail *s, struct submission_pipe **to,
+	const struct submission *envelope, struct pool *pool)
 {
 	struct submission_answer answer;
 	struct err err;
 
 	if (!submission_pipe_finish(to, envelope, pool, &answer, &err))
-		sendmail_fail_user("%s", err.text);
+		sendmail_fail_user(s, "%s", err.text);
 	if (answer.error)
-		sendmail_fail_user("%s", answer.error);
+		sendmail_fail_user(s, "%s", answer.error);
 }
 
 /* More than one -v is about the log. */
@@ -233,7 +232,6 @@ static void submit(struct sendmail *s)
 		.full_name = full_name(s, pool),
 		.envid = s->envid,
 		.body = s->body,
-		.verp = verp_delimiters(s),
 		.ret = s->ret,
 		.notify = s->notify,
 		.flags = report_flags(s),
@@ -241,26 +239,29 @@ static void submit(struct sendmail *s)
 	struct submission_pipe *to;
 	struct err err;
 
+	if (s->from)
+		s->sender = envelope.sender;
+	envelope.verp = verp_delimiters(s);
 	if ((!s->header_recipients || s->mode == MODE_VERIFY) && s->recipients.count == 0)
 		sendmail_fail_user(
-			"Recipient addresses must be specified on the command line or via the -t option");
+			s, "Recipient addresses must be specified on the command line or via the -t option");
 	signal(SIGPIPE, SIG_IGN);
 	to = submission_pipe_open(
 		s->cfg->command_directory, s->config_dir ? config_directory(s->cfg) : NULL, &err);
 	if (!to)
-		sendmail_fail_user("%s", err.text);
+		sendmail_fail_user(s, "%s", err.text);
 	if (s->mode == MODE_VERIFY)
 		sendmail_probe(s, envelope.sender, to);
 	else
 		sendmail_copy(s, to);
 	if (s->recipients.count == 0) {
 		submission_pipe_abort(&to);
-		sendmail_fail_user("No recipient addresses found in message header");
+		sendmail_fail_user(s, "No recipient addresses found in message header");
 	}
 	envelope.recipients = pool_alloc(pool, s->recipients.count * sizeof(*envelope.recipients));
 	for (size_t i = 0; i < s->recipients.count; i++)
 		envelope.recipients[envelope.recipient_count++] = s->recipients.items[i];
-	hand_over(&to, &envelope, pool);
+	hand_over(s, &to, &envelope, pool);
 	if (envelope.flags & ENVELOPE_REPORT)
 		announce_report(envelope.sender);
 	pool_free(&pool);

@@ -24,6 +24,7 @@ struct sendmail {
 	const char *config_dir;	    /* -C; NULL: not given */
 	const struct config *cfg;
 	const char *from, *full_name, *envid, *body, *verp;
+	const char *sender; /* the address of -f; NULL: not given, or not known yet */
 	bool verp_wanted;
 	enum dsn_ret ret;
 	int notify;
@@ -35,8 +36,9 @@ struct sendmail {
 
 /* Every error ends here: the message was not accepted. sysexits' EX_TEMPFAIL, as callers know it. */
 void sendmail_fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-/* The same with the user's name before the text. */
-void sendmail_fail_user(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* The same with the sender or the user's name before the text. */
+void sendmail_fail_user(const struct sendmail *s, const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 2, 3)));
 
 /* sendmail_options.c */
 void sendmail_parse(struct sendmail *s, int argc, char **argv);

@@ -13,7 +13,8 @@ enum endings { STRIP_CR, KEEP_CR, STRIP_IF_FIRST };
 /* Collects the fields with recipients. With a Resent- field among them the others are somebody else's mail
  * (RFC 5322 section 3.6.6). */
 struct header {
-	bool over; /* the body has begun */
+	const struct sendmail *s; /* for what is said of errors */
+	bool over;		  /* the body has begun */
 	bool wanted, resent;
 	struct buf field;
 	struct address_list plain, again;
@@ -49,9 +50,9 @@ static bool field_wanted(struct str line, bool *resent, size_t *name_length)
 static void field_end(struct header *h)
 {
 	if (h->field.over)
-		sendmail_fail_user("header with recipients is too long");
+		sendmail_fail_user(h->s, "header with recipients is too long");
 	if (h->wanted && !address_list_parse(buf_slice(&h->field), h->resent ? &h->again : &h->plain))
-		sendmail_fail_user("bad recipient address syntax in message header");
+		sendmail_fail_user(h->s, "bad recipient address syntax in message header");
 	h->has_resent |= h->wanted && h->resent;
 	h->wanted = false;
 	buf_clear(&h->field);
@@ -142,7 +143,7 @@ static bool take_piece(struct copy *c, struct str piece, enum lines_result kind)
 	return true;
 }
 
-static void read_chunk(struct lines *l)
+static void read_chunk(const struct sendmail *s, struct lines *l)
 {
 	char chunk[LINES_CHUNK];
 	ssize_t n;
@@ -151,7 +152,7 @@ static void read_chunk(struct lines *l)
 		n = read(STDIN_FILENO, chunk, sizeof(chunk));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		sendmail_fail_user("reading message: %m");
+		sendmail_fail_user(s, "reading message: %m");
 	lines_feed(l, (struct str){chunk, (size_t)n});
 }
 
@@ -159,7 +160,7 @@ void sendmail_copy(struct sendmail *s, struct submission_pipe *to)
 {
 	struct copy c = {.s = s,
 		.to = to,
-		.header = {.field = BUF(FIELD_MAX)},
+		.header = {.s = s, .field = BUF(FIELD_MAX)},
 		.line_start = true,
 		.endings = endings_of(s->cfg->sendmail_fix_line_endings)};
 	enum lines_result kind;
@@ -169,7 +170,7 @@ void sendmail_copy(struct sendmail *s, struct submission_pipe *to)
 	lines_begin(&l);
 	while ((kind = lines_next(&l, &piece)) != LINES_END) {
 		if (kind == LINES_WANT)
-			read_chunk(&l);
+			read_chunk(s, &l);
 		else if (!take_piece(&c, piece, kind))
 			break;
 	}

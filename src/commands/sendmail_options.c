@@ -5,8 +5,9 @@
 #include "commands/sendmail.h"
 
 /* Options that callers give to other sendmail programs and that change nothing here are taken without a word.
+ * Nothing behind the first recipient is an option.
  */
-#define LETTERS "A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:tvx"
+#define LETTERS "+A:B:C:F:GIL:N:O:R:UV:X:b:cd:e:f:h:imno:p:q::r:tvx"
 
 /* A line break in an address or name could become a line of its own in a header or a mailbox. */
 static const char *clean(int letter, const char *value)
@@ -107,9 +108,6 @@ static void parse_text_option(struct sendmail *s, int letter, const char *value)
 	case 'F':
 		s->full_name = clean(letter, value);
 		break;
-	case 'V':
-		s->envid = clean(letter, value);
-		break;
 	case 'f':
 	case 'r':
 		s->from = clean(letter, value);
@@ -126,7 +124,35 @@ static void parse_text_option(struct sendmail *s, int letter, const char *value)
 	}
 }
 
-static void parse_option(struct sendmail *s, int letter)
+static void parse_envid(struct sendmail *s, const char *value)
+{
+	if (value[0] == '\0')
+		command_say(LOGL_WARNING, "bad syntax in -V option value -- ignored");
+	else
+		s->envid = clean('V', value);
+}
+
+/* -V was what -XV is now, and mailing list programs know it so: where it stands alone before another option,
+ * or with two characters. */
+static void parse_old_verp(struct sendmail *s, const char *value, char **argv)
+{
+	bool apart = value == argv[optind - 1];
+	const char *delimiters = apart ? "" : value;
+
+	if (strlen(value) != 2 ||
+		(apart ? strcmp(argv[optind - 2], "-V") != 0 : value != argv[optind - 1] + 2)) {
+		parse_envid(s, value);
+		return;
+	}
+	if (apart)
+		optind--; /* what follows is an argument of its own */
+	command_say(LOGL_WARNING, "option -V%s is deprecated with Postfix 2.3; specify -XV%s instead",
+		delimiters, delimiters);
+	s->verp_wanted = true;
+	s->verp = apart ? NULL : clean('V', value);
+}
+
+static void parse_option(struct sendmail *s, int letter, char **argv)
 {
 	switch (letter) {
 	case 'B':
@@ -140,6 +166,9 @@ static void parse_option(struct sendmail *s, int letter)
 		break;
 	case 'I':
 		s->mode = MODE_ALIASES;
+		break;
+	case 'V':
+		parse_old_verp(s, optarg, argv);
 		break;
 	case 'X':
 		parse_extension(s, optarg);
@@ -172,12 +201,12 @@ static void add_recipient(struct sendmail *s, const char *argument)
 	size_t before = s->recipients.count;
 
 	if (str_has_control(str_c(argument)))
-		sendmail_fail_user("recipient address has a control character");
+		sendmail_fail_user(s, "recipient address has a control character");
 	if (!address_list_parse(str_c(argument), &s->recipients))
-		sendmail_fail_user("bad recipient address syntax: %s", argument);
+		sendmail_fail_user(s, "bad recipient address syntax: %s", argument);
 	/* "" is somebody too: empty_address_recipient. */
 	if (s->recipients.count == before && !address_list_parse(STR("<>"), &s->recipients))
-		sendmail_fail_user("bad recipient address syntax: %s", argument);
+		sendmail_fail_user(s, "bad recipient address syntax: %s", argument);
 }
 
 /* The name under which we were called. */
@@ -196,7 +225,7 @@ void sendmail_parse(struct sendmail *s, int argc, char **argv)
 
 	s->mode = mode_of_name();
 	while ((c = getopt(argc, argv, LETTERS)) != -1)
-		parse_option(s, c);
+		parse_option(s, c, argv);
 	for (; optind < argc; optind++)
 		add_recipient(s, argv[optind]);
 }

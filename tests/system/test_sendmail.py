@@ -112,7 +112,7 @@ def test_many_recipients_in_one_header(system):
     (["a\nFrom@x", HERE], b"control character"),
     (['"open@x'], b"bad recipient address syntax"),
     (["a" * 1100 + "@x.example"], b"address longer than"),
-    (["-XV===", HERE], b"bad VERP delimiters"),
+    (["-XV===", HERE], b"-V requires two characters from -=+"),
 ], ids=range(12))
 def test_refused(system, arguments, message):
     mta = system()
