@@ -155,17 +155,19 @@ static bool refuse_size(struct session *s, const char *sender, enum notice_class
 	return false;
 }
 
-/* Room for the message, by the limit and in the file system. */
+/* Room for the message, by the limit and in the file system: for the largest one and a half, and for this
+ * one. */
 static bool size_allowed(struct session *s, const char *sender, uint64_t size)
 {
 	uint64_t limit = s->cfg->message_size_limit > 0 ? (uint64_t)s->cfg->message_size_limit : 0;
-	uint64_t wanted = s->cfg->queue_minfree > 0 ? (uint64_t)s->cfg->queue_minfree : limit + limit / 2;
+	uint64_t least = s->cfg->queue_minfree > 0 ? (uint64_t)s->cfg->queue_minfree : 0;
 	int64_t left;
 
 	if (limit > 0 && size > limit)
 		return refuse_size(s, sender, NOTICE_POLICY, "552 5.3.4 Message size exceeds fixed limit");
 	left = s->server->spool ? spool_free_bytes(s->server->spool) : -1;
-	if (left >= 0 && ((uint64_t)left < wanted || (uint64_t)left - wanted < size))
+	if (left >= 0 &&
+		((uint64_t)left < least || (uint64_t)left < limit + limit / 2 || (uint64_t)left < size))
 		return refuse_size(s, sender, NOTICE_RESOURCE, "452 4.3.1 Insufficient system storage");
 	return true;
 }

@@ -1,4 +1,5 @@
 """The same configuration and dialogue against Debian's Postfix and ours: replies, log lines and delivered mail must agree."""
+import itertools
 import os
 import re
 import sys
@@ -125,3 +126,23 @@ def test_dialogue(pair, name):
         results.append((replies, normal_log(instance.log(mark), sent)))
     assert results[0][0] == results[1][0]
     assert results[0][1] == results[1][1]
+
+
+@exercises("queue_minfree", "message_size_limit")
+def test_room_for_messages(tmp_path_factory):
+    """In parts of what is free: the least room, the size limit, and what the client announces."""
+    place = os.statvfs(str(tmp_path_factory.getbasetemp()))
+    free = place.f_bavail * place.f_frsize
+    rooms = [(least, limit) for least in (0, 0.0001, 0.3, 3) for limit in (0, 0.0001, 0.3, 0.9, 3)]
+    services = {"room%d" % i: {"queue_minfree": str(int(least * free)), "message_size_limit": str(int(limit * free))} for i, (least, limit) in enumerate(rooms)}
+    answers = []
+    for make in (postern.Instance, postfix.Instance):
+        instance = make(str(tmp_path_factory.mktemp(make.__module__)), MAIN, services).start()
+        found = {}
+        for name, size in itertools.product(services, ("", 0.00001, 0.2, 0.6)):
+            with instance.client(name) as client:
+                client.expect(250, HELLO)
+                found[services[name]["queue_minfree"], services[name]["message_size_limit"], size] = client.command(FROM + (" SIZE=%d" % (size * free) if size else ""))
+        instance.stop(check=False)
+        answers.append(found)
+    assert answers[0] == answers[1]
