@@ -1,12 +1,8 @@
 import glob
 import os
-import re
 import sys
 
 import pytest
-
-# In a jail without /proc, leaks cannot be looked for.
-NO_LEAK_SEARCH = r"==\d+==(Can't open /proc/\d+/task|LeakSanitizer has encountered a fatal error|HINT: .*LeakSanitizer|HINT: .*LSAN_OPTIONS).*\n"
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "system"))
 
@@ -19,7 +15,8 @@ def pytest_configure(config):
 def sanitizer_reports(tmp_path_factory):
     """Where every process of the tests, daemons without standard error too, leaves the reports of its sanitizer; None without sanitizers."""
     if not os.environ.get("POSTERN_SANITIZER"):
-        return None
+        yield None
+        return
     folder = str(tmp_path_factory.mktemp("sanitizer"))
     path = folder
     while os.geteuid() == 0 and len(path) > 1 and path != "/tmp":
@@ -29,21 +26,26 @@ def sanitizer_reports(tmp_path_factory):
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
         os.environ[name] = "%s:log_path=%s/%s" % (os.environ.get(name, ""), folder, name[0])
     os.environ["POSTERN_SANITIZER_REPORTS"] = folder
-    return folder
+    yield folder
+    fail_for_reports(folder)  # of what ended after the last test
+
+
+def fail_for_reports(folder):
+    import postern
+    reports = []
+    for path in [p for place in (folder, *postern.JAILED_REPORTS) for p in glob.glob(place + "/*")]:
+        with open(path, errors="replace") as f:
+            reports.append(f.read())
+        os.unlink(path)
+    assert not reports, "\n".join(reports)
 
 
 @pytest.fixture(autouse=True)
-def no_sanitizer_report(sanitizer_reports, tmp_path):
+def no_sanitizer_report(sanitizer_reports):
     """A report of any process fails the test that it ran for. Set up first, so that what the test started has ended."""
     yield
     if sanitizer_reports:
-        texts = []
-        for path in glob.glob(sanitizer_reports + "/*") + glob.glob("%s/*/queue%s/*" % (tmp_path, sanitizer_reports)):
-            with open(path, errors="replace") as f:
-                texts.append(f.read())
-            os.unlink(path)
-        reports = [t for t in texts if re.sub(NO_LEAK_SEARCH, "", t).strip()]
-        assert not reports, "\n".join(reports)
+        fail_for_reports(sanitizer_reports)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ BIN, LIBEXEC = os.path.join(BUILD, "bin"), os.path.join(BUILD, "libexec")
 ROOT_USER = os.geteuid() == 0
 SLOW = 4 if os.environ.get("POSTERN_SANITIZER") else 1  # sanitizer builds get more time
 PATIENCE = int(os.environ.get("POSTERN_PATIENCE", "60"))  # seconds at least that a test waits for what must happen: a busy machine takes long for what usually takes no time
+JAILED_REPORTS = []  # directories where daemons in jails leave the reports of their sanitizers
 PORTS = itertools.count(20000)  # below those that the kernel gives to connections
 
 
@@ -151,6 +152,14 @@ class Instance:
         path = self.queue + os.environ["POSTERN_SANITIZER_REPORTS"]
         os.makedirs(path, exist_ok=True)
         os.chmod(path, 0o1777)
+        JAILED_REPORTS.append(path)
+
+    def _show_processes_in_jail(self):
+        """Without /proc, no sanitizer can look for leaks. Nothing in a private namespace needs unmounting."""
+        proc = self.queue + "/proc"
+        if ROOT_USER and {"POSTERN_SANITIZER", "POSTERN_NS"} <= set(os.environ) and not os.path.exists(proc):
+            os.mkdir(proc)
+            subprocess.run(["mount", "--bind", "/proc", proc], check=True)
 
     def write_config(self):
         lines = ["%s = %s\n" % (k, v) for k, v in self.main.items() if v is not None]
@@ -187,6 +196,7 @@ class Instance:
         return self.command("postern", "-c", self.config, verb, check=check)
 
     def start(self):
+        self._show_processes_in_jail()
         self.control("start")
         self.started = True
         for port in self.ports.values():
