@@ -94,12 +94,12 @@ static bool open_as_owner(struct verify_cache *c)
 	return error == 0 || failed(c, error, &c->why);
 }
 
-bool verify_cache_ready(struct verify_cache *c, struct err *err)
+static bool ready(struct verify_cache *c, bool at_once, struct err *err)
 {
 	bool open;
 
 	pthread_mutex_lock(&c->lock);
-	if (!c->env && clock_mono() >= c->next_try) {
+	if (!c->env && (at_once || clock_mono() >= c->next_try)) {
 		c->next_try = deadline_in(REOPEN_SECONDS);
 		open_as_owner(c);
 	}
@@ -108,6 +108,11 @@ bool verify_cache_ready(struct verify_cache *c, struct err *err)
 		err_set(err, "%s", c->why.text);
 	pthread_mutex_unlock(&c->lock);
 	return open;
+}
+
+bool verify_cache_ready(struct verify_cache *c, struct err *err)
+{
+	return ready(c, false, err);
 }
 
 /* ---- entries */
@@ -175,7 +180,7 @@ bool verify_cache_change(
 	MDB_txn *txn;
 	int error;
 
-	if (!verify_cache_ready(c, err))
+	if (!ready(c, true, err))
 		return false;
 	error = mdb_txn_begin(c->env, NULL, 0, &txn);
 	if (error)

@@ -28,6 +28,7 @@ enum verify_found verify_cache_get(
 /*
  * Changes one entry, with all other changes kept out meanwhile. change() sees the value there is (has false:
  * none) and says what becomes of it: KEEP, PUT the new value in *value, or DROP it. May be called twice.
+ * Opening is tried at once: an outcome comes once, and those who ask would wait for it for long.
  */
 enum verify_change { VERIFY_KEEP, VERIFY_PUT, VERIFY_DROP };
 typedef enum verify_change verify_change_fn(void *arg, bool has, struct str old, struct buf *value);

@@ -194,6 +194,25 @@ static void test_trouble(void **state)
 	end(&f);
 }
 
+/* Whoever made the probe could open the file before we tried again. */
+static void test_outcome_after_trouble(void **state)
+{
+	struct fixture f;
+	struct err err = {""};
+	char path[100];
+
+	begin(&f);
+	snprintf(path, sizeof(path), "%s/cache.db", f.directory);
+	assert_true(sys_replace_file(
+		path, STR("this is no database, and it is long enough to be seen as none"), 0600, &err));
+	start(&f, "myhostname", "x.example");
+	assert_int_equal(unlink(path), 0);
+	update(&f, "u@a.example", VERIFY_DELIVERABLE, "250 yes");
+	expect(&f, "u@a.example", VERIFY_DELIVERABLE, "250 yes", false);
+	stop(&f);
+	end(&f);
+}
+
 struct asker {
 	struct fixture *f;
 	atomic_int *probes;
@@ -245,6 +264,7 @@ int main(void)
 		cmocka_unit_test(test_volatile),
 		cmocka_unit_test(test_sweep),
 		cmocka_unit_test(test_trouble),
+		cmocka_unit_test(test_outcome_after_trouble),
 		cmocka_unit_test(test_threads),
 	};
 
