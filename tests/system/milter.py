@@ -3,6 +3,8 @@ import socket
 import struct
 import threading
 
+from postern import stop_accepting
+
 # Answers; edits are sent before the final answer of the end of the message.
 CONTINUE, ACCEPT, REJECT, TEMPFAIL, DISCARD, SKIP, PROGRESS, SHUTDOWN_CLIENT = ((c, b"") for c in (b"c", b"a", b"r", b"t", b"d", b"s", b"p", b"4"))
 NO_REPLY, HANG_UP = object(), object()
@@ -67,11 +69,11 @@ class Milter:
         self.listener.listen(64)
         self.port = None if path else self.listener.getsockname()[1]
         self.endpoint = "unix:" + path if path else "inet:127.0.0.1:%d" % self.port
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        stop_accepting(self.listener, self.thread)
 
     def __enter__(self):
         return self

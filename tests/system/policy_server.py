@@ -2,7 +2,7 @@
 import socket
 import threading
 
-from postern import SLOW
+from postern import SLOW, stop_accepting
 
 
 class PolicyServer:
@@ -22,7 +22,8 @@ class PolicyServer:
             self.port = self.socket.getsockname()[1]
             self.endpoint = "inet:127.0.0.1:%d" % self.port
         self.socket.listen(64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def _accept(self):
         while True:
@@ -83,9 +84,6 @@ class PolicyServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def close(self):
-        try:
-            self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.socket.close()
+        if self.thread.is_alive():
+            stop_accepting(self.socket, self.thread)
         self.drop()

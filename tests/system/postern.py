@@ -284,6 +284,13 @@ def listens(port):
     return False
 
 
+def stop_accepting(listener, thread):
+    """Closes a socket that a thread of ours accepts from, once the thread has let go of it: its number may be another listener's at once."""
+    listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    listener.close()
+
+
 class Client:
     """A raw SMTP client: what is sent and received is up to the test."""
 
@@ -480,7 +487,7 @@ class Dns(threading.Thread):
 
     def close(self):
         self.done = True
-        self.join(5)
+        self.join()
         self.socket.close()
 
     def run(self):

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from policy_server import PolicyServer
-from postern import ROOT_USER, Dns, Sink, exercises, free_port, listens, wait_for
+from postern import ROOT_USER, Dns, Sink, exercises, free_port, listens, stop_accepting, wait_for
 
 HELLO, FROM, TO = "EHLO client.example", "MAIL FROM:<s@client.example>", "RCPT TO:<u@test.example>"
 DEFAULT = "451 4.3.5 <u@test.example>: Recipient address rejected: Server configuration problem"
@@ -306,7 +306,8 @@ class Spawned:
         self.socket.bind(("127.0.0.1", 0))
         self.socket.listen(16)
         self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -318,8 +319,7 @@ class Spawned:
             connection.close()
 
     def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
+        stop_accepting(self.socket, self.thread)
 
 
 @exercises("check_policy_service")

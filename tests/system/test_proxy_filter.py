@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from postern import ROOT_USER, Client, Sink, exercises, free_port, wait_for
+from postern import ROOT_USER, Client, Sink, exercises, free_port, stop_accepting, wait_for
 
 HELLO, FROM, TO = "EHLO c.example", "MAIL FROM:<s@x.example>", "RCPT TO:<u@test.example>"
 TROUBLE = "451 4.3.0 Error: queue file write error"
@@ -44,8 +44,7 @@ class Relay(threading.Thread):
             pass
 
     def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
+        stop_accepting(self.socket, self)
 
 
 @pytest.fixture
@@ -150,7 +149,8 @@ def test_filters_that_misbehave(mta, options, greeting):
                 connection.sendall(greeting.encode())
             except OSError:
                 return
-    threading.Thread(target=serve, daemon=True).start()
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
     instance = mta(BASIC, {"a": {"smtpd_proxy_filter": "127.0.0.1:%d" % server.getsockname()[1], "smtpd_proxy_options": options}}).start()
     with instance.client() as c:
         c.expect(250, HELLO)
@@ -162,7 +162,7 @@ def test_filters_that_misbehave(mta, options, greeting):
             reply = c.reply()
         assert reply == TROUBLE
         c.expect(250, "NOOP")
-    server.close()
+    stop_accepting(server, thread)
 
 
 @exercises("smtpd_proxy_filter")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from postern import Dns, exercises
+from postern import Dns, exercises, stop_accepting
 from test_smtp_client import CLIENT, dns, outcome  # noqa: F401
 
 
@@ -66,8 +66,7 @@ class TlsSink(threading.Thread):
             threading.Thread(target=self.one, args=(connection,), daemon=True).start()
 
     def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
+        stop_accepting(self.socket, self)
 
     def one(self, connection):
         try:

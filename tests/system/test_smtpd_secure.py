@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from postern import Client, exercises
+from postern import Client, exercises, stop_accepting
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ class DovecotAuth:
         self.mechanisms, self.requests, self.connections = mechanisms, [], 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     def accept(self):
         while True:
@@ -82,7 +83,7 @@ class DovecotAuth:
                 say(*(("OK", f[1], "user=" + user) if password == "secret" else ("FAIL", f[1], "user=" + user)))
 
     def close(self):
-        self.listener.close()
+        stop_accepting(self.listener, self.thread)
 
 
 @pytest.fixture
