@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from postern import SLOW, wait_for
-from test_master_lifecycle import processes
+from postern import SLOW, processes, wait_for
 from test_smtp_client import CLIENT, dns, outcome  # noqa: F401
 from test_smtp_tls import TAKEN, SecureDns, keys, run, server, tlsa  # noqa: F401
 

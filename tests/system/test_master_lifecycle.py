@@ -10,20 +10,7 @@ import time
 
 import pytest
 
-from postern import BIN, LIBEXEC, PATIENCE, ROOT_USER, SLOW, Client, Instance, exercises, listens, wait_for
-
-
-def processes(instance, program=None):
-    """Pids of the instance's processes, by the configuration directory in their arguments."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            words = open("/proc/%s/cmdline" % pid, "rb").read().split(b"\0")
-        except OSError:
-            continue
-        if instance.config.encode() in words and (program is None or os.path.basename(words[0]) == program.encode()):
-            found.append(int(pid))
-    return found
+from postern import BIN, LIBEXEC, PATIENCE, ROOT_USER, SLOW, Client, Instance, exercises, listens, processes, wait_for
 
 
 def at_work(pid):

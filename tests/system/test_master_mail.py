@@ -5,8 +5,7 @@ import signal
 import threading
 import time
 
-from postern import Sink, wait_for
-from test_master_lifecycle import processes
+from postern import Sink, processes, wait_for
 
 
 def through(sink):

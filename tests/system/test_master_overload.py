@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from postern import BIN, exercises, listens, wait_for
-from test_master_lifecycle import at_work, processes
+from postern import BIN, exercises, listens, processes, wait_for
+from test_master_lifecycle import at_work
 
 LIMIT = "${stress?{1}:{20}}"
 

@@ -6,8 +6,7 @@ import re
 import threading
 import time
 
-from postern import PATIENCE, SLOW, Client, exercises, wait_for
-from test_master_lifecycle import processes
+from postern import PATIENCE, SLOW, Client, exercises, processes, wait_for
 
 
 class Load(threading.Thread):
