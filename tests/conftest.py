@@ -1,8 +1,12 @@
 import glob
 import os
+import re
 import sys
 
 import pytest
+
+# What the search for leaks says of a thread that ends just then.
+NO_REPORT = r"==\d+==Unable to get registers from thread \d+\.\n"
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "system"))
 
@@ -35,9 +39,9 @@ def fail_for_reports(folder):
     reports = []
     for path in [p for place in (folder, *postern.JAILED_REPORTS) for p in glob.glob(place + "/*")]:
         with open(path, errors="replace") as f:
-            reports.append(f.read())
+            reports.append(re.sub(NO_REPORT, "", f.read()))
         os.unlink(path)
-    assert not reports, "\n".join(reports)
+    assert not any(reports), "\n".join(reports)
 
 
 @pytest.fixture(autouse=True)
