@@ -188,7 +188,7 @@ static void run(struct master *m)
 
 static void release(struct master *m)
 {
-	services_sweep(m);
+	services_close(m);
 	settings_free(&m->settings);
 	sys_close(&m->signals.fd);
 	sys_close(&m->files.fd);

@@ -120,7 +120,10 @@ bool services_apply(struct master *m, bool first,
 	struct err *err);	       /* makes the services what settings say; err only when first */
 void service_fill(struct mservice *s); /* as many processes as wanted now */
 void service_block(struct mservice *s, int64_t ns); /* starts none for a while */
+/* Nobody from outside comes in any more. The queue manager's way to the agents stays until services_close():
+ * an agent that cannot be reached would make mail wait for long. */
 void services_stop(struct master *m, char byte);
+void services_close(struct master *m);
 bool services_empty(const struct master *m);
 void services_sweep(struct master *m); /* forgets removed services without processes */
 

@@ -318,8 +318,20 @@ void services_stop(struct master *m, char byte)
 		s->listener_count = 0;
 		list_each(worker, &s->workers) worker_retire(container_of(worker, struct worker, link), byte);
 	}
+	list_each(pos, &m->listeners)
+	{
+		struct listener *l = container_of(pos, struct listener, link);
+
+		l->used = l->path && str_starts(str_c(l->path), STR("private/"));
+	}
+	listen_sweep(m);
+}
+
+void services_close(struct master *m)
+{
 	list_each(pos, &m->listeners) container_of(pos, struct listener, link)->used = false;
 	listen_sweep(m);
+	services_sweep(m);
 }
 
 bool services_empty(const struct master *m)

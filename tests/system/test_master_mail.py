@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 
-from postern import Sink, processes, wait_for
+from postern import Sink, listens, processes, wait_for
 
 
 def through(sink):
@@ -52,6 +52,22 @@ def test_mail_across_stop_and_start_arrives_once(mta):
     sink.wait(60, 60)
     wait_for(lambda: not a.queued(), 20, "empty queue")
     assert arrived(sink) == list(range(60))
+
+
+def test_agents_can_be_reached_until_the_queue_manager_has_ended(mta):
+    """Else mail that is handed out while all end would be deferred for long."""
+    a = mta().start()
+    pids, path = processes(a, "qmgr"), a.queue + "/private/smtp"
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    os.kill(a.pid(), signal.SIGTERM)
+    wait_for(lambda: not listens(a.port), what="the end of the listener")
+    assert os.path.exists(path) or not processes(a, "qmgr")
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: not processes(a), what="the end of every process")
+    assert not os.path.exists(path)
+    a.started = False
 
 
 def test_killed_queue_manager_loses_nothing(mta):
