@@ -48,13 +48,20 @@ static void submit(
 	work_submit(q->workers, &m->work);
 }
 
+/* One at a time works on a message; what happens meanwhile (message_forget) must wait for it. */
+static bool message_is_with_worker(const struct message *m)
+{
+	return m->recording > 0 || m->finishing;
+}
+
 /* Goes on after decisions: records them, or finishes when there is nothing left to decide. */
 static void advance(struct qmgr *q, struct message *m)
 {
-	if (!m->ready || m->recording > 0)
+	if (!m->ready || message_is_with_worker(m))
 		return;
 	m->gone = m->known->gone;
 	if (m->open == 0) {
+		m->finishing = true;
 		submit(q, m, finish_run, finish_done);
 	} else if (m->decided > m->recorded && !m->gone) {
 		m->recording = m->decided;
@@ -270,7 +277,7 @@ void message_hand_over(struct qmgr *q)
 		if (m->ready)
 			forget_waiting(m);
 		m->handed_over = true;
-		if (m->ready && m->open == 0 && m->recording == 0)
+		if (m->ready && m->open == 0 && !message_is_with_worker(m))
 			message_free(q, m);
 	}
 }

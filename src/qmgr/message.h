@@ -58,6 +58,7 @@ struct message {
 	struct decision *decisions; /* room for every route */
 	size_t decided, recorded;
 	size_t recording; /* decisions in the file after the record job that runs; 0: none runs */
+	bool finishing;	  /* the last job runs; it is freed after that */
 	bool ready;	  /* activation is complete */
 	bool gone;	  /* removed or held by somebody else: nothing more is written */
 	bool corrupt;

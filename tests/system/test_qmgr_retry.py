@@ -1,11 +1,16 @@
 """The queue manager and time: attempts again, the end of a message's life, reports, what survives a restart."""
+import fcntl
 import json
+import os
 import re
+import socket
+import struct
+import threading
 import time
 
 import pytest
 
-from postern import Sink, exercises, wait_for
+from postern import PATIENCE, SLOW, Sink, exercises, wait_for
 
 OPEN = {"smtpd_relay_restrictions": "permit_mynetworks, reject", "mydestination": "", "smtp_connection_cache_on_demand": "no",
         "minimal_backoff_time": "1s", "maximal_backoff_time": "2s", "queue_run_delay": "2s", "transport_retry_time": "1s"}
@@ -268,3 +273,43 @@ def test_a_report_that_cannot_be_made_is_made_later(mta, sink):
     m.reload()
     home.wait(1, 15)
     m.wait_log(r"%s: removed" % qid)
+
+
+class Forgetting:
+    """What postsuper tells the queue manager of a message that it took away (src/ipc/queue.h)."""
+
+    def __init__(self, instance):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE * SLOW)
+        self.socket.connect(os.path.join(instance.queue, "public/qmgr"))
+
+    def forget(self, qid):
+        body = struct.pack("<HBI", 20, 1, len(qid)) + qid.encode()
+        self.socket.sendall(struct.pack("<I", len(body)) + body)
+        assert self.socket.recv(1000)
+
+
+def test_message_that_is_taken_away_while_it_ends(mta, sink):
+    """postsuper may come when the last delivery is done and the file is about to go: whoever is at work on the message goes on alone."""
+    came, answer = threading.Event(), threading.Event()
+
+    def dot(argument):
+        came.set()
+        return answer.wait(PATIENCE * SLOW) and "250 2.0.0 ok"
+    far = sink(rules={"DOT": dot})
+    instance = mta(dict(OPEN, transport_maps=routes(far=far))).start()
+    qid = instance.send(recipients=["user@far.example"])
+    assert came.wait(PATIENCE * SLOW)
+    with open(os.path.join(instance.queue, "incoming/slot.000"), "r+b") as slot:
+        fcntl.flock(slot, fcntl.LOCK_SH)
+        fcntl.lockf(slot, fcntl.LOCK_EX)  # its end waits for us
+        answer.set()
+        instance.wait_log(r"%s: to=<user@far.example>.* status=sent" % qid)
+        postsuper = Forgetting(instance)
+        for _ in range(5):
+            postsuper.forget(qid)
+    instance.wait_log(r"qmgr\[\d+\]: %s: removed" % qid)
+    second = instance.send(recipients=["user@far.example"])
+    instance.wait_log(r"qmgr\[\d+\]: %s: removed" % second)
+    instance.stop()
+    assert len(re.findall(r"qmgr\[\d+\]: %s: removed" % qid, instance.log())) == 1 and "warning" not in instance.log()
