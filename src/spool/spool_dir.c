@@ -155,6 +155,7 @@ static struct spool *spool_new(const struct spool_options *o)
 	s->owner = o->owner;
 	s->group = o->group;
 	s->stale_before_us = o->stale_before_us;
+	spool_slots_begin(s);
 	for (int q = 0; q < QUEUE_COUNT; q++) {
 		s->dirs[q] = -1;
 		s->depth[q] = queue_depth(o, (enum spool_queue)q);
@@ -204,6 +205,7 @@ void spool_close(struct spool **s)
 	for (int q = 0; q < QUEUE_COUNT; q++)
 		sys_close(&(*s)->dirs[q]);
 	sys_close(&(*s)->root);
+	spool_slots_end(*s);
 	spool_shared_close(*s);
 	x_free(s);
 }

@@ -18,6 +18,7 @@
 #define SPOOL_SLOT_MAX (64u << 10) /* bytes of a message, envelope included, that goes into a slot */
 #define SPOOL_SLOTS_LARGE 512	   /* the first ones, which keep what room they got */
 #define SPOOL_SLOT_HOMES 4096
+#define SPOOL_SLOTS_KEPT 256 /* the first ones, whose descriptors a process keeps when it has used them */
 #define SPOOL_DEPTH_MAX 8
 #define SPOOL_PATH_MAX (2 * SPOOL_DEPTH_MAX + QUEUE_ID_MAX + 8)
 
@@ -44,8 +45,9 @@ struct spool {
 	uid_t owner;
 	gid_t group;
 	int64_t stale_before_us;
-	struct spool_shared *shared; /* NULL: not ours to use */
-	char boot[40];		     /* boot_id of the running system; "" when unknown */
+	struct spool_shared *shared;	    /* NULL: not ours to use */
+	_Atomic int kept[SPOOL_SLOTS_KEPT]; /* unlocked, whoever takes one out owns it; -1: none */
+	char boot[40];			    /* boot_id of the running system; "" when unknown */
 };
 
 struct spool_header {
@@ -127,6 +129,10 @@ int spool_slot_search(struct spool *s, const struct queue_id *id, int flags, int
 int spool_slot_claim(struct spool *s, int *slot); /* a free one, locked for writing; -1: none */
 bool spool_slot_commit(
 	struct spool *s, int slot, int fd, const struct queue_id *id, struct str file); /* false: errno */
+/* The lock goes; the descriptor may be kept for the next time. */
+void spool_slot_release(struct spool *s, int slot, int *fd);
+void spool_slots_begin(struct spool *s);
+void spool_slots_end(struct spool *s);
 bool spool_slot_remove(struct spool *s, const struct queue_id *id, bool search); /* false: not in a slot */
 bool spool_slot_move(
 	struct spool *s, const struct queue_id *id, enum spool_queue to, const char *path); /* false: errno */

@@ -108,17 +108,62 @@ static bool holds(int fd, const struct queue_id *id)
 	return slot_id(fd, &inside) && strcmp(inside.text, id->text) == 0;
 }
 
-static int open_locked(struct spool *s, int slot, int flags, int lock, struct stat *st)
+static bool lock(int fd, int how, struct stat *st)
+{
+	return flock(fd, how) == 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_nlink == 1;
+}
+
+static int open_locked(struct spool *s, int slot, int flags, int how, struct stat *st)
 {
 	char name[SLOT_NAME_MAX];
 	int fd;
 
 	slot_name(slot, name);
 	fd = openat(s->dirs[QUEUE_INCOMING], name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-	if (fd >= 0 &&
-		(flock(fd, lock) < 0 || fstat(fd, st) < 0 || !S_ISREG(st->st_mode) || st->st_nlink != 1))
+	if (fd >= 0 && !lock(fd, how, st))
 		sys_close(&fd);
 	return fd;
+}
+
+/*
+ * Opening costs more than all questions about what is open. A kept descriptor may be of a file that is no
+ * slot any more: that one has lost its last name, or it is moved away and still has its message's header,
+ * because only slots are emptied. The caller looks.
+ */
+static int take_kept(struct spool *s, int slot, int how, struct stat *st)
+{
+	int fd = slot < SPOOL_SLOTS_KEPT ? atomic_exchange(&s->kept[slot], -1) : -1;
+
+	if (fd >= 0 && !lock(fd, how, st))
+		sys_close(&fd);
+	return fd;
+}
+
+void spool_slot_release(struct spool *s, int slot, int *fd)
+{
+	int before = -1;
+
+	if (*fd >= 0 && slot < SPOOL_SLOTS_KEPT && flock(*fd, LOCK_UN) == 0) {
+		before = atomic_exchange(&s->kept[slot], *fd);
+		*fd = -1;
+	}
+	sys_close(&before);
+	sys_close(fd);
+}
+
+void spool_slots_begin(struct spool *s)
+{
+	for (int slot = 0; slot < SPOOL_SLOTS_KEPT; slot++)
+		atomic_init(&s->kept[slot], -1);
+}
+
+void spool_slots_end(struct spool *s)
+{
+	for (int slot = 0; slot < SPOOL_SLOTS_KEPT; slot++) {
+		int fd = atomic_exchange(&s->kept[slot], -1);
+
+		sys_close(&fd);
+	}
 }
 
 /* With the exclusive lock held, or that of lock_name, the answer stays true. */
@@ -141,9 +186,9 @@ static bool lock_name(const struct spool *s, int slot, int fd, const struct stat
 }
 
 static int open_holding(
-	struct spool *s, int slot, const struct queue_id *id, int flags, int lock, struct stat *st)
+	struct spool *s, int slot, const struct queue_id *id, int flags, int how, struct stat *st)
 {
-	int fd = open_locked(s, slot, flags, lock, st);
+	int fd = open_locked(s, slot, flags, how, st);
 
 	if (fd >= 0 && !holds(fd, id))
 		sys_close(&fd);
@@ -192,18 +237,32 @@ static bool give_to_owner(const struct spool *s, int fd, const struct stat *st)
 }
 
 /* Free is what says so by an empty header, and nothing else: a damaged file is recovery's. */
-static bool is_free(struct spool *s, int fd, int slot)
+static bool is_free(int fd)
 {
 	unsigned char header[SPOOL_HEADER_SIZE] = {0};
-	struct queue_id id;
 
-	if (sys_pread_all(fd, header, sizeof(header), 0) < 0)
-		return false;
-	if (memcmp(header, no_header, sizeof(header)) == 0)
-		return true;
+	return sys_pread_all(fd, header, sizeof(header), 0) >= 0 &&
+	       memcmp(header, no_header, sizeof(header)) == 0;
+}
+
+/* -1: none that is free; if there is a message in the slot, the table says so from now on. */
+static int open_free(struct spool *s, int slot, struct stat *st)
+{
+	struct queue_id id;
+	int fd = take_kept(s, slot, LOCK_EX | LOCK_NB, st);
+
+	if (fd >= 0 && is_free(fd))
+		return fd;
+	sys_close(&fd);
+	fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB, st);
+	if (fd < 0 && errno == ENOENT)
+		fd = open_locked(s, slot, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB, st);
+	if (fd < 0 || is_free(fd))
+		return fd;
 	if (slot_id(fd, &id))
 		table_set(s, slot, entry_of(&id));
-	return false;
+	sys_close(&fd);
+	return -1;
 }
 
 static int claim(struct spool *s, int slot)
@@ -215,10 +274,8 @@ static int claim(struct spool *s, int slot)
 	if (atomic_load_explicit(&s->shared->slots[slot], memory_order_relaxed) != FREE ||
 		!atomic_compare_exchange_strong(&s->shared->slots[slot], &expected, BUSY))
 		return -1;
-	fd = open_locked(s, slot, O_RDWR, LOCK_EX | LOCK_NB, &st);
-	if (fd < 0 && errno == ENOENT)
-		fd = open_locked(s, slot, O_RDWR | O_CREAT, LOCK_EX | LOCK_NB, &st);
-	if (fd >= 0 && is_free(s, fd, slot) && give_to_owner(s, fd, &st))
+	fd = open_free(s, slot, &st);
+	if (fd >= 0 && give_to_owner(s, fd, &st))
 		return fd;
 	table_clear(s, slot, BUSY);
 	sys_close(&fd);
@@ -288,9 +345,16 @@ static bool empty_slot(struct spool *s, int slot, int fd, const struct stat *st)
 static bool remove_unread(struct spool *s, int slot, const struct queue_id *id)
 {
 	struct stat st;
-	int fd = open_holding(s, slot, id, O_RDWR, LOCK_EX | LOCK_NB, &st);
-	bool removed = fd >= 0 && is_named(s, slot, &st) && empty_slot(s, slot, fd, &st);
+	int fd = take_kept(s, slot, LOCK_EX | LOCK_NB, &st);
+	bool removed;
 
+	if (fd < 0 || !holds(fd, id)) {
+		sys_close(&fd);
+		fd = open_holding(s, slot, id, O_RDWR, LOCK_EX | LOCK_NB, &st);
+	}
+	removed = fd >= 0 && is_named(s, slot, &st) && empty_slot(s, slot, fd, &st);
+	if (removed && st.st_size <= size_kept(slot))
+		spool_slot_release(s, slot, &fd);
 	sys_close(&fd);
 	return removed;
 }

@@ -283,6 +283,8 @@ static int write_to_slot(struct spool_writer *w)
 	if (fd < 0)
 		return 0;
 	ok = spool_slot_commit(w->spool, slot, fd, &w->id, buf_slice(&w->pending));
+	if (ok)
+		spool_slot_release(w->spool, slot, &fd);
 	sys_close(&fd);
 	return ok ? 1 : -1;
 }

@@ -179,6 +179,46 @@ static void test_room_that_is_kept(void **state)
 	}
 }
 
+/* What a process kept open is looked at before it is used: others moved, removed or filled the slot since. */
+static void test_kept_descriptors(void **state)
+{
+	struct fixture *f = *state, other = *f;
+	struct queue_id id, moved, there;
+	char *path = slot_path(f, 0);
+
+	other.spool = spool_open(&f->options, NULL);
+	assert_non_null(other.spool);
+	id = fixture_write(f, QUEUE_INCOMING, STR("one\r\n"));
+	assert_true(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+	assert_true(atomic_load(&f->spool->kept[0]) >= 0);
+
+	moved = fixture_write(&other, QUEUE_INCOMING, STR("moved\r\n"));
+	assert_true(spool_move(other.spool, QUEUE_INCOMING, QUEUE_DEFERRED, &moved, NULL));
+	id = fixture_write(f, QUEUE_INCOMING, STR("two\r\n"));
+	assert_true(slot_inode(f, 0) != 0);
+	assert_true(reads_as(&other, QUEUE_DEFERRED, &moved, "moved\r\n"));
+	assert_true(reads_as(&other, QUEUE_INCOMING, &id, "two\r\n"));
+
+	assert_true(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+	assert_int_equal(unlink(path), 0);
+	id = fixture_write(f, QUEUE_INCOMING, STR("three\r\n"));
+	assert_true(reads_as(&other, QUEUE_INCOMING, &id, "three\r\n"));
+
+	assert_true(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+	there = fixture_write(&other, QUEUE_INCOMING, STR("there\r\n"));
+	atomic_store(&f->spool->shared->slots[0], 0);
+	atomic_store(&f->spool->shared->first_free, 0);
+	id = fixture_write(f, QUEUE_INCOMING, STR("four\r\n"));
+	assert_true(reads_as(&other, QUEUE_INCOMING, &there, "there\r\n"));
+	assert_true(reads_as(&other, QUEUE_INCOMING, &id, "four\r\n"));
+
+	assert_true(spool_remove(other.spool, QUEUE_INCOMING, &there, NULL));
+	assert_true(spool_remove(f->spool, QUEUE_INCOMING, &id, NULL));
+	assert_int_equal(spool_remove(f->spool, QUEUE_INCOMING, &there, NULL), true);
+	spool_close(&other.spool);
+	x_free(&path);
+}
+
 static bool count(void *arg, enum spool_queue q, const struct queue_id *id)
 {
 	++*(size_t *)arg;
@@ -291,6 +331,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_table_lies, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_hints_lie, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_room_that_is_kept, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_kept_descriptors, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_more_than_slots, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_recovery_makes_the_table, fixture_setup, fixture_teardown),
