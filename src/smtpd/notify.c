@@ -3,9 +3,11 @@
 #include "base/log.h"
 #include "smtpd/session.h"
 
+/* What is the same for all sessions is read once; under overload the values are others. */
 void notify_begin(struct session *s)
 {
-	s->notify.wanted = s->server->notices;
+	s->notify.wanted =
+		s->cfg == s->server->cfg ? s->server->notices : notice_classes(s->cfg->notify_classes);
 }
 
 void notify_note(struct session *s, unsigned classes)

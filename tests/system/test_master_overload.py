@@ -27,7 +27,8 @@ def in_data(instance, pause=0):
 
 @exercises("stress", "default_process_limit")
 def test_overload_values(mta):
-    a = mta(main={"smtpd_hard_error_limit": LIMIT, "worker_processes": "1", "default_process_limit": "2", "smtpd_banner": "$myhostname ${stress?{busy}:{idle}}"}).start()
+    a = mta(main={"smtpd_hard_error_limit": LIMIT, "worker_processes": "1", "default_process_limit": "2", "smtpd_banner": "$myhostname ${stress?{busy}:{idle}}",
+                  "notify_classes": "${stress?{protocol}:{}}"}).start()
     with a.client() as c:
         assert c.greeting == "220 mail.test.example idle" and not stressed(c)
     one, two = in_data(a), in_data(a)
@@ -44,6 +45,8 @@ def test_overload_values(mta):
     assert waiting.reply() == "220 mail.test.example busy"
     assert stressed(waiting)
     a.wait_log(r"master\[\d+\]: warning: service \"127.0.0.1:\d+\" has reached its process limit \"2\": new clients may experience noticeable delays")
+    waiting.close()
+    a.wait_log(r"to=<postmaster[@>]")  # the notice of that session
     two.raw("Subject: x\r\n\r\nx\r\n.\r\n")
     assert two.reply().startswith("250")
     wait_for(lambda: not stressed(a.client()), 30, "normal values again")
