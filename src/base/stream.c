@@ -28,7 +28,7 @@ struct stream {
 	enum stream_status in_status, out_status;
 	int error;
 	int timeout;	     /* seconds */
-	int receive_timeout; /* milliseconds, as the socket was told; 0: not yet */
+	int receive_timeout; /* milliseconds, as the socket was told; 0: not yet, or a layer reads */
 	bool whole_request;
 	int64_t budget; /* whole_request: nanoseconds that may still be spent waiting */
 	size_t min_rate;
@@ -63,6 +63,7 @@ void stream_set_layer(struct stream *s, const struct stream_layer *layer, void *
 {
 	s->layer = layer;
 	s->ctx = ctx;
+	s->receive_timeout = 0;
 }
 
 /* What is no socket takes no flags: it is the descriptor itself that must not wait. */
@@ -160,23 +161,13 @@ static void spend(struct stream *s, int64_t begin)
 		s->budget = 0;
 }
 
-static int wait_on_budget(struct stream *s, short events)
-{
-	int64_t begin = clock_mono();
-	int ready;
-
-	if (s->budget == INT64_MAX)
-		return net_wait(s->fd, events, INT64_MAX);
-	ready = net_wait(s->fd, events, begin + s->budget);
-	spend(s, begin);
-	return ready;
-}
-
 static int wait_for(struct stream *s, short events)
 {
-	if (s->whole_request)
-		return wait_on_budget(s, events);
-	return net_wait(s->fd, events, stream_deadline(s));
+	int64_t begin = clock_mono();
+	int ready = net_wait(s->fd, events, stream_deadline(s));
+
+	spend(s, begin);
+	return ready;
 }
 
 static void account_moved(struct stream *s, size_t n)
@@ -342,11 +333,14 @@ static ssize_t read_some(struct stream *s, char *p, size_t n, bool patient, shor
 static ssize_t read_or_wait(struct stream *s, char *p, size_t n, short *events)
 {
 	bool patient = s->receive_timeout > 0 && clock_left_ms(stream_deadline(s)) > s->receive_timeout;
-	int64_t begin = clock_mono();
-	ssize_t done = read_some(s, p, n, patient, events);
+	int64_t begin;
+	ssize_t done;
 
-	if (patient)
-		spend(s, begin);
+	if (!patient)
+		return read_some(s, p, n, false, events);
+	begin = clock_mono();
+	done = read_some(s, p, n, true, events);
+	spend(s, begin);
 	return done;
 }
 

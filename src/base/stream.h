@@ -48,11 +48,11 @@ void *stream_layer_ctx(const struct stream *s); /* NULL: plain */
 void stream_set_timeout(struct stream *s, int seconds, bool whole_request);
 void stream_start_request(struct stream *s);
 int64_t stream_deadline(const struct stream *s); /* of a call made now; for layers that wait themselves */
-/* With whole_request: the time left grows by one second for every `bytes_per_second` bytes moved, up to
- * `seconds` (0: does not grow). */
 /* For who mostly reads what takes a moment to come: the kernel is left to wait, up to so long (ms > 0),
  * before anything else is done about it. Time limits hold as ever. Not under a layer. */
 void stream_set_patience(struct stream *s, int ms);
+/* With whole_request: the time left grows by one second for every `bytes_per_second` bytes moved, up to
+ * `seconds` (0: does not grow). */
 void stream_set_min_rate(struct stream *s, size_t bytes_per_second);
 
 /*

@@ -160,6 +160,11 @@ static void encode_recipient(struct buf *out, const struct delivery_recipient *r
 	frame_close(out, mark);
 }
 
+const char *delivery_attribute(const struct delivery_request *r, const char *name)
+{
+	return spool_attribute_value(r->attributes, r->attribute_count, name);
+}
+
 static void encode_attribute(struct buf *out, const struct spool_attribute *a)
 {
 	size_t mark = frame_open(out, REQUEST_ATTRIBUTE);

@@ -65,6 +65,7 @@ struct delivery_result {
 
 void agent_hello_encode(struct buf *out, const struct agent_hello *h);
 bool agent_hello_decode(struct cursor fields, struct agent_hello *h);
+const char *delivery_attribute(const struct delivery_request *r, const char *name); /* NULL: absent */
 void delivery_request_encode(struct buf *out, const struct delivery_request *r);
 bool delivery_request_decode(struct cursor fields, struct pool *pool, struct delivery_request *r);
 void delivery_result_encode(struct buf *out, const struct delivery_result *r);

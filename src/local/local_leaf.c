@@ -33,12 +33,7 @@ static struct deliver_job make_job(const struct local_plan *plan, const struct l
 
 static const char *attribute(const struct local_plan *plan, const char *name)
 {
-	const struct delivery_request *r = plan->agent->request;
-
-	for (size_t i = 0; i < r->attribute_count; i++)
-		if (strcmp(r->attributes[i].name, name) == 0)
-			return r->attributes[i].value;
-	return NULL;
+	return delivery_attribute(plan->agent->request, name);
 }
 
 /* user NULL: in nobody's name, with neither home nor shell. */

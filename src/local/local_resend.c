@@ -14,21 +14,11 @@ static const char *const kept[] = {"client_name", "client_address", "client_port
 	"protocol_name", "reverse_client_name", "sasl_method", "sasl_username", "sasl_sender", "body",
 	"message_id"};
 
-static const struct spool_attribute *find_attribute(const struct local_plan *plan, const char *name)
-{
-	const struct delivery_request *r = plan->agent->request;
-
-	for (size_t i = 0; i < r->attribute_count; i++)
-		if (strcmp(r->attributes[i].name, name) == 0)
-			return &r->attributes[i];
-	return NULL;
-}
-
 static struct cleanup *begin(const struct local_plan *plan, struct err *err)
 {
-	const struct spool_attribute *context = find_attribute(plan, "rewrite_context");
+	const char *context = delivery_attribute(plan->agent->request, "rewrite_context");
 	const struct cleanup_options options = {
-		.local_rewrite = !context || strcmp(context->value, "local") == 0,
+		.local_rewrite = !context || strcmp(context, "local") == 0,
 		.forwarded = true,
 		.queue = QUEUE_INCOMING,
 		.client = "local",
@@ -40,10 +30,10 @@ static struct cleanup *begin(const struct local_plan *plan, struct err *err)
 static void copy_attributes(const struct local_plan *plan, struct cleanup *c)
 {
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
-		const struct spool_attribute *a = find_attribute(plan, kept[i]);
+		const char *value = delivery_attribute(plan->agent->request, kept[i]);
 
-		if (a)
-			cleanup_attribute(c, a->name, a->value);
+		if (value)
+			cleanup_attribute(c, kept[i], value);
 	}
 }
 
@@ -220,12 +210,12 @@ const struct dsn *local_resend_leaf(
 
 bool local_is_for_mailbox(const struct local_plan *plan)
 {
-	return find_attribute(plan, MAILBOX_ATTRIBUTE) != NULL;
+	return delivery_attribute(plan->agent->request, MAILBOX_ATTRIBUTE) != NULL;
 }
 
 bool local_is_wanted(const struct local_plan *plan, const struct local_leaf *leaf)
 {
-	const struct spool_attribute *only = find_attribute(plan, LEAF_ATTRIBUTE);
+	const char *only = delivery_attribute(plan->agent->request, LEAF_ATTRIBUTE);
 
-	return !only || strcmp(only->value, leaf_name(plan, leaf)) == 0;
+	return !only || strcmp(only, leaf_name(plan, leaf)) == 0;
 }

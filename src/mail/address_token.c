@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 
-#define TOKEN_SPECIALS "()<>[]:;@,.|%!"
 #define TOKEN_BLANKS " \t\r\n"
 
 bool address_token_is(const struct address_token *token, char special)
@@ -63,7 +62,7 @@ static bool is_one_of(char c, const char *set)
 	return c && strchr(set, c);
 }
 
-/* TOKEN_SPECIALS, TOKEN_BLANKS and the quote. */
+/* The specials, the blanks and the quote. */
 static bool ends_atom(char c)
 {
 	static const bool ends[256] = {['('] = true,
@@ -101,7 +100,7 @@ static size_t take_atom(struct str s, struct address_tokens *out)
 		i += escape;
 		if (i == s.n)
 			type = TOKEN_QUOTED;
-		else if (ascii_is_control(s.p[i]) || (escape && is_one_of(s.p[i], TOKEN_SPECIALS " \\\"")))
+		else if (ascii_is_control(s.p[i]) || (escape && (s.p[i] == '\\' || ends_atom(s.p[i]))))
 			type = TOKEN_QUOTED;
 	}
 	i = i < s.n ? i : s.n;
@@ -138,7 +137,7 @@ static size_t token_take(struct str s, struct address_tokens *out)
 	case '[':
 		return take_enclosed(s, TOKEN_LITERAL, ']', out);
 	default:
-		if (!is_one_of(s.p[0], TOKEN_SPECIALS))
+		if (!ends_atom(s.p[0]))
 			return take_atom(s, out);
 		token_add(out, TOKEN_SPECIAL, str_first(s, 1));
 		return 1;
@@ -172,8 +171,13 @@ static size_t plain_length(struct str s)
 /* Without backslashes; with `quoted`, quotes and backslashes that are meant get one. */
 static void add_plain(struct str s, bool quoted, struct buf *out)
 {
-	for (size_t n = plain_length(s); buf_str(out, str_first(s, n)), n < s.n; n = plain_length(s)) {
-		s = str_from(s, s.p[n] == '\\' ? n + 1 : n);
+	for (;;) {
+		size_t n = plain_length(s);
+
+		buf_str(out, str_first(s, n));
+		s = str_from(s, n);
+		if (s.n > 0 && s.p[0] == '\\')
+			s = str_from(s, 1);
 		if (s.n == 0)
 			return;
 		if (quoted && (s.p[0] == '"' || s.p[0] == '\\'))

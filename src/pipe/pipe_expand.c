@@ -126,10 +126,9 @@ static const char *size(const struct macros *m)
 
 static const char *attribute(const struct macros *m, const char *name)
 {
-	for (size_t i = 0; i < m->request->attribute_count; i++)
-		if (strcmp(m->request->attributes[i].name, name) == 0)
-			return m->request->attributes[i].value;
-	return "";
+	const char *value = delivery_attribute(m->request, name);
+
+	return value ? value : "";
 }
 
 /* ---- macros */

@@ -6,6 +6,8 @@
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_tls.h"
 
+#define PATIENCE_MS 500 /* most servers answer within it */
+
 static const struct net_addr *source_for(const struct smtp_client *c, const struct net_addr *to)
 {
 	const struct net_addr *source = to->ss.ss_family == AF_INET6 ? &c->source6 : &c->source4;
@@ -45,7 +47,7 @@ static struct smtp_session *session_new(struct smtp_client *c, int fd)
 	s->made = clock_mono();
 	s->mechanisms = "";
 	s->stream = stream_new(fd);
-	stream_set_patience(s->stream, 500);
+	stream_set_patience(s->stream, PATIENCE_MS);
 	if (c->cfg->smtp_per_request_deadline)
 		stream_set_min_rate(s->stream, (size_t)c->cfg->smtp_min_data_rate);
 	return s;

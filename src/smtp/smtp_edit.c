@@ -35,7 +35,7 @@ struct smtp_edit {
 static bool must_convert(const struct smtp_session *s, const struct delivery_request *request)
 {
 	const struct config *cfg = s->client->cfg;
-	const char *body = smtp_attribute(request, "body");
+	const char *body = delivery_attribute(request, "body");
 
 	if (s->features & FEATURE_8BITMIME || cfg->disable_mime_output_conversion)
 		return false;

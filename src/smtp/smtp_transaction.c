@@ -47,17 +47,9 @@ static void put_path(struct transaction *t, const char *address)
 	buf_putc(&t->line, '>');
 }
 
-const char *smtp_attribute(const struct delivery_request *r, const char *name)
-{
-	for (size_t i = 0; i < r->attribute_count; i++)
-		if (strcmp(r->attributes[i].name, name) == 0)
-			return r->attributes[i].value;
-	return NULL;
-}
-
 static void put_body(struct transaction *t, const struct delivery_request *r)
 {
-	const char *body = smtp_attribute(r, "body");
+	const char *body = delivery_attribute(r, "body");
 
 	if (!(t->s->features & FEATURE_8BITMIME))
 		return;

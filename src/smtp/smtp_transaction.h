@@ -14,9 +14,6 @@ enum transaction_end {
 /* keep: the session shall go back to the cache. */
 enum transaction_end smtp_transaction(struct smtp_delivery *d, struct smtp_session *s, bool keep);
 
-/* An attribute of the message's envelope; NULL: absent. */
-const char *smtp_attribute(const struct delivery_request *r, const char *name);
-
 /* smtp_content.c */
 enum content_end {
 	CONTENT_SENT,

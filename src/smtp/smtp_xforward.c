@@ -38,7 +38,7 @@ int smtp_xforward_attributes(struct str list)
 /* What is not known is not said. */
 static const char *value_of(const struct delivery_request *request, size_t i)
 {
-	const char *value = smtp_attribute(request, attributes[i].attribute);
+	const char *value = delivery_attribute(request, attributes[i].attribute);
 
 	if (strcmp(attributes[i].name, "SOURCE") == 0)
 		return value && strcmp(value, "local") == 0 ? "LOCAL" : "REMOTE";

@@ -80,7 +80,9 @@ struct envelope {
 	int64_t warned_us; /* delay warning sent; 0: not */
 };
 
-const char *envelope_attribute(const struct envelope *e, const char *name); /* NULL: absent */
+/* NULL: absent */
+const char *spool_attribute_value(const struct spool_attribute *list, size_t count, const char *name);
+const char *envelope_attribute(const struct envelope *e, const char *name);
 
 struct spool;
 struct spool_options {

@@ -239,10 +239,15 @@ bool spool_updates_apply(
 	return true;
 }
 
+const char *spool_attribute_value(const struct spool_attribute *list, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return list[i].value;
+	return NULL;
+}
+
 const char *envelope_attribute(const struct envelope *e, const char *name)
 {
-	for (size_t i = 0; i < e->attribute_count; i++)
-		if (strcmp(e->attributes[i].name, name) == 0)
-			return e->attributes[i].value;
-	return NULL;
+	return spool_attribute_value(e->attributes, e->attribute_count, name);
 }

@@ -287,10 +287,11 @@ int spool_slot_claim(struct spool *s, int *slot)
 	int first = s->shared ? atomic_load_explicit(&s->shared->first_free, memory_order_relaxed) : 0;
 
 	for (int i = 0; s->shared && i < SPOOL_SLOTS; i++) {
-		int fd = claim(s, (first + i) % SPOOL_SLOTS);
+		int fd;
 
+		*slot = (first + i) % SPOOL_SLOTS;
+		fd = claim(s, *slot);
 		if (fd >= 0) {
-			*slot = (first + i) % SPOOL_SLOTS;
 			atomic_store_explicit(
 				&s->shared->first_free, (uint16_t)(*slot + 1), memory_order_relaxed);
 			return fd;
@@ -315,16 +316,15 @@ bool spool_slot_commit(struct spool *s, int slot, int fd, const struct queue_id 
 	slot_name(slot, name);
 	ok = sys_pwrite_all(fd, file.p, file.n, 0) && fdatasync(fd) == 0 &&
 	     spool_sync_entry(s, QUEUE_INCOMING, name, fd);
-	if (!ok) {
+	if (ok) {
+		table_set(s, slot, entry_of(id));
+	} else {
 		int why = errno;
 
 		unlink_slot(s, slot); /* what the disk has of it is not known */
+		table_set_free(s, slot);
 		errno = why;
 	}
-	if (ok)
-		table_set(s, slot, entry_of(id));
-	else
-		table_set_free(s, slot);
 	return ok;
 }
 

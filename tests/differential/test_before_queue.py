@@ -88,11 +88,9 @@ class Side:
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
     usual, postern.SinkSession = postern.SinkSession, FilterSession
-    pair = Side(postern, str(tmp_path_factory.mktemp("ours"))), Side(postfix, str(tmp_path_factory.mktemp("theirs")))
-    yield pair
-    postern.SinkSession = usual
-    for side in pair:
-        side.close()
+    with postfix.beside(Side, tmp_path_factory) as pair:
+        yield pair
+        postern.SinkSession = usual
 
 
 DIALOGUES = {

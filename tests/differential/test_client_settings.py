@@ -107,6 +107,15 @@ FILTERS = {
 }
 
 
+def outcomes(instance, names):
+    """What the log says of a message to each of the domains."""
+    instance.start()
+    for name in names:
+        with instance.client() as c:
+            c.mail("", ["u@%s.example" % name], "X: y\r\n\r\nb\r\n")
+    return {name: instance.wait_log(r"to=<u@%s.example>, relay=([^,]*), .*(dsn=.*)" % name, 30).groups() for name in names}
+
+
 def run_filters(kind, directory):
     servers = [postern.Sink("127.0.0.3", 25), postern.Sink("127.0.0.4", 25)]
     dns = postern.Dns(ZONE)
@@ -118,12 +127,7 @@ def run_filters(kind, directory):
         master += "%s unix - - n - - smtp\n    -o smtp_dns_reply_filter=$%s_filter\n" % (name, name)
     instance = kind(directory, main, master=master)
     try:
-        instance.start()
-        for name in FILTERS:
-            with instance.client() as c:
-                c.mail("", ["u@%s.example" % name], "X: y\r\n\r\nb\r\n")
-        outcomes = {name: instance.wait_log(r"to=<u@%s.example>, relay=([^,]*), .*(dsn=.*)" % name, 30).groups() for name in FILTERS}
-        return outcomes, sorted(re.findall(r"ignoring DNS RR: .*|unknown DNS filter action: .*", instance.log()))
+        return outcomes(instance, FILTERS), sorted(re.findall(r"ignoring DNS RR: .*|unknown DNS filter action: .*", instance.log()))
     finally:
         instance.stop(check=False)
         dns.close()
@@ -148,11 +152,7 @@ def run_names(kind, directory):
     master = "".join("%s unix - - n - - smtp\n    -o smtp_cname_overrides_servername=%s\n" % (setting, setting) for setting in ("yes", "no"))
     instance = kind(directory, main, master=master)
     try:
-        instance.start()
-        for name in cases:
-            with instance.client() as c:
-                c.mail("", ["u@%s.example" % name], "X: y\r\n\r\nb\r\n")
-        return {name: instance.wait_log(r"to=<u@%s.example>, relay=([^,]*), .*(dsn=.*)" % name, 30).groups() for name in cases}
+        return outcomes(instance, cases)
     finally:
         instance.stop(check=False)
         dns.close()

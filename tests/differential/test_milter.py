@@ -98,7 +98,7 @@ class Side:
             f.write(CHECKS)
         self.instance.start()
 
-    def stop(self):
+    def close(self):
         self.instance.stop(check=False)
         self.milter.close()
         self.sink.close()
@@ -121,10 +121,8 @@ class Side:
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
-    made = [Side(postern, str(tmp_path_factory.mktemp("ours"))), Side(postfix, str(tmp_path_factory.mktemp("theirs")))]
-    yield made
-    for side in made:
-        side.stop()
+    with postfix.beside(Side, tmp_path_factory) as pair:
+        yield pair
 
 
 def normal_reply(text):

@@ -80,10 +80,8 @@ def sides(tmp_path_factory):
     keys = str(tmp_path_factory.mktemp("keys"))
     os.chmod(keys, 0o755)
     certificates(keys)
-    pair = Side(postern, str(tmp_path_factory.mktemp("ours")), keys), Side(postfix, str(tmp_path_factory.mktemp("theirs")), keys)
-    yield pair
-    for side in pair:
-        side.close()
+    with postfix.beside(Side, tmp_path_factory, keys) as pair:
+        yield pair
 
 
 DIALOGUES = {

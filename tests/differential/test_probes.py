@@ -59,10 +59,8 @@ class Side:
 
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory):
-    pair = Side(postern, str(tmp_path_factory.mktemp("ours"))), Side(postfix, str(tmp_path_factory.mktemp("theirs")))
-    yield pair
-    for side in pair:
-        side.close()
+    with postfix.beside(Side, tmp_path_factory) as pair:
+        yield pair
 
 
 QUESTIONS = [("recipient", "s@x.example", r) for r in (

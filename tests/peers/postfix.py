@@ -1,4 +1,5 @@
 """Debian's Postfix as neighbour, without installing it: a private instance for differential tests and benchmarks, and its smtp-source and smtp-sink."""
+import contextlib
 import os
 import subprocess
 import sys
@@ -58,6 +59,15 @@ anvil     unix  -       -       n       -       1       anvil
 scache    unix  -       -       n       -       1       scache
 postlog   unix-dgram n  -       n       -       1       postlogd
 """
+
+
+@contextlib.contextmanager
+def beside(side, tmp_path_factory, *arguments):
+    """side(module, directory, ...) made for Postern and for Postfix; both are closed at the end."""
+    pair = [side(module, str(tmp_path_factory.mktemp(name)), *arguments) for module, name in ((postern, "ours"), (sys.modules[__name__], "theirs"))]
+    yield pair
+    for one in pair:
+        one.close()
 
 
 class Instance(postern.Instance):

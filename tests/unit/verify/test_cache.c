@@ -55,6 +55,17 @@ static void begin(struct fixture *f)
 	f->pool = pool_new(100);
 }
 
+/* What stands where the cache should be is none. */
+static void begin_broken(struct fixture *f, char *path, size_t size)
+{
+	struct err err = {""};
+
+	begin(f);
+	snprintf(path, size, "%s/cache.db", f->directory);
+	assert_true(sys_replace_file(
+		path, STR("this is no database, and it is long enough to be seen as none"), 0600, &err));
+}
+
 static void end(struct fixture *f)
 {
 	static const char *const names[] = {
@@ -177,10 +188,7 @@ static void test_trouble(void **state)
 	struct err err = {""};
 	char path[100];
 
-	begin(&f);
-	snprintf(path, sizeof(path), "%s/cache.db", f.directory);
-	assert_true(sys_replace_file(
-		path, STR("this is no database, and it is long enough to be seen as none"), 0600, &err));
+	begin_broken(&f, path, sizeof(path));
 	start(&f, "myhostname", "x.example");
 	assert_true(verify_trouble(f.v, &err));
 	assert_non_null(strstr(err.text, path));
@@ -198,13 +206,9 @@ static void test_trouble(void **state)
 static void test_outcome_after_trouble(void **state)
 {
 	struct fixture f;
-	struct err err = {""};
 	char path[100];
 
-	begin(&f);
-	snprintf(path, sizeof(path), "%s/cache.db", f.directory);
-	assert_true(sys_replace_file(
-		path, STR("this is no database, and it is long enough to be seen as none"), 0600, &err));
+	begin_broken(&f, path, sizeof(path));
 	start(&f, "myhostname", "x.example");
 	assert_int_equal(unlink(path), 0);
 	update(&f, "u@a.example", VERIFY_DELIVERABLE, "250 yes");
