@@ -1,20 +1,10 @@
 /* smtpd_log_access_permit_actions: what let somebody in. */
-#include "base/log.h"
 #include "smtpd/access.h"
 #include "smtpd/session.h"
 
 static bool is_wanted(const struct access *a, const char *action)
 {
-	const struct named_list *list = &a->session->server->log_permits;
-	struct err err = {""};
-	enum table_status status;
-
-	if (a->silent || (!list->list && !list->error))
-		return false;
-	status = named_list_name(list, str_c(action), &err);
-	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
-		log_warning("%s: %s", list->parameter, err.text);
-	return status == TABLE_FOUND;
+	return !a->silent && named_list_has(&a->session->server->log_permits, str_c(action));
 }
 
 void access_log_permit(struct access *a, const char *action, const char *subject_class, const char *subject,

@@ -45,16 +45,6 @@ static void count_junk(struct session *s)
 		s->errors++;
 }
 
-static bool in_list(const struct named_list *l, struct str verb)
-{
-	struct err err = {0};
-	enum table_status status = named_list_name(l, verb, &err);
-
-	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
-		log_warning("%s: %s", l->parameter, err.text);
-	return status == TABLE_FOUND;
-}
-
 /* A message header where a command should be: somebody ignores our replies. */
 static bool is_header(struct str line)
 {
@@ -82,7 +72,7 @@ static void run_unknown(struct session *s, struct str line, struct str verb)
 
 	s->where = command_name(CMD_UNKNOWN);
 	s->counts.total[CMD_UNKNOWN]++;
-	if (is_header(line) || in_list(&s->server->forbidden_commands, verb)) {
+	if (is_header(line) || named_list_has(&s->server->forbidden_commands, verb)) {
 		printable_head(line, sizeof(head) - 1, head);
 		log_warning("non-SMTP command from %s: %s", s->client.text, head);
 		reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
@@ -186,7 +176,7 @@ void command_run(struct session *s, struct str line)
 	if (s->server->command_filter)
 		line = filtered(s, line);
 	smtp_split_command(line, &verb, &rest);
-	if (*s->cfg->smtpd_noop_commands && in_list(&s->server->noop_commands, verb)) {
+	if (*s->cfg->smtpd_noop_commands && named_list_has(&s->server->noop_commands, verb)) {
 		count_junk(s);
 		reply(s, "250 2.0.0 Ok");
 		return;

@@ -31,15 +31,7 @@ struct sasl_server *sasl_for_session(struct session *s, struct err *err)
 bool sasl_may_be_used(struct session *s, struct str mechanism)
 {
 	const struct named_list *filter = &s->server->sasl_mechanisms;
-	struct err err = {0};
-	enum table_status status;
-
-	if (!filter->list && !filter->error)
-		return true;
-	status = named_list_name(filter, mechanism, &err);
-	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
-		log_warning("%s: %s", filter->parameter, err.text);
-	return status == TABLE_FOUND;
+	return (!filter->list && !filter->error) || named_list_has(filter, mechanism);
 }
 
 const char *sasl_offered_mechanisms(struct session *s)

@@ -84,6 +84,16 @@ enum table_status named_list_name(const struct named_list *l, struct str name, s
 	return l->list ? matchlist_name(l->list, name, err) : TABLE_NOT_FOUND;
 }
 
+bool named_list_has(const struct named_list *l, struct str name)
+{
+	struct err err = {0};
+	enum table_status status = named_list_name(l, name, &err);
+
+	if (status == TABLE_RETRY || status == TABLE_MISCONFIGURED)
+		log_warning("%s: %s", l->parameter, err.text);
+	return status == TABLE_FOUND;
+}
+
 static void warn_rules(const struct rule_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)

@@ -104,6 +104,7 @@ const char *server_banner(struct server *v, const struct config *cfg);
 enum table_status named_list_host(
 	const struct named_list *l, const char *name, const char *address, struct err *err);
 enum table_status named_list_name(const struct named_list *l, struct str name, struct err *err);
+bool named_list_has(const struct named_list *l, struct str name); /* trouble is logged, and means no */
 /* The slot's resolver; NULL with a warning logged when there is none. */
 struct dns *smtpd_slot_dns(struct smtpd_slot *slot);
 
