@@ -1,10 +1,5 @@
 #include "base/logical.h"
 
-static bool blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 static struct str physical(struct str rest)
 {
 	ptrdiff_t end = str_find(rest, '\n');
@@ -14,7 +9,7 @@ static struct str physical(struct str rest)
 
 static bool skippable(struct str line)
 {
-	struct str text = str_trim(line);
+	struct str text = str_strip(line);
 
 	return text.n == 0 || text.p[0] == '#';
 }
@@ -42,7 +37,7 @@ static void add_continuations(struct logical_reader *r, struct buf *buf, struct 
 	while (at.rest.n) {
 		struct str line = physical(at.rest);
 
-		if (!skippable(line) && !blank(line.p[0]))
+		if (!skippable(line) && !ascii_is_space(line.p[0]))
 			return;
 		take(&at, line);
 		if (skippable(line))
@@ -69,10 +64,10 @@ bool logical_next(struct logical_reader *r, struct buf *buf, struct logical_line
 		line = physical(r->rest);
 		take(r, line);
 	} while (skippable(line));
-	*out = (struct logical_line){.first = r->line, .last = r->line, .orphan = blank(line.p[0])};
+	*out = (struct logical_line){.first = r->line, .last = r->line, .orphan = ascii_is_space(line.p[0])};
 	add(buf, line);
 	add_continuations(r, buf, out);
-	while (buf->len && blank(buf->data[buf->len - 1]))
+	while (buf->len && ascii_is_space(buf->data[buf->len - 1]))
 		buf_truncate(buf, buf->len - 1);
 	out->text = buf_slice(buf);
 	return true;

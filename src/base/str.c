@@ -100,6 +100,15 @@ struct str str_trim(struct str s)
 	return s;
 }
 
+struct str str_strip(struct str s)
+{
+	while (s.n && ascii_is_space(s.p[0]))
+		s = str_from(s, 1);
+	while (s.n && ascii_is_space(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
 static bool skip_separators(struct str *rest, const char *seps)
 {
 	while (rest->n && among(rest->p[0], seps))

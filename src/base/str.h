@@ -37,6 +37,7 @@ ptrdiff_t str_rfind(struct str s, char c);
 struct str str_from(struct str s, size_t start); /* clamped */
 struct str str_first(struct str s, size_t n);	 /* clamped */
 struct str str_trim(struct str s);		 /* both ends, " \t\r\n" */
+struct str str_strip(struct str s); /* both ends, form feeds and vertical tabs too: files of the operator */
 /* Takes the next word off *rest, separated by any byte of seps; false when none is left. */
 bool str_word(struct str *rest, const char *seps, struct str *word);
 /* Whether a list of words, separated by commas and blanks, has this one. */
@@ -55,6 +56,11 @@ int ascii_casecmp(const char *a, const char *b);
 static inline bool ascii_is_control(char c) /* whatever the locale; DEL is one */
 {
 	return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+static inline bool ascii_is_space(char c) /* whatever the locale */
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 #endif

@@ -137,7 +137,7 @@ static void begin_entry(struct edit *e, struct change *c)
 static void edit_line(
 	struct edit *e, const struct changes *all, struct str line, unsigned flags, struct change **current)
 {
-	struct str text = str_trim(line);
+	struct str text = str_strip(line);
 
 	if (text.n == 0 || text.p[0] == '#') {
 		put_line(e, line);

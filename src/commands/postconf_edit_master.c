@@ -198,7 +198,7 @@ static void put_entry(struct edit *e, const struct master_entry *entry)
 
 static bool is_comment(struct str line)
 {
-	struct str text = str_trim(line);
+	struct str text = str_strip(line);
 
 	return text.n == 0 || text.p[0] == '#';
 }

@@ -20,17 +20,17 @@ static struct str take_name(struct str *rest)
 
 bool main_cf_split(struct str text, struct str *name, struct str *value, struct err *err)
 {
-	struct str rest = str_trim(text);
+	struct str rest = str_strip(text);
 
 	if (str_has_nul(text))
 		return err_set(err, "a NUL byte");
 	*name = take_name(&rest);
 	if (name->n == 0)
 		return err_set(err, "missing attribute name: \"" STR_FMT "\"", STR_ARG(text));
-	rest = str_trim(rest);
+	rest = str_strip(rest);
 	if (rest.n == 0 || rest.p[0] != '=')
 		return err_set(err, "missing '=' after attribute name: \"" STR_FMT "\"", STR_ARG(text));
-	*value = str_trim(str_from(rest, 1));
+	*value = str_strip(str_from(rest, 1));
 	return true;
 }
 

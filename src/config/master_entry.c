@@ -64,7 +64,7 @@ static bool take_fields(struct str *rest, struct master_entry *e, struct str lin
 			return err_set(err, "bad field count");
 		e->fields[i] = x_strndup(word.p, word.n);
 	}
-	*rest = str_trim(*rest);
+	*rest = str_strip(*rest);
 	if (rest->n == 0)
 		return err_set(err, "bad field count");
 	for (int i = 0; i < FIELD_COUNT; i++) {

@@ -38,11 +38,11 @@ static void put(struct settings *s, struct str name, struct str value)
 static bool put_line(struct settings *s, const char *path, const struct logical_line *line, struct err *err)
 {
 	ptrdiff_t sign = str_find(line->text, '=');
-	struct str name = str_trim(str_first(line->text, sign < 0 ? 0 : (size_t)sign));
+	struct str name = str_strip(str_first(line->text, sign < 0 ? 0 : (size_t)sign));
 
 	if (line->orphan || name.n == 0)
 		return err_set(err, "%s, line %d: \"name = value\" is wanted", path, line->first);
-	put(s, name, str_trim(str_from(line->text, (size_t)sign + 1)));
+	put(s, name, str_strip(str_from(line->text, (size_t)sign + 1)));
 	return true;
 }
 

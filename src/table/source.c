@@ -36,7 +36,7 @@ bool source_next(struct source *s, struct str *logical)
 {
 	if (!logical_next(&s->reader, &s->buf, &s->line))
 		return false;
-	*logical = str_trim(s->line.text);
+	*logical = str_strip(s->line.text);
 	return true;
 }
 
@@ -70,7 +70,7 @@ bool source_braces(struct str group, struct str *inside, struct err *err)
 		return err_set(err, "missing '}' in \"" STR_FMT "\"", STR_ARG(group));
 	if ((size_t)end + 1 != group.n)
 		return err_set(err, "syntax error after '}' in \"" STR_FMT "\"", STR_ARG(group));
-	*inside = str_trim(str_first(str_from(group, 1), (size_t)end - 1));
+	*inside = str_strip(str_first(str_from(group, 1), (size_t)end - 1));
 	return true;
 }
 

@@ -108,12 +108,12 @@ static bool cidr_pattern(struct table *t, struct str *text, struct rule *rule, b
 
 	while (text->n && text->p[0] == '!') {
 		rule->negated = !rule->negated;
-		*text = str_trim(str_from(*text, 1));
+		*text = str_strip(str_from(*text, 1));
 	}
 	while (n < text->n && (whole_line || !isspace((unsigned char)text->p[n])))
 		n++;
 	pattern = str_first(*text, n);
-	*text = str_trim(str_from(*text, n));
+	*text = str_strip(str_from(*text, n));
 	if (pattern.n == 0) {
 		rules_warn(t, rule->line, "no address pattern: skipping this rule");
 		return false;

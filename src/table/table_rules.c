@@ -156,6 +156,6 @@ bool rules_keyword(struct str *text, const char *keyword)
 		return false;
 	if (text->n > n && isalnum((unsigned char)text->p[n]))
 		return false;
-	*text = str_trim(str_from(*text, n));
+	*text = str_strip(str_from(*text, n));
 	return true;
 }

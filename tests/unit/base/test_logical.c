@@ -35,6 +35,19 @@ static void test_lines(void **state)
 	buf_free(&buf);
 }
 
+/* Old files have form feeds between their pages. */
+static void test_form_feeds(void **state)
+{
+	struct logical_reader r = logical_of(STR("a\f\n\f\n\f# c\nb\n\vc\n"));
+	struct buf buf = BUF(100);
+	struct logical_line line;
+
+	expect(&r, &buf, "a", 1, 1, false);
+	expect(&r, &buf, "b\vc", 4, 5, false);
+	assert_false(logical_next(&r, &buf, &line));
+	buf_free(&buf);
+}
+
 static void test_orphans(void **state)
 {
 	struct logical_reader r = logical_of(STR("# c\n  lost\n  too\nx\n  # no continuation\n"));
@@ -77,6 +90,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_form_feeds),
 		cmocka_unit_test(test_orphans),
 		cmocka_unit_test(test_rest),
 		cmocka_unit_test(test_too_long),
