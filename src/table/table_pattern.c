@@ -16,9 +16,10 @@ struct pattern_table {
 /* A rule's pattern. */
 struct expression {
 	const struct pattern_engine *engine;
-	void *first, *second;	/* second: must not match; or NULL */
-	bool literal;		/* the result has no $ in it */
-	struct literals needed; /* by first; while the table is read */
+	void *first, *second;	  /* second: NULL without one; with it, the rule itself is not negated */
+	bool no_first, no_second; /* with a second: must not match */
+	bool literal;		  /* the result has no $ in it */
+	struct literals needed;	  /* by first; while the table is read */
 };
 
 static void expression_free(void *pattern)
@@ -96,8 +97,21 @@ static void take_negations(struct str *text, bool *negated)
 {
 	while (text->n && text->p[0] == '!') {
 		*negated = !*negated;
-		*text = str_trim(str_from(*text, 1));
+		*text = str_strip(str_from(*text, 1));
 	}
+}
+
+/* Takes "!/pattern/flags", which stands behind the first pattern. */
+static bool take_second(struct table *t, struct expression *e, struct str *text, struct rule *rule)
+{
+	e->no_first = rule->negated;
+	rule->negated = false;
+	take_negations(text, &e->no_second);
+	if (text->n)
+		e->second = take_pattern(t, e->engine, text, rule->line, NULL);
+	else
+		rules_warn(t, rule->line, "no regexp: skipping this rule");
+	return e->second != NULL;
 }
 
 /* Takes the whole expression; NULL: the rule is skipped, a warning says why. */
@@ -105,6 +119,7 @@ static struct expression *take_expression(struct table *t, struct str *text, str
 {
 	const struct pattern_engine *engine = ((struct pattern_table *)t->state)->engine;
 	struct expression *e;
+	bool ok;
 
 	take_negations(text, &rule->negated);
 	if (text->n == 0) {
@@ -114,12 +129,11 @@ static struct expression *take_expression(struct table *t, struct str *text, str
 	e = x_alloc(sizeof(*e));
 	e->engine = engine;
 	e->first = take_pattern(t, engine, text, rule->line, &e->needed);
-	if (e->first && engine->second && text->n > 1 && text->p[0] == '!') {
-		*text = str_from(*text, 1);
-		e->second = take_pattern(t, engine, text, rule->line, NULL);
-	}
-	*text = str_trim(*text);
-	if (e->first && (e->second || text->n == 0 || text->p[0] != '!'))
+	ok = e->first != NULL;
+	if (ok && engine->second && rule->op == RULE_MATCH && text->n && text->p[0] == '!')
+		ok = take_second(t, e, text, rule);
+	*text = str_strip(*text);
+	if (ok)
 		return e;
 	expression_free(e);
 	return NULL;
@@ -140,7 +154,7 @@ static bool result_fits(struct table *t, const struct rule *rule, struct express
 	e->literal = kind == RESULT_PLAIN;
 	if (highest == 0)
 		return true;
-	if (rule->negated)
+	if (rule->negated || e->no_first)
 		rules_warn(t, rule->line,
 			"$number found in negative match replacement text: skipping this rule");
 	else if (t->flags & TABLE_NO_SUBST)
@@ -230,7 +244,8 @@ static void pattern_index(struct pattern_table *p)
 		const struct rule *rule = &p->rules->list[i];
 		struct expression *e = rule->pattern;
 
-		if (rule->op == RULE_IF || rule->negated || !literal_index_add(p->index, i, &e->needed))
+		if (rule->op == RULE_IF || rule->negated || e->no_first ||
+			!literal_index_add(p->index, i, &e->needed))
 			rules_set_add(p->others, i);
 		buf_free(&e->needed.text);
 	}
@@ -267,11 +282,13 @@ static int expression_match(const struct rule *rule, void *arg)
 	struct pattern_match *m = arg, other;
 	int hit = e->engine->match(e->first, m);
 
-	if (hit <= 0 || !e->second)
+	if (hit < 0 || !e->second)
 		return hit;
+	if ((hit > 0) == e->no_first)
+		return 0;
 	other.key = m->key;
 	hit = e->engine->match(e->second, &other);
-	return hit < 0 ? hit : !hit;
+	return hit < 0 ? hit : (hit > 0) != e->no_second;
 }
 
 /* Of the rules that may apply to the key. */
