@@ -1,104 +1,86 @@
 /* postalias(1): makes, changes and asks alias databases (aliases(5)). */
-#include <ctype.h>
-
 #include "commands/command_log.h"
 #include "commands/map_command.h"
+#include "mail/address_token.h"
 
-/* The index of the first `wanted` outside quotes, or the length. */
-static size_t outside_quotes(struct str s, char wanted)
+/* Whether a blank keeps the two apart. */
+static bool are_apart(const struct address_token *a, const struct address_token *b)
 {
-	bool quoted = false;
-
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '\\' && i + 1 < s.n)
-			i++;
-		else if (s.p[i] == '"')
-			quoted = !quoted;
-		else if (!quoted && s.p[i] == wanted)
-			return i;
-	}
-	return s.n;
+	if (address_token_is(b, '<'))
+		return !address_token_is(a, ',');
+	return (address_token_is_word(a) || a->type == TOKEN_COMMENT) &&
+	       (address_token_is_word(b) || b->type == TOKEN_COMMENT);
 }
 
-static void add_unquoted(struct buf *out, struct str name)
+static void join(const struct address_token *tokens, size_t count,
+	void (*add)(const struct address_token *, struct buf *), struct buf *out)
 {
-	for (size_t i = 0; i < name.n; i++) {
-		if (name.p[i] == '"')
-			continue;
-		if (name.p[i] == '\\' && i + 1 < name.n)
-			i++;
-		buf_putc(out, name.p[i]);
-	}
-}
-
-/* Adds the quoted string that item begins with, closed if it was not; returns its length. */
-static size_t add_quoted(struct buf *out, struct str item)
-{
-	size_t n = 1;
-
-	while (n < item.n && item.p[n] != '"')
-		n += item.p[n] == '\\' && n + 1 < item.n ? 2 : 1;
-	buf_str(out, str_first(item, n));
-	buf_putc(out, '"');
-	return n < item.n ? n + 1 : n;
-}
-
-/* Outside quotes, folded lines leave one blank behind, and backslashes go away. */
-static void add_item(struct buf *out, struct str item)
-{
-	bool blank = false;
-
-	if (out->len)
-		buf_puts(out, ", ");
-	while (item.n) {
-		size_t n = 1;
-
-		if (isspace((unsigned char)item.p[0])) {
-			blank = true;
-			item = str_from(item, 1);
-			continue;
-		}
-		if (blank)
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0 && are_apart(&tokens[i - 1], &tokens[i]))
 			buf_putc(out, ' ');
-		blank = false;
-		if (item.p[0] == '\\' && item.n > 1)
-			item = str_from(item, 1);
-		else if (item.p[0] == '"')
-			n = add_quoted(out, item);
-		if (n == 1)
-			buf_putc(out, item.p[0]);
-		item = str_from(item, n);
+		add(&tokens[i], out);
+		if (address_token_is(&tokens[i], ','))
+			buf_putc(out, ' ');
 	}
 }
 
-static void add_items(struct buf *out, struct str list)
+/* Without items that are empty. */
+static size_t close_up(struct address_token *tokens, size_t count)
 {
-	while (list.n) {
-		size_t end = outside_quotes(list, ',');
-		struct str item = str_trim(str_first(list, end));
+	size_t kept = 0;
 
-		if (item.n)
-			add_item(out, item);
-		list = str_from(list, end + 1);
+	for (size_t i = 0; i < count; i++) {
+		if (!address_token_is(&tokens[i], ',') ||
+			(kept > 0 && !address_token_is(&tokens[kept - 1], ',')))
+			tokens[kept++] = tokens[i];
 	}
+	if (kept > 0 && address_token_is(&tokens[kept - 1], ','))
+		kept--;
+	return kept;
 }
 
-static bool split(const char *where, struct str line, struct buf *key, struct buf *value)
+static bool has(const struct address_token *tokens, size_t count, char special)
 {
-	size_t colon = outside_quotes(line, ':');
-	struct str name = str_trim(str_first(line, colon));
+	for (size_t i = 0; i < count; i++) {
+		if (address_token_is(&tokens[i], special))
+			return true;
+	}
+	return false;
+}
 
-	add_items(value, str_from(line, colon + 1));
-	if (name.n == 0 || value->len == 0 || outside_quotes(name, ',') < name.n) {
+static bool split_tokens(const char *where, struct address_tokens *line, struct buf *key, struct buf *value)
+{
+	struct address_token *members;
+	size_t name = 0, count;
+
+	while (name < line->count && !address_token_is(&line->list[name], ':'))
+		name++;
+	members = line->list + (name < line->count ? name + 1 : name);
+	count = close_up(members, (size_t)(line->list + line->count - members));
+	join(line->list, name, address_token_text, key);
+	join(members, count, address_token_write, value);
+	if (key->len == 0 || value->len == 0 || has(line->list, name, ',')) {
 		command_say(LOGL_WARNING, "%s: need name:value pair", where);
 		return false;
 	}
-	if (outside_quotes(name, '@') < name.n) {
+	if (has(line->list, name, '@') || has(line->list, name, '%')) {
 		command_say(LOGL_WARNING, "%s: name must be local", where);
 		return false;
 	}
-	add_unquoted(key, name);
 	return true;
+}
+
+/* The words of a line are those of addresses (RFC 5322): what is quoted, or behind a backslash, stays one
+ * word. */
+static bool split(const char *where, struct str line, struct buf *key, struct buf *value)
+{
+	struct address_tokens tokens;
+	bool ok;
+
+	address_tokenize(line, line.n, &tokens);
+	ok = split_tokens(where, &tokens, key, value);
+	address_tokens_free(&tokens);
+	return ok;
 }
 
 int main(int argc, char **argv)
