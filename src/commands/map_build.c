@@ -53,7 +53,7 @@ static bool source_value(const struct build *b, const char *where, struct buf *v
 	return ok;
 }
 
-static void put_entry(struct build *b, struct str key, struct str value)
+static void put_entry(struct build *b, const char *where, struct str key, struct str value)
 {
 	const struct map_command *m = b->command;
 	struct buf folded = BUF(2 * SOURCE_MAX);
@@ -69,6 +69,9 @@ static void put_entry(struct build *b, struct str key, struct str value)
 		table_build_abort(&b->builder);
 		command_die(EXIT_FAILURE, "table %s: write error: %s", b->spec, err.text);
 	}
+	if (result == BUILD_UNFIT)
+		command_say(LOGL_WARNING, "%s: key \"%.30s\": %s -- ignoring this line", where,
+			buf_cstr(&folded), err.text);
 	if (result == BUILD_DUPLICATE && !m->replace && !m->ignore)
 		command_say(LOGL_WARNING, "%s: duplicate entry: \"%s\"", b->spec, buf_cstr(&folded));
 	buf_free(&folded);
@@ -88,7 +91,7 @@ static void take_line(struct build *b, struct str line)
 		command_say(LOGL_WARNING, "%s: logical line must not start with whitespace: \"%.30s\"", where,
 			b->text.line.text.p);
 	} else if (b->command->split(where, line, &key, &value) && source_value(b, where, &value)) {
-		put_entry(b, buf_slice(&key), buf_slice(&value));
+		put_entry(b, where, buf_slice(&key), buf_slice(&value));
 	}
 	x_free(&where);
 	buf_free(&key);
@@ -104,6 +107,8 @@ static void build_one(const struct map_command *m, const char *spec)
 	struct err err = {""};
 	struct str line;
 
+	if (str_starts(str_c(spec), STR("proxy:")))
+		command_die(EXIT_FAILURE, "can't create maps via the proxy service");
 	read_source(&b, &options.mode);
 	if (!table_build_supported(spec, &err))
 		command_die(EXIT_FAILURE, "%s", err.text);

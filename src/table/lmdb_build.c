@@ -13,6 +13,7 @@
 #define MAP_SIZE_FACTOR 16 /* of the source: short entries take much more room in a B-tree page */
 
 struct lmdb_build {
+	const char *type; /* as the operator knows it: hash, btree, lmdb */
 	struct build_file file;
 	MDB_env *env;
 	MDB_txn *txn;
@@ -64,6 +65,7 @@ static bool build_begin(struct table_builder *b, const char *type, const char *n
 	int error = 0;
 
 	b->state = l;
+	l->type = type;
 	if (!build_file_begin(&l->file, lmdb_file_path(type, name), b->options.mode, err))
 		return false;
 	if (b->options.incremental)
@@ -97,7 +99,16 @@ static bool other_form(struct lmdb_build *l, const struct table_builder *b, stru
 	return there;
 }
 
-static enum table_build_result build_put(
+static bool key_fits(
+	const struct lmdb_build *l, const struct table_builder *b, struct str key, struct err *err)
+{
+	const size_t longest = (size_t)mdb_env_get_maxkeysize(l->env) - b->options.with_nul;
+
+	return (key.n > 0 && key.n <= longest) ||
+	       err_set(err, "keys of %s: tables have 1 to %zu bytes", l->type, longest);
+}
+
+static enum table_build_result put_fitting(
 	struct table_builder *b, struct str key, struct str value, struct err *err)
 {
 	struct lmdb_build *l = b->state;
@@ -183,6 +194,12 @@ static bool build_commit(struct table_builder *b, struct err *err)
 		ok = build_file_replace(&l->file, err);
 	build_abort(b);
 	return ok;
+}
+
+static enum table_build_result build_put(
+	struct table_builder *b, struct str key, struct str value, struct err *err)
+{
+	return key_fits(b->state, b, key, err) ? put_fitting(b, key, value, err) : BUILD_UNFIT;
 }
 
 const struct table_build_type lmdb_build_type = {.begin = build_begin,

@@ -17,7 +17,12 @@ struct table_build_options {
 	size_t size;	  /* of the source in bytes, to have room enough */
 };
 
-enum table_build_result { BUILD_ADDED, BUILD_DUPLICATE, BUILD_FAILED };
+enum table_build_result {
+	BUILD_ADDED,
+	BUILD_DUPLICATE,
+	BUILD_UNFIT, /* the type cannot have such a key; err says why, the others go on */
+	BUILD_FAILED
+};
 
 struct table_builder;
 /* Whether the type can be made; false with "unsupported dictionary type: ..." */

@@ -161,7 +161,111 @@ TARGETS = ["root", "user@example.com", "\"|/bin/cat -n\"", "|/bin/cat", "/var/ma
            "x\n  y", "x,\n\ty", "\"|a b\n  c\"", "\"unclosed", "(only comment)", "a # no comment", "j\xc3\xb6rg", "\xff"]
 
 
+# Words, quotes and marks of a line.
+ALIAS_LINES = r"""x: a\,b
+y: a\ b, c
+z: \"root
+w: "a b" c
+v: a@b c
+u: a\@b@c
+t: foo.bar (com) x
+s: |"a, b"
+r: /x y
+q q: a
+p<TAB>q: a
+o"o": a
+a\ b: c
+"x"y: z
+l: "|prog \"a\""
+l2: |prog a
+k: a\\b
+a1: (c) <x>
+a2: g: <x>, y;
+a3: "q" <x>
+a4: [l] <x>
+a5: x (c)<y>
+a6: a.b .c d
+a7: a % b ! c
+a8: a (c) (d) b
+a9: a ; b
+b1: ] a
+b2: a\
+b3: "a\b\"c\\d"
+b4: "a<TAB>b"
+b5: a[b]c
+b6: a (b(c)d) e
+b7: (a\)b) c
+b8: [a\]b]
+b9: <a> <b>
+c1: <a>"b"
+c2: |"/x y" z
+c3: "|/x y" z
+c4: :include: /x y
+c5: a@ b . c
+c6: ""
+c7: a""
+c8: "" a
+d1: a,, b,
+d2: a,(c),b
+d3: a
+<TAB>b
+ "c
+<TAB>d" e
+(x)y(z): a
+<k> l: a
+k.l : a
+[k]: a
+k;l: a
+k,l: a
+k|l: a
+|k l "m n" o.p % q: a
+"k@l": a
+k\@m: a
+k\ n: a
+(only): a
+k"": a
+\k: \k
+k"o: p, q
+"a:b: c" : d
+a\:b : e
+(x:y) z : f
+[x:y] : f
+a%b: x
+a!b: x
+|k: x
+|k l: x
+o.p c: x
+"m n" o: x
+k "m n" o: x
+k %: x
+% k: x
+a:b:c
+a: x:y
+<a@b>: x
+a b, c: d
+a b@c: d
+[x@y]: d
+(x@y) z: d
+"x%y": d
+x\%y: d
+x;: y
+xyz:
+:
+: x
+(c): (d)
+(c):
+x: (d)
+[]: x
+x2: []
+<>: x
+x3: <>
+""".replace("<TAB>", "\t")
+
+
 def add_aliases(cases):
+    for kind in ("hash", "btree"):
+        cases.add("alias-lines-" + kind, {"a": ALIAS_LINES}, ["postalias", kind + ":a"], ["postalias", "-s", kind + ":a"],
+                  (["postalias", "-q", "-", kind + ":a"], "a b\nk@m\n\"k@l\"\nk;l\n"))
     rng = random.Random(7)
     for i, name in enumerate(NAMES):
         target = TARGETS[i % len(TARGETS)]
@@ -197,7 +301,7 @@ def cidr_rule(rng, depth=0):
 
 
 CIDR_ODD = ["1.2.3/24 x", "1.2.3.4/-1 x", "1.2.3.256 x", "::1/129 x", "0.0.0.0/0 all4\n::/0 all6", "1.2.3.4/08 x", "01.2.3.4 x", "1.2.3.4/ 8 x", "! 1.2.3.4 x", "!!1.2.3.4 x",
-            "1.2.3.0/24\tx\n\ty", "# only", "", "if 1.2.3.0/24\n1.2.3.4 x", "endif", "if", "if 1.2.3.4 x\n1.2.3.4 y\nendif", "fe80::1%lo x",
+            "1.2.3.0/24\tx\n\ty", "1.2.3.4 x\f\n\f\nif 0.0.0.0/0\f\n\f1.2.3.4\n1.2.3.0\vy\nendif\f", "# only", "", "if 1.2.3.0/24\n1.2.3.4 x", "endif", "if", "if 1.2.3.4 x\n1.2.3.4 y\nendif", "fe80::1%lo x",
             "1.2.3.4", "host.example x", "!1.2.3.4", "[::1] x", "[1.2.3.4]/24 x", "1.2.3.0/24 x # y", "IF 1.2.3.0/24\n1.2.3.4 up\nENDIF", "1.2.3.4/32 $1", "1.2.3.4/24 nonnull"]
 CIDR_KEYS = ["1.2.3.4", "1.2.3.0", "::1", "0.0.0.0", "255.255.255.255", "::", "host.example", "1.2.3", "[1.2.3.4]", "", "1.2.3.4 ", "01.2.3.4",
              "2001:db8::1", "2001:DB8:0:0::1", "1.2.3.4/32", "1.2.3.4.5", "fe80::1", "IPv6:::1", "a@b"]
@@ -241,7 +345,9 @@ def pattern_rule(rng, pcre, depth=0):
 PATTERN_ODD = ["/a/", "/a", "a b", "/a/ x\n  y", "/(a/ x", "/[a/ x", "/a/z x", "if /a/\n/aa/ x", "endif", "if /a/ text\n/a/ x\nendif", "if", "if a\n/a/ x\nendif", "!/a/ $1", "/(a)(b)?/ $2", "/(a)|(b)/ [$1][$2]",
                "# c\n\n/a/ x", "/a/i x", "/^$/ empty", "/a/ x\n/a/ y", "/a\\/b/ slash", "/a$$/ x", "!!/a/ x", "//  x", "/ /x", "/a/!/b/ only a", "/(.)\\1/ twice $1",
                "IF /a/\n/aa/ x\nENDIF", "if !/a/\n/b/ y\nendif", "/a/ ${1}", "!/zz/ none\n/a/ x", " /a/ x", "/(a)/ $1 $1 ${1} $(1)", "/a/ {x}", "endif\n/a/ x", "if /a/\nif /b/\n/ab/ deep\nendif\n/a/ x\nendif",
-               "/a*{/ x", "/a**/ x", "/" + "(a)" * 12 + "/ $12", "/\xc3\xb6/ eight", "/a/ \xff", "/\xff/ raw", "if /a/\nendif\n/a/ behind", "/a/D x", "/a/ x\x0by"]
+               "/a*{/ x", "/a**/ x", "/" + "(a)" * 12 + "/ $12", "/\xc3\xb6/ eight", "/a/ \xff", "/\xff/ raw", "if /a/\nendif\n/a/ behind", "/a/D x", "/a/ x\x0by",
+               "/a/! x", "/a/!", "/a/!b\n/b/ x", "/a/! /b/ x", "!/a/!/b/ x", "/a/!!/b/ x", "!!/a/ !/b/ x", "if /a/!/b/\n/ab/ x\nendif", "if /a/!/b\n/a/ x\nendif", "/(a)!/b/ $1", "/(a)/!/(b)/ $2",
+               "!/(a)/!/b/ $1", "/a/!/b/!/x/ y", "/a/!/b/i!", "/a/\t!x", "\f/a/ x\n\f\n/b/ y\f\n\v/a/\n\f# c\n/x/ z", "if /a/\f\n/b/ y\nendif\f", "!\f/a/ x"]
 
 
 def add_patterns(cases):
@@ -286,7 +392,7 @@ LINES = [[], ["-q"], ["-q", "a"], ["-x", "hash:t"], ["-q", "a", "-s", "hash:t"],
          ["-d", "a", "hash:t", "hash:u"], ["-dA", "hash:t"], ["-fdA", "hash:t"], ["-qa", "hash:t"], ["-fqA", "hash:t"], ["t"], ["-s", "t"], ["-q", "a", "t"], ["hash:t", "hash:missing"], ["hash:missing", "hash:t"], ["-N", "hash:t"],
          ["-h", "-q", "a", "hash:t"], ["-b", "-s", "hash:t"], ["-bq", "a", "hash:t"], ["-m", "-q", "-", "hash:t"], ["-hm", "hash:t"], ["-b", "hash:t"], ["-d", "", "hash:t"], ["-i", "hash:new"], ["-i", "missing"], ["-iN", "hash:t"], ["-rw", "hash:t"],
          ["-F", "hash:files"], ["-Fs", "hash:t"], ["-Fq", "a", "hash:t"], ["-F", "hash:t"], ["-Fq", "-", "hash:t"], ["-v", "-q", "a", "texthash:t"][1:], ["--", "hash:t"], ["-q", "a", "--", "hash:t"], ["hash:t", "-s"], ["-bq", "-", "hash:t"],
-         ["-hq", "-", "hash:t"], ["-Uq", "a", "hash:t"], ["-uq", "\xff", "hash:t"], ["-q", "\xff", "hash:t"], ["-q", "\xc3\x96", "hash:t"], ["-q", "a\nb", "hash:t"], ["hash:./t"], ["hash:t/x"], ["hash:d"], ["-o", "hash:t"], ["-p", "hash:t"]]
+         ["-hq", "-", "hash:t"], ["-Uq", "a", "hash:t"], ["-uq", "\xff", "hash:t"], ["-q", "\xff", "hash:t"], ["-q", "\xc3\x96", "hash:t"], ["-q", "a\nb", "hash:t"], ["hash:./t"], ["hash:t/x"], ["hash:d"], ["-o", "hash:t"], ["-p", "hash:t"], ["proxy:hash:t"]]
 
 
 def add_lines(cases):

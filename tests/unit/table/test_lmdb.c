@@ -275,7 +275,11 @@ static void test_long_key(void **state)
 
 	memset(key, 'k', sizeof(key));
 	key[999] = '\0';
-	test_put(b, key, "v", BUILD_FAILED);
+	test_put(b, key, "v", BUILD_UNFIT);
+	test_put(b, "", "v", BUILD_UNFIT);
+	key[511] = '\0';
+	test_put(b, key, "v", BUILD_ADDED);
+	key[511] = 'k';
 	assert_int_equal(table_build_remove(b, str_c(key), &err), TABLE_NOT_FOUND);
 	test_put(b, "k", "v", BUILD_ADDED);
 	test_commit(b);
