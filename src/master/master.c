@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "service/service.h"
+#include "tls/tls_cache.h"
 
 #define KILL_AFTER (SERVICE_STOP_GRACE + 3) /* seconds until what did not stop is killed */
 #define STRESS_WARNING (1000 * NS_PER_SEC)
@@ -121,10 +122,19 @@ static void warn_stress(struct mservice *s)
 		    "time per client");
 }
 
+static bool turn_ticket_keys(struct master *m, struct err *err)
+{
+	return shared_turn_ticket_keys(
+		m->shared, tls_cache_seconds(m->settings->config->smtpd_tls_session_cache_timeout), err);
+}
+
 static void look_around(void *arg)
 {
 	struct master *m = arg;
+	struct err err = {""};
 
+	if (!turn_ticket_keys(m, &err))
+		log_warning("%s", err.text);
 	list_each(pos, &m->services)
 	{
 		struct mservice *s = container_of(pos, struct mservice, link);
@@ -144,7 +154,7 @@ static bool open_shared(struct master *m, struct err *err)
 	if (!m->shared)
 		return false;
 	atomic_store(&m->shared->started_us, clock_real());
-	return true;
+	return turn_ticket_keys(m, err);
 }
 
 /* The lock is taken by the process that stays: it would not survive the fork of startup_detach. */

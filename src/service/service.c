@@ -107,6 +107,13 @@ void *service_shared_clients(struct service *s, size_t *size)
 	return s->area->clients;
 }
 
+size_t service_ticket_keys(struct service *s, unsigned char out[SERVICE_TICKET_KEYS][32])
+{
+	_Static_assert(
+		SERVICE_TICKET_KEYS == SHARED_TICKET_KEYS && 8 * SHARED_TICKET_WORDS == 32, "same keys");
+	return shared_ticket_keys(s->area, out);
+}
+
 static void program_option(void *arg, int letter, const char *value)
 {
 	struct service *s = arg;

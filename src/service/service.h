@@ -77,5 +77,8 @@ void service_session_end(struct service *s);
  * across workers. Whoever uses it lays it out and must expect any content: a process may have died anywhere.
  */
 void *service_shared_clients(struct service *s, size_t *size);
+/* What session tickets are sealed with in all processes of the instance, newest first: how many there are. */
+#define SERVICE_TICKET_KEYS 2
+size_t service_ticket_keys(struct service *s, unsigned char out[SERVICE_TICKET_KEYS][32]);
 
 #endif

@@ -47,14 +47,30 @@ struct shared_service {
 	struct shared_worker workers[SHARED_WORKERS];
 };
 
+/* A key of session tickets. master alone writes it; version is odd while it does, 0 before the first time. */
+#define SHARED_TICKET_KEYS 2
+#define SHARED_TICKET_WORDS 4
+struct shared_ticket_key {
+	_Atomic uint64_t version;
+	_Atomic int64_t made; /* clock_mono() */
+	_Atomic uint64_t words[SHARED_TICKET_WORDS];
+};
+
 struct shared_area {
 	_Atomic int64_t started_us; /* when the instance was started, microseconds since 1970 */
 	struct shared_service services[SHARED_SERVICES];
+	struct shared_ticket_key ticket_keys[SHARED_TICKET_KEYS];
 	unsigned char clients[SHARED_CLIENTS_BYTES];
 };
 
 int shared_create(struct err *err);			 /* a descriptor whose size is sealed; -1 */
 struct shared_area *shared_map(int fd, struct err *err); /* fd -1: private memory; NULL on failure */
+/* master: a new key takes the place of the oldest when the newest is `seconds` old; 0: no keys. So a ticket
+ * is good for that long, and no key for more than twice that. */
+bool shared_turn_ticket_keys(struct shared_area *a, int seconds, struct err *err);
+/* The keys there are, newest first. */
+size_t shared_ticket_keys(
+	struct shared_area *a, unsigned char out[SHARED_TICKET_KEYS][8 * SHARED_TICKET_WORDS]);
 /* Sums over the workers of a service. */
 struct shared_worker_sum {
 	int slots, running, queued, parked, sessions;

@@ -32,8 +32,9 @@ struct smtp_client {
 	struct own_addresses *own;	  /* hosts with them bring mail back to us */
 	struct maps *discard_maps;
 	struct matchlist *cache_destinations;
-	struct tls_context *tls; /* NULL: TLS is not used */
-	int tls_level;		 /* enum smtp_tls_level by main.cf */
+	struct tls_context *tls;     /* NULL: TLS is not used */
+	struct tls_cache *tls_cache; /* NULL: sessions are not kept */
+	int tls_level;		     /* enum smtp_tls_level by main.cf */
 	struct maps *tls_policies;
 	struct maps *passwords;		    /* NULL: no logins */
 	struct matchlist *mechanism_filter; /* NULL: any */

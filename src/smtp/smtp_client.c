@@ -9,6 +9,7 @@
 #include "smtp/smtp_notify.h"
 #include "smtp/smtp_sasl.h"
 #include "smtp/smtp_tls.h"
+#include "tls/tls_cache.h"
 
 static bool set_protocols(struct smtp_client *c, struct err *err)
 {
@@ -171,6 +172,7 @@ void smtp_client_free(struct smtp_client **c)
 	dns_free(&(*c)->dns);
 	own_addresses_free(&(*c)->own);
 	tls_context_free(&(*c)->tls);
+	tls_cache_free(&(*c)->tls_cache);
 	maps_close(&(*c)->tls_policies);
 	maps_close(&(*c)->passwords);
 	matchlist_close(&(*c)->mechanism_filter);

@@ -101,6 +101,7 @@ enum smtp_tls_end smtp_tls_begin(
 	const struct config *cfg = s->client->cfg;
 	struct tls_words names = {.count = 0}, prints = {.count = 0};
 	struct tls_rules rules = {
+		.server = s->relay,
 		.protocols = p->protocols,
 		.cipher_list = cipher_list(cfg, p->grade),
 		.exclude_ciphers = checks(p) ? pool_printf(pool, "%s aNULL", p->exclude) : p->exclude,

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "smtp/smtp_tls.h"
+#include "tls/tls_cache.h"
 
 #define SEPARATORS " \t\r\n,"
 
@@ -40,6 +41,22 @@ static bool default_level(const struct config *cfg, enum smtp_tls_level *level, 
 	return true;
 }
 
+/* A cache that cannot be used costs full handshakes and no more. */
+static void open_session_cache(struct smtp_client *c)
+{
+	const char *map = c->cfg->smtp_tls_session_cache_database;
+	int seconds = tls_cache_seconds(c->cfg->smtp_tls_session_cache_timeout);
+	struct err err = {""};
+
+	if (!map[0] || seconds == 0)
+		return;
+	c->tls_cache = tls_cache_open(c->cfg,
+		c->lmtp ? "lmtp_tls_session_cache_database" : "smtp_tls_session_cache_database", map, seconds,
+		log_warn, NULL, &err);
+	if (!c->tls_cache)
+		log_warning("%s", err.text);
+}
+
 bool smtp_tls_open(struct smtp_client *c, struct err *err)
 {
 	const struct config *cfg = c->cfg;
@@ -65,6 +82,9 @@ bool smtp_tls_open(struct smtp_client *c, struct err *err)
 			    "same as may");
 	if (level == SMTP_TLS_NONE && maps_empty(c->tls_policies))
 		return true;
+	open_session_cache(c);
+	o.service = config_text(cfg, "service_name");
+	o.cache = c->tls_cache;
 	c->tls = tls_client_context(&o, err);
 	return c->tls;
 }

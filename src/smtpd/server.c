@@ -6,6 +6,7 @@
 #include "smtpd/ehlo.h"
 #include "smtpd/proxy.h"
 #include "smtpd/server_tls.h"
+#include "tls/tls_cache.h"
 
 static bool open_list(
 	struct server *v, struct named_list *l, const char *parameter, const char *list, bool domains)
@@ -306,6 +307,7 @@ void server_free(struct server **server)
 	queue_notifier_free(&v->notifier);
 	resolver_free(&v->resolver);
 	tls_context_free(&v->tls);
+	tls_cache_free(&v->tls_cache);
 	maps_close(&v->ehlo_discard_maps);
 	maps_close(&v->command_filter);
 	maps_close(&v->dns_filter.maps);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "smtpd/server.h"
+#include "tls/tls_cache.h"
 
 static enum tls_level configured_level(const struct config *cfg)
 {
@@ -49,6 +50,46 @@ static bool has_certificate(const struct config *cfg)
 	return *cfg->smtpd_tls_chain_files || *cfg->smtpd_tls_cert_file || *cfg->smtpd_tls_eccert_file;
 }
 
+static size_t ticket_keys(void *arg, struct tls_ticket_key out[TLS_TICKET_KEYS])
+{
+	const struct server *v = arg;
+	unsigned char keys[SERVICE_TICKET_KEYS][32];
+	size_t n = v->service ? service_ticket_keys(v->service, keys) : 0;
+
+	for (size_t i = 0; i < n && i < TLS_TICKET_KEYS; i++)
+		memcpy(out[i].secret, keys[i], sizeof(out[i].secret));
+	explicit_bzero(keys, sizeof(keys));
+	return n;
+}
+
+/* A cache that cannot be used costs full handshakes and no more. */
+static void open_session_cache(struct server *v, int seconds)
+{
+	const char *map = v->cfg->smtpd_tls_session_cache_database;
+	struct err err = {""};
+
+	if (!*map || seconds == 0)
+		return;
+	v->tls_cache = tls_cache_open(
+		v->cfg, "smtpd_tls_session_cache_database", map, seconds, log_warn, NULL, &err);
+	if (!v->tls_cache)
+		log_warning("%s", err.text);
+}
+
+static struct tls_context *make_context(struct server *v, struct tls_server_options *o, struct err *err)
+{
+	const struct config *cfg = v->cfg;
+
+	o->service = config_text(cfg, "service_name");
+	o->session_seconds = tls_cache_seconds(cfg->smtpd_tls_session_cache_timeout);
+	open_session_cache(v, o->session_seconds);
+	o->cache = v->tls_cache;
+	o->always_session_ids = cfg->smtpd_tls_always_issue_session_ids;
+	o->tickets = (struct tls_ticket_source){ticket_keys, v};
+	o->ticket_cipher = cfg->tls_session_ticket_cipher;
+	return tls_server_context(o, err);
+}
+
 bool server_tls_open(struct server *v, struct err *err)
 {
 	const struct config *cfg = v->cfg;
@@ -74,7 +115,7 @@ bool server_tls_open(struct server *v, struct err *err)
 	if (level == TLS_OFF)
 		return true;
 	if (has_certificate(cfg))
-		v->tls = tls_server_context(&o, err);
+		v->tls = make_context(v, &o, err);
 	else
 		err_set(err, "no server certificates in use");
 	if (v->tls)

@@ -6,7 +6,19 @@
 #include "base/err.h"
 #include "base/stream.h"
 
+struct tls_cache; /* tls_cache.h */
 struct tls_context;
+
+/* What session tickets are sealed with. The first key is the one for new tickets, tickets by the others are
+ * still taken. Asked for at each handshake, by any thread; 0: none now. */
+#define TLS_TICKET_KEYS 2
+struct tls_ticket_key {
+	unsigned char secret[32];
+};
+struct tls_ticket_source {
+	size_t (*keys)(void *arg, struct tls_ticket_key out[TLS_TICKET_KEYS]); /* NULL: no tickets */
+	void *arg;
+};
 
 struct tls_server_options {
 	const char *chain_files; /* smtpd_tls_chain_files; "" uses the pairs below */
@@ -20,6 +32,13 @@ struct tls_server_options {
 	bool ask_certificate, require_certificate;
 	int verify_depth;
 	const char *fingerprint_digest; /* NULL: sha256 */
+	/* Sessions that clients take up again. */
+	const char *service;	 /* they can do so at this service only */
+	int session_seconds;	 /* for so long; 0: not at all */
+	struct tls_cache *cache; /* for clients without tickets; the caller's; NULL: none */
+	bool always_session_ids; /* ids are given out without cache and tickets too */
+	struct tls_ticket_source tickets;
+	const char *ticket_cipher; /* "aes-256-cbc"; "": no tickets */
 };
 
 struct tls_info {	      /* of an established session; strings live as long as the stream */
@@ -55,6 +74,8 @@ struct tls_client_options {
 	const char *ca_file, *ca_path;
 	int verify_depth;
 	const char *fingerprint_digest; /* NULL: sha256 */
+	const char *service;		/* sessions are taken up again by the same service only */
+	struct tls_cache *cache;	/* where sessions are kept, the caller's; NULL: nowhere */
 };
 
 /* A TLSA record (RFC 6698): usage, selector, matching type, data. */
@@ -65,6 +86,7 @@ struct tls_tlsa {
 
 /* What is demanded of one server. Whether its certificate will do is for the caller to see in tls_info. */
 struct tls_rules {
+	const char *server; /* "host[address]:port", sessions are kept for; NULL: none are */
 	const char *protocols;
 	const char *cipher_list, *exclude_ciphers;
 	const char *servername;	  /* for SNI; NULL or "": not sent */

@@ -20,7 +20,7 @@ static bool set_up_client(struct tls_context *c, const struct tls_client_options
 	if (SSL_CTX_dane_enable(c->ssl) <= 0)
 		return tls_error(err, "DANE");
 	return tls_load_keys(c->ssl, o->chain_files, pairs, err) &&
-	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err);
+	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err) && tls_resume_enable(c, o, err);
 }
 
 struct tls_context *tls_client_context(const struct tls_client_options *o, struct err *err)
@@ -138,6 +138,10 @@ bool tls_peer_matches(const struct tls_session *t, const EVP_MD *digest, const s
 
 	if (!cert)
 		return false;
+	/* The verdict on a session that is taken up again came with it; it is kept only after a good one by
+	 * the same records. */
+	if (rules->tlsa_base && t->info.reused)
+		return t->info.trusted;
 	if (rules->tlsa_base)
 		return t->info.trusted && SSL_get0_dane_authority(t->ssl, NULL, NULL) >= 0;
 	if (rules->fingerprint_count > 0)

@@ -2,8 +2,6 @@
 
 #include "tls/tls_internal.h"
 
-static const unsigned char session_context[] = "postern";
-
 static bool is_set(const char *value)
 {
 	return value && value[0];
@@ -100,8 +98,6 @@ const EVP_MD *tls_find_digest(const char *name, struct err *err)
 	return digest;
 }
 
-/* Tickets are sealed with a key of this context alone, so they are of no use at a listener with other
- * settings. */
 static bool set_up_server(struct tls_context *c, const struct tls_server_options *o, struct err *err)
 {
 	c->digest = tls_find_digest(o->fingerprint_digest, err);
@@ -112,13 +108,11 @@ static bool set_up_server(struct tls_context *c, const struct tls_server_options
 	SSL_CTX_set_dh_auto(c->ssl, 1);
 	SSL_CTX_set_alpn_select_cb(c->ssl, choose_protocol, NULL);
 	set_verification(c->ssl, o);
-	if (!SSL_CTX_set_session_id_context(c->ssl, session_context, sizeof(session_context) - 1))
-		return tls_error(err, "TLS session context");
 	return tls_set_protocols(c->ssl, o->protocols, err) &&
 	       tls_set_ciphers(c->ssl, o->cipher_list, o->exclude_ciphers, err) &&
 	       load_server_keys(c->ssl, o, err) &&
 	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err) &&
-	       name_authorities(c->ssl, o->ca_file, err);
+	       name_authorities(c->ssl, o->ca_file, err) && tls_tickets_enable(c, o, err);
 }
 
 struct tls_context *tls_server_context(const struct tls_server_options *o, struct err *err)
@@ -140,5 +134,6 @@ void tls_context_free(struct tls_context **c)
 	if (!*c)
 		return;
 	SSL_CTX_free((*c)->ssl);
+	tls_tickets_free(&(*c)->tickets);
 	x_free(c);
 }

@@ -102,12 +102,8 @@ static void describe_peer(struct tls_session *t, const EVP_MD *digest)
 static const char *curve_name(EVP_PKEY *key, char *out, size_t size)
 {
 	size_t n = 0;
-	const char *nist;
 
-	if (!EVP_PKEY_get_group_name(key, out, size, &n))
-		return "unknown";
-	nist = EC_curve_nid2nist(OBJ_txt2nid(out));
-	return nist ? nist : out;
+	return EVP_PKEY_get_group_name(key, out, size, &n) ? out : "unknown";
 }
 
 static void add_exchange(struct buf *out, SSL *ssl)
@@ -148,25 +144,38 @@ static void add_signature(struct buf *out, const char *who, EVP_PKEY *key, int t
 		buf_printf(out, " %s-digest %s", who, OBJ_nid2sn(digest));
 }
 
+/* A session that is taken up again is not signed anew: the key of the one who signed it is named, as Postfix
+ * does. */
+static int usual_type(EVP_PKEY *key)
+{
+	int type = key ? EVP_PKEY_get_base_id(key) : NID_undef;
+
+	return type == EVP_PKEY_RSA ? EVP_PKEY_RSA_PSS : type;
+}
+
 static void add_own_signature(struct buf *out, SSL *ssl, const char *who)
 {
 	int type = NID_undef, digest = NID_undef;
+	EVP_PKEY *key = SSL_get_privatekey(ssl);
 
-	if (SSL_get_signature_type_nid(ssl, &type)) {
+	if (SSL_session_reused(ssl))
+		type = usual_type(key);
+	else if (SSL_get_signature_type_nid(ssl, &type))
 		SSL_get_signature_nid(ssl, &digest);
-		add_signature(out, who, SSL_get_privatekey(ssl), type, digest);
-	}
+	add_signature(out, who, key, type, digest);
 }
 
 static void add_peer_signature(struct buf *out, SSL *ssl, const char *who)
 {
 	int type = NID_undef, digest = NID_undef;
 	X509 *cert = SSL_get0_peer_certificate(ssl);
+	EVP_PKEY *key = cert ? X509_get0_pubkey(cert) : NULL;
 
-	if (cert && SSL_get_peer_signature_type_nid(ssl, &type)) {
+	if (SSL_session_reused(ssl))
+		type = usual_type(key);
+	else if (SSL_get_peer_signature_type_nid(ssl, &type))
 		SSL_get_peer_signature_nid(ssl, &digest);
-		add_signature(out, who, X509_get0_pubkey(cert), type, digest);
-	}
+	add_signature(out, who, key, type, digest);
 }
 
 /* The name of an older protocol's cipher says these things; TLS 1.3's does not. */
@@ -177,12 +186,12 @@ static const char *details(struct tls_session *t, bool server)
 
 	if (SSL_version(t->ssl) >= TLS1_3_VERSION) {
 		add_exchange(&out, t->ssl);
-		if (!SSL_session_reused(t->ssl) && server) {
+		if (server) {
 			add_own_signature(&out, t->ssl, "server");
 			add_peer_signature(&out, t->ssl, "client");
-		} else if (!SSL_session_reused(t->ssl)) {
+		} else {
 			add_peer_signature(&out, t->ssl, "server");
-			if (SSL_get_certificate(t->ssl))
+			if (SSL_get_certificate(t->ssl) && !SSL_session_reused(t->ssl))
 				add_own_signature(&out, t->ssl, "client");
 		}
 	}

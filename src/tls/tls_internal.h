@@ -6,10 +6,17 @@
 
 #include "base/mem.h"
 #include "tls/tls.h"
+#include "tls/tls_cache.h"
+
+#define TLS_IDENTITY 32		       /* bytes of a SHA-256 */
+#define TLS_KEY_HEX (2 * TLS_IDENTITY) /* characters of one as text */
 
 struct tls_context {
 	SSL_CTX *ssl;
-	const EVP_MD *digest; /* of fingerprints */
+	const EVP_MD *digest;		      /* of fingerprints */
+	struct tls_cache *cache;	      /* the caller's; NULL: none */
+	unsigned char identity[TLS_IDENTITY]; /* of everything that sessions of it depend on */
+	struct tls_tickets *tickets;	      /* servers; NULL: none */
 };
 
 /* The stream layer of one session. */
@@ -17,6 +24,11 @@ struct tls_session {
 	SSL *ssl;
 	struct pool *pool;
 	struct tls_info info;
+	struct tls_cache *cache; /* where a client's session is kept; NULL: nowhere */
+	char key[TLS_KEY_HEX + 1];
+	bool offered, young; /* a session was, and it is too young to be replaced by the next one */
+	bool judged;	     /* the handshake is done, and the server is what the rules demand */
+	SSL_SESSION *fresh;  /* to be kept if it is */
 };
 
 /* Sets err to the text, then the library's oldest reason, and empties the library's queue. Returns false. */
@@ -49,6 +61,28 @@ bool tls_handshake(struct stream *s, struct tls_session *t, struct err *err);
 /* tls_client.c: before the handshake, and what became of it. */
 bool tls_apply_rules(SSL *ssl, const struct tls_rules *rules, struct err *err);
 bool tls_peer_matches(const struct tls_session *t, const EVP_MD *digest, const struct tls_rules *rules);
+/* tls_resume.c: a client's sessions. tls_resume_offer: before the handshake, once the rules apply. _settle:
+ * after it; the session is kept if the server may be taken for what the rules demand. _failed: the handshake
+ * failed. */
+bool tls_resume_enable(struct tls_context *c, const struct tls_client_options *o, struct err *err);
+void tls_resume_offer(struct tls_session *t, struct tls_context *c, const struct tls_rules *rules);
+void tls_resume_settle(struct tls_session *t, bool worthy);
+void tls_resume_failed(struct tls_session *t);
+/* tls_tickets.c: a server's. */
+bool tls_tickets_enable(struct tls_context *c, const struct tls_server_options *o, struct err *err);
+void tls_tickets_free(struct tls_tickets **tickets);
+/* tls_identity.c: hashes that tell sessions apart. Every item is added with its length. */
+EVP_MD_CTX *tls_identity_begin(void);
+void tls_identity_bytes(EVP_MD_CTX *md, const void *data, size_t n);
+void tls_identity_text(EVP_MD_CTX *md, const char *text); /* NULL is "" */
+/* Own certificates, and the authorities of these files as they are now. */
+void tls_identity_keys(EVP_MD_CTX *md, SSL_CTX *ctx);
+void tls_identity_authorities(EVP_MD_CTX *md, const char *ca_file, const char *ca_path);
+bool tls_identity_end(EVP_MD_CTX *md, unsigned char out[TLS_IDENTITY], struct err *err); /* frees md */
+/* tls_cache.c: NULL when there is no session, or only an old one. */
+SSL_SESSION *tls_cache_load(struct tls_cache *c, struct str key);
+void tls_cache_save(struct tls_cache *c, struct str key, SSL_SESSION *session);
+void tls_cache_drop(struct tls_cache *c, struct str key);
 /* Fills t->info after the handshake. */
 void tls_describe(struct tls_session *t, const EVP_MD *digest, bool server);
 

@@ -70,6 +70,7 @@ static size_t layer_pending(void *ctx)
 
 void tls_session_free(struct tls_session *t)
 {
+	SSL_SESSION_free(t->fresh);
 	SSL_free(t->ssl);
 	pool_free(&t->pool);
 	x_free(&t);
@@ -140,6 +141,7 @@ bool tls_handshake(struct stream *s, struct tls_session *t, struct err *err)
 		stream_set_layer(s, &layer, t);
 		return true;
 	}
+	tls_resume_failed(t);
 	tls_session_free(t);
 	return false;
 }
@@ -171,6 +173,7 @@ bool tls_accept(struct stream *s, struct tls_context *c, struct err *err)
 bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules *rules, struct err *err)
 {
 	struct tls_session *t;
+	bool demanding;
 
 	if (!ready(s, err))
 		return false;
@@ -182,10 +185,13 @@ bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules
 		tls_session_free(t);
 		return false;
 	}
+	tls_resume_offer(t, c, rules);
 	if (!tls_handshake(s, t, err))
 		return false;
 	tls_describe(t, c->digest, false);
 	t->info.matched = tls_peer_matches(t, c->digest, rules);
+	demanding = rules->tlsa_base || rules->name_count + rules->fingerprint_count > 0;
+	tls_resume_settle(t, t->info.matched || !demanding);
 	return true;
 }
 

@@ -1,11 +1,7 @@
 #include "base/clock.h"
-#include "base/sys.h"
 #include "config/service_config.h"
 #include "mail/address.h"
-#include "table/lmdb_file.h"
 #include "verify/verify_private.h"
-
-#include <unistd.h>
 
 /* ---- opening */
 
@@ -19,47 +15,23 @@ static struct verify_times times_of(const struct config *cfg, int64_t since_us)
 		.since = *cfg->address_verify_map ? 0 : since_us};
 }
 
-/* "btree:/var/lib/postfix/verify_cache", with proxy: before it or not. Without a map the file is still there,
- * but what is in it from before counts for nothing. */
+/* Without a map the file is still there, but what is in it from before counts for nothing. */
 static char *file_path(const struct config *cfg, struct err *err)
 {
-	struct str map = str_trim(str_c(cfg->address_verify_map)), type;
-	char *name, *type_name, *path = NULL;
-	ptrdiff_t colon;
-
-	if (map.n == 0)
+	if (str_trim(str_c(cfg->address_verify_map)).n == 0)
 		return x_asprintf("%s/verify_volatile.lmdb", cfg->data_directory);
-	if (str_starts(map, STR("proxy:")))
-		map = str_from(map, 6);
-	colon = str_find(map, ':');
-	type = colon < 0 ? STR("") : str_first(map, (size_t)colon);
-	name = x_strndup(map.p + colon + 1, map.n - (size_t)(colon + 1));
-	type_name = x_strndup(type.p, type.n);
-	if (str_is(type, "lmdb") || str_is(type, "btree") || str_is(type, "hash"))
-		path = lmdb_file_path(type_name, name);
-	else
-		err_set(err, "address_verify_map: %s: lmdb:, btree: or hash: is wanted",
-			cfg->address_verify_map);
-	x_free(&type_name);
-	x_free(&name);
-	return path;
+	return cache_file_path("address_verify_map", cfg->address_verify_map, err);
 }
 
 static bool open_cache(struct verify *v, struct err *err)
 {
 	char *path = file_path(v->cfg, err);
-	uid_t owner = (uid_t)-1;
-	gid_t group = (gid_t)-1;
 
 	if (!path)
 		return false;
-	if (geteuid() == 0 && !sys_user(v->cfg->mail_owner, &owner, &group, err)) {
-		x_free(&path);
-		return false;
-	}
-	v->cache = verify_cache_new(path, owner, group);
+	v->cache = cache_file_new(v->cfg, "address verification cache", path, VERIFY_VALUE_MAX, err);
 	x_free(&path);
-	return verify_cache_ready(v->cache, err);
+	return v->cache && cache_file_ready(v->cache, err);
 }
 
 struct verify *verify_open(const struct config *cfg, int64_t since_us, struct err *err)
@@ -84,7 +56,7 @@ void verify_close(struct verify **v)
 {
 	if (!*v)
 		return;
-	verify_cache_free(&(*v)->cache);
+	cache_file_free(&(*v)->cache);
 	config_free(&(*v)->own_cfg);
 	x_free(v);
 }
@@ -93,12 +65,12 @@ static bool usable(struct verify *v, const char *address, struct err *err)
 {
 	if (!v->cache)
 		return err_set(err, "%s", v->why.text);
-	return strlen(address) <= VERIFY_KEY_MAX || err_set(err, "address is too long to be verified");
+	return strlen(address) <= CACHE_KEY_MAX || err_set(err, "address is too long to be verified");
 }
 
 bool verify_trouble(struct verify *v, struct err *err)
 {
-	return !usable(v, "", err) || !verify_cache_ready(v->cache, err);
+	return !usable(v, "", err) || !cache_file_ready(v->cache, err);
 }
 
 /* Domains have no case, local parts may have. */
@@ -138,25 +110,25 @@ static bool judge(struct question *q, bool has, struct str value)
 }
 
 /* Of all who ask at once, one makes the probe. */
-static enum verify_change mark(void *arg, bool has, struct str old, struct buf *value)
+static enum cache_change mark(void *arg, bool has, struct str old, struct buf *value)
 {
 	struct question *q = arg;
 
 	if (!judge(q, has, old))
-		return VERIFY_KEEP;
+		return CACHE_KEEP;
 	q->entry.probed_us = q->now_us;
 	verify_entry_print(&q->entry, value);
-	return VERIFY_PUT;
+	return CACHE_PUT;
 }
 
 static bool ask(struct verify *v, struct str key, struct question *q, struct err *err)
 {
 	struct buf value = BUF(VERIFY_VALUE_MAX);
-	enum verify_found found = verify_cache_get(v->cache, key, &value, err);
-	bool good = found != VERIFY_TROUBLE;
+	enum cache_found found = cache_file_get(v->cache, key, &value, err);
+	bool good = found != CACHE_TROUBLE;
 
-	if (good && judge(q, found == VERIFY_FOUND, buf_slice(&value)))
-		good = verify_cache_change(v->cache, key, mark, q, err);
+	if (good && judge(q, found == CACHE_FOUND, buf_slice(&value)))
+		good = cache_file_change(v->cache, key, mark, q, err);
 	buf_free(&value);
 	return good;
 }
@@ -166,7 +138,7 @@ bool verify_query(struct verify *v, const char *address, int64_t begun_us, struc
 {
 	struct question q = {
 		.v = v, .begun_us = begun_us, .now_us = clock_real(), .value = BUF(VERIFY_VALUE_MAX)};
-	struct buf key = BUF(VERIFY_KEY_MAX);
+	struct buf key = BUF(CACHE_KEY_MAX);
 	bool good = usable(v, address, err);
 
 	if (good) {
@@ -189,7 +161,7 @@ struct outcome {
 	struct verify_entry entry;
 };
 
-static enum verify_change take_outcome(void *arg, bool has, struct str old, struct buf *value)
+static enum cache_change take_outcome(void *arg, bool has, struct str old, struct buf *value)
 {
 	struct outcome *o = arg;
 	struct verify_entry before;
@@ -197,28 +169,28 @@ static enum verify_change take_outcome(void *arg, bool has, struct str old, stru
 	if (has && o->entry.status != VERIFY_DELIVERABLE && verify_entry_parse(old, &before) &&
 		before.status == VERIFY_DELIVERABLE &&
 		verify_entry_counts(&before, &o->v->times, 0, o->entry.updated_us))
-		return VERIFY_KEEP;
+		return CACHE_KEEP;
 	verify_entry_print(&o->entry, value);
-	return VERIFY_PUT;
+	return CACHE_PUT;
 }
 
-static enum verify_change drop_waiting(void *arg, bool has, struct str old, struct buf *value)
+static enum cache_change drop_waiting(void *arg, bool has, struct str old, struct buf *value)
 {
 	struct verify_entry e;
 
 	if (!has || (verify_entry_parse(old, &e) && e.status != VERIFY_UNKNOWN))
-		return VERIFY_KEEP;
-	return VERIFY_DROP;
+		return CACHE_KEEP;
+	return CACHE_DROP;
 }
 
-static bool change(struct verify *v, const char *address, verify_change_fn *fn, void *arg, struct err *err)
+static bool change(struct verify *v, const char *address, cache_change_fn *fn, void *arg, struct err *err)
 {
-	struct buf key = BUF(VERIFY_KEY_MAX);
+	struct buf key = BUF(CACHE_KEY_MAX);
 	bool good = usable(v, address, err);
 
 	if (good) {
 		make_key(address, &key);
-		good = verify_cache_change(v->cache, buf_slice(&key), fn, arg, err);
+		good = cache_file_change(v->cache, buf_slice(&key), fn, arg, err);
 	}
 	buf_free(&key);
 	return good;
@@ -262,7 +234,7 @@ bool verify_sweep(struct verify *v, struct verify_sweep *result, struct err *err
 	struct sweeping s = {v, clock_real(), result};
 
 	*result = (struct verify_sweep){0};
-	return usable(v, "", err) && verify_cache_sweep(v->cache, outdated, &s, err);
+	return usable(v, "", err) && cache_file_sweep(v->cache, outdated, &s, err);
 }
 
 int verify_sweep_interval(const struct verify *v)
@@ -272,5 +244,5 @@ int verify_sweep_interval(const struct verify *v)
 
 const char *verify_name(const struct verify *v)
 {
-	return v->cache ? verify_cache_path(v->cache) : v->cfg->address_verify_map;
+	return v->cache ? cache_file_name(v->cache) : v->cfg->address_verify_map;
 }

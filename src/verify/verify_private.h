@@ -2,14 +2,14 @@
 #ifndef VERIFY_VERIFY_PRIVATE_H
 #define VERIFY_VERIFY_PRIVATE_H
 
+#include "table/cache_file.h"
 #include "verify/verify.h"
-#include "verify/verify_cache.h"
 #include "verify/verify_entry.h"
 
 /* Const after verify_open(). */
 struct verify {
 	const struct config *cfg, *own_cfg; /* own_cfg: of the service's entry, or NULL */
-	struct verify_cache *cache;	    /* NULL: the map cannot be used at all */
+	struct cache_file *cache;	    /* NULL: the map cannot be used at all */
 	struct err why;
 	struct verify_times times;
 };

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -86,12 +87,40 @@ static void a_worker_that_takes_nothing_is_not_free(void **state)
 	munmap(a, sizeof *a);
 }
 
+static void ticket_keys_follow_each_other(void **state)
+{
+	unsigned char first[SHARED_TICKET_KEYS][32], then[SHARED_TICKET_KEYS][32];
+	struct err err = {""};
+	struct shared_area *a = shared_map(-1, &err);
+
+	assert_int_equal(shared_ticket_keys(a, first), 0);
+	assert_true(shared_turn_ticket_keys(a, 3600, &err));
+	assert_int_equal(shared_ticket_keys(a, first), 1);
+	assert_true(shared_turn_ticket_keys(a, 3600, &err));
+	assert_int_equal(shared_ticket_keys(a, then), 1);
+	for (int i = 0; i < 3; i++) {
+		for (size_t k = 0; k < SHARED_TICKET_KEYS; k++)
+			atomic_fetch_sub(&a->ticket_keys[k].made, NS_PER_SEC);
+		assert_true(shared_turn_ticket_keys(a, 1, &err));
+		assert_int_equal(shared_ticket_keys(a, then), 2);
+		assert_memory_equal(then[1], first[0], 32);
+		assert_memory_not_equal(then[0], first[0], 32);
+		memcpy(first, then, sizeof(first));
+	}
+	atomic_fetch_add(&a->ticket_keys[0].version, 1);
+	assert_int_equal(shared_ticket_keys(a, then), 1);
+	assert_true(shared_turn_ticket_keys(a, 0, &err));
+	assert_int_equal(shared_ticket_keys(a, then), 0);
+	munmap(a, sizeof *a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_mapping_is_shared_and_cannot_shrink),
 		cmocka_unit_test(stress_is_shortage_of_slots),
 		cmocka_unit_test(stress_lasts_a_while_and_ends),
+		cmocka_unit_test(ticket_keys_follow_each_other),
 		cmocka_unit_test(a_worker_that_takes_nothing_is_not_free),
 	};
 

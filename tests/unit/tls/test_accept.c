@@ -171,8 +171,8 @@ static void test_plain_handshake(void **state)
 	info = tls_session_info(s.stream);
 	assert_string_equal(info->protocol, "TLSv1.3");
 	assert_string_equal(info->summary, "TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)");
-	assert_string_equal(
-		info->details, "key-exchange X25519 server-signature ECDSA (P-256) server-digest SHA256");
+	assert_string_equal(info->details,
+		"key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256");
 	assert_false(info->peer_certificate || info->trusted || info->reused);
 	assert_string_equal(info->peer_name, "");
 	expect_hello(&s);
@@ -207,7 +207,7 @@ static void test_client_certificate(void **state)
 	assert_false(info->trusted);
 	assert_string_equal(info->peer_name, "client?.example");
 	assert_int_equal(strlen(info->peer_fingerprint), 32 * 3 - 1);
-	assert_non_null(strstr(info->details, "client-signature ECDSA (P-256)"));
+	assert_non_null(strstr(info->details, "client-signature ECDSA (prime256v1)"));
 	expect_hello(&s);
 	finish(&s);
 }
