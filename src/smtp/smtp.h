@@ -13,6 +13,7 @@
 #include "service/agent.h"
 #include "table/table.h"
 
+struct cache_file;
 struct smtp_cache;
 struct smtp_notices;
 struct smtp_checks;
@@ -37,6 +38,7 @@ struct smtp_client {
 	int tls_level;		     /* enum smtp_tls_level by main.cf */
 	struct maps *tls_policies;
 	struct maps *passwords;		    /* NULL: no logins */
+	struct cache_file *login_cache;	    /* refused logins; NULL: none are kept */
 	struct matchlist *mechanism_filter; /* NULL: any */
 	struct maps *generic;		    /* NULL: addresses go out as they are */
 	bool generic_extensions;	    /* propagate_unmatched_extensions */

@@ -9,6 +9,7 @@
 #include "smtp/smtp_notify.h"
 #include "smtp/smtp_sasl.h"
 #include "smtp/smtp_tls.h"
+#include "table/cache_file.h"
 #include "tls/tls_cache.h"
 
 static bool set_protocols(struct smtp_client *c, struct err *err)
@@ -175,6 +176,7 @@ void smtp_client_free(struct smtp_client **c)
 	tls_cache_free(&(*c)->tls_cache);
 	maps_close(&(*c)->tls_policies);
 	maps_close(&(*c)->passwords);
+	cache_file_free(&(*c)->login_cache);
 	matchlist_close(&(*c)->mechanism_filter);
 	matchlist_close(&(*c)->debug_peers);
 	maps_close(&(*c)->generic);

@@ -6,6 +6,7 @@
 #include "sasl/sasl_login.h"
 #include "smtp/smtp_dialogue.h"
 #include "smtp/smtp_notify.h"
+#include "smtp/smtp_sasl_cache.h"
 #include "smtp/smtp_session.h"
 #include "tls/tls.h"
 
@@ -22,6 +23,8 @@ bool smtp_sasl_open(struct smtp_client *c, struct err *err)
 		return true;
 	if (strcmp(cfg->smtp_sasl_type, "cyrus") != 0)
 		return err_set(err, "smtp_sasl_type: \"%s\" is not supported", cfg->smtp_sasl_type);
+	if (!smtp_sasl_cache_open(c, err))
+		return false;
 	c->passwords = maps_open("smtp_sasl_password_maps", cfg->smtp_sasl_password_maps, TABLE_FOLD, err);
 	if (!c->passwords)
 		return false;
@@ -142,8 +145,8 @@ static bool cannot(
 	return false;
 }
 
-static bool refused(struct smtp_delivery *d, const struct smtp_session *s, const struct smtp_reply *reply,
-	struct dsn **why)
+static bool refused(struct smtp_delivery *d, const struct smtp_reply *reply, const char *how,
+	const char *server, struct dsn **why)
 {
 	bool soft = reply->code / 100 != 5 || d->client->cfg->smtp_sasl_auth_soft_bounce;
 	char status[12];
@@ -152,14 +155,14 @@ static bool refused(struct smtp_delivery *d, const struct smtp_session *s, const
 	if (soft)
 		status[0] = '4';
 	*why = dsn_make(d->pool, soft ? DSN_DELAYED : DSN_FAILED, status,
-		"SASL authentication failed; server %s said: %s", s->label, reply->text);
+		"SASL %sauthentication failed; server %s said: %s", how, server, reply->text);
 	return false;
 }
 
 /* Challenges and responses until the server's verdict. `pending`: the first response, which did not fit
  * beside the command. */
-static bool converse(struct smtp_delivery *d, struct smtp_session *s, struct sasl_login *login,
-	struct buf *pending, struct dsn **why)
+static bool converse(struct smtp_delivery *d, struct smtp_session *s, const struct smtp_login *who,
+	struct sasl_login *login, struct buf *pending, struct dsn **why)
 {
 	struct smtp_reply reply;
 	struct err err = {""};
@@ -171,7 +174,11 @@ static bool converse(struct smtp_delivery *d, struct smtp_session *s, struct sas
 			return false;
 		}
 		if (reply.code / 100 != 3) {
-			ok = reply.code / 100 == 2 || refused(d, s, &reply, why);
+			ok = reply.code / 100 == 2;
+			if (!ok) {
+				smtp_sasl_cache_note(d->client, who, &reply);
+				refused(d, &reply, "", s->label, why);
+			}
 			smtp_reply_free(&reply);
 			return ok;
 		}
@@ -190,8 +197,8 @@ static bool converse(struct smtp_delivery *d, struct smtp_session *s, struct sas
 	return cannot(d, s, "too many challenges", why);
 }
 
-static bool exchange(
-	struct smtp_delivery *d, struct smtp_session *s, struct sasl_login *login, struct dsn **why)
+static bool exchange(struct smtp_delivery *d, struct smtp_session *s, const struct smtp_login *who,
+	struct sasl_login *login, struct dsn **why)
 {
 	struct buf response = BUF(RESPONSE_MAX);
 	const char *mechanism = "";
@@ -209,7 +216,7 @@ static bool exchange(
 	}
 	stream_puts(s->stream, "\r\n");
 	smtp_dialogue_said(s, str_c(pool_printf(s->pool, "AUTH %s ...", mechanism)));
-	ok = converse(d, s, login, &response, why);
+	ok = converse(d, s, who, login, &response, why);
 	if (response.data)
 		sys_wipe(response.data, response.cap);
 	buf_free(&response);
@@ -224,7 +231,9 @@ bool smtp_sasl_login(
 		.security_options = security_options(s)};
 	enum table_status status =
 		smtp_sasl_credentials(d, s->host, destination, &credentials.user, &credentials.password);
+	const struct smtp_login who = {s->host, credentials.user, credentials.password};
 	struct sasl_login *login;
+	struct smtp_reply before;
 	struct err err = {""};
 	bool ok;
 
@@ -234,10 +243,12 @@ bool smtp_sasl_login(
 	}
 	if (status == TABLE_NOT_FOUND || !credentials.user[0] || !(s->features & FEATURE_AUTH))
 		return true;
+	if (smtp_sasl_cache_find(d->client, d->pool, &who, &before))
+		return refused(d, &before, "[CACHED] ", s->host, why);
 	login = sasl_login_new(&credentials, &err);
 	if (!login)
 		return cannot(d, s, err.text, why);
-	ok = exchange(d, s, login, why);
+	ok = exchange(d, s, &who, login, why);
 	s->logged_in = ok;
 	sasl_login_free(&login);
 	return ok;

@@ -202,3 +202,64 @@ def test_by_sender(mta):
         assert deliver(instance, sender, "u%d@any.example" % i)[:3] == TAKEN
     assert sink.mails == ["me", "you@any.example", "me", None]
     assert sink.connections == 3
+
+
+CACHE = {"smtp_sasl_auth_cache_name": "proxy:btree:$data_directory/sasl_auth_cache"}
+SOFT, HARD = {"smtp_sasl_auth_soft_bounce": "yes"}, {"smtp_sasl_auth_soft_bounce": "no"}
+# What the server answers, and how often it is asked by two messages.
+REMEMBERED = [
+    ({}, None, 1),
+    (HARD, None, 1),
+    (dict(SOFT, soft_bounce="yes"), None, 1),
+    ({}, "535 no code of its own", 1),
+    ({}, "550 5.7.1 another code", 2),
+    ({}, "454 4.7.0 later", 2),
+    ({}, "235 2.7.0 fine", 2),
+    ({"smtp_sasl_auth_cache_name": ""}, None, 2),
+]
+
+
+@exercises("smtp_sasl_auth_cache_name", "smtp_sasl_auth_soft_bounce")
+@pytest.mark.parametrize("main, verdict, logins", REMEMBERED)
+def test_refused_logins_are_remembered(mta, main, verdict, logins):
+    sink = AuthSink(mechanisms="PLAIN", verdict=verdict)
+    instance = run(mta, sink, "{ HERE = me:wrong }", **dict(CACHE, worker_processes="1", **main))
+    first, second = (deliver(instance, sender="", recipient=name + "@any.example")[:3] for name in "ab")
+    assert len(sink.logins) == logins
+    assert first[:2] == second[:2]
+    if logins == 1:
+        assert second[2] == first[2].replace("SASL auth", "SASL [CACHED] auth").replace("127.0.0.1[127.0.0.1]", "127.0.0.1")
+
+
+@exercises("smtp_sasl_auth_cache_name", "smtp_sasl_auth_cache_time", "lmtp_sasl_auth_cache_name", "lmtp_sasl_auth_cache_time")
+@pytest.mark.parametrize("what, change, logins", [
+    ("nothing", {}, 1),
+    ("password", {"smtp_sasl_password_maps": "inline:{ {HERE = me:secret} }"}, 2),
+    ("user", {"smtp_sasl_password_maps": "inline:{ {HERE = you@any.example:wrong} }"}, 2),
+    ("time", {"smtp_sasl_auth_cache_time": "0"}, 2),
+])
+def test_a_refusal_counts_for_one_login(mta, what, change, logins):
+    """After a restart too, and the password is not in the file."""
+    sink = AuthSink(mechanisms="PLAIN")
+    instance = run(mta, sink, "{ HERE = me:wrong }", **CACHE)
+    assert deliver(instance, sender="", recipient="a@any.example")[1] == "deferred"
+    instance.stop()
+    with open(instance.data + "/sasl_auth_cache.db", "rb") as f:
+        content = f.read()
+    assert b"wrong" not in content and b"535 5.7.8 no" in content
+    instance.set(**{p: v.replace("HERE", "[127.0.0.1]:%d" % sink.port) for p, v in change.items()})
+    instance.start()
+    assert deliver(instance, sender="", recipient="b@any.example")[1] == ("sent" if what == "password" else "deferred")
+    assert len(sink.logins) == logins
+
+
+def test_no_cache_no_difference(mta):
+    """A file that cannot be used is warned of, and each login is tried."""
+    sink = AuthSink(mechanisms="PLAIN")
+    instance = mta(dict(CLIENT, relayhost="[127.0.0.1]:%d" % sink.port, smtp_sasl_auth_enable="yes", smtp_sasl_password_maps="inline:{ {[127.0.0.1]:%d = me:secret} }" % sink.port,
+                        smtp_sasl_security_options="noanonymous", **CACHE))
+    with open(instance.data + "/sasl_auth_cache.db", "w") as f:
+        f.write("no cache" * 1000)
+    instance.start()
+    assert deliver(instance)[:3] == TAKEN
+    instance.wait_log("warning: SASL authentication cache .*sasl_auth_cache.db: ")
