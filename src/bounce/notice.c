@@ -36,6 +36,7 @@ static void transcript_add(struct transcript *t, const char *mark, struct str li
 	buf_str(&t->text, line);
 	utf8_hide_controls(t->text.data + start, line.n, '?');
 	buf_putc(&t->text, '\n');
+	t->lines++;
 }
 
 void transcript_received(struct transcript *t, struct str line)
@@ -51,6 +52,8 @@ void transcript_sent(struct transcript *t, struct str line)
 void transcript_free(struct transcript *t)
 {
 	buf_free(&t->text);
+	t->lines = 0;
+	t->cut = false;
 }
 
 /* ---- classes */

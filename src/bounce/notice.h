@@ -19,11 +19,12 @@ enum notice_class {
 /* What was said, newest last; the oldest lines make room when it grows past a limit. Zeroed: empty. */
 struct transcript {
 	struct buf text;
+	size_t lines; /* with those that are left out */
 	bool cut;
 };
 void transcript_received(struct transcript *t, struct str line); /* without line end, whatever bytes */
 void transcript_sent(struct transcript *t, struct str line);
-void transcript_free(struct transcript *t);
+void transcript_free(struct transcript *t); /* empty again */
 
 /* The classes of this list that a session can have trouble of. */
 unsigned notice_classes(const char *notify_classes);

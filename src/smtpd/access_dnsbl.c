@@ -79,11 +79,19 @@ static const char *domain_name(struct access *a, const char *address)
 	return pool_strndup(a->pool, domain.p, domain.n);
 }
 
+static const char *filtered(const struct reply_names *r, const char *value)
+{
+	char *text = pool_strdup(r->a->pool, value);
+
+	expansion_filter_apply(&r->a->session->server->expansion_filter, text);
+	return text;
+}
+
 static const char *reply_name(void *arg, const char *name)
 {
 	struct reply_names *r = arg;
 	const struct session *s = r->a->session;
-	const char *sender = r->a->sender, *recipient = r->a->recipient;
+	const char *sender = r->a->sender, *recipient = r->a->recipient, *value;
 	const struct {
 		const char *name, *value;
 	} known[] = {
@@ -108,8 +116,9 @@ static const char *reply_name(void *arg, const char *name)
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(known[i].name, name) == 0)
-			return known[i].value ? known[i].value : "";
-	return NULL;
+			return known[i].value ? filtered(r, known[i].value) : "";
+	value = config_text(s->cfg, name);
+	return value ? filtered(r, value) : NULL;
 }
 
 /* The template for a list as it was written in main.cf, or for the list without its filter, or the default.

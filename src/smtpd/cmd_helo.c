@@ -44,6 +44,7 @@ static bool helo_accept(struct session *s, const char *verb, struct str rest, bo
 		session_set(&s->helo, NULL);
 		return false;
 	}
+	notify_flush(s);
 	s->protocol = strcmp(verb, "EHLO") == 0 ? "ESMTP" : "SMTP";
 	neuter(s->helo);
 	return filters_helo(s, verb, reduced);

@@ -28,13 +28,13 @@ void notify_said(struct session *s, struct str line)
 		transcript_sent(&s->notify.transcript, line);
 }
 
-void notify_end(struct session *s)
+static void tell(struct session *s, const char *aborted)
 {
 	const struct notice notice = {.program = "SMTP server",
 		.peer = s->client.text,
 		.classes = s->notify.classes,
 		.transcript = &s->notify.transcript,
-		.aborted = s->protocol_end};
+		.aborted = aborted};
 	struct queue_id id;
 	struct err err = {""};
 
@@ -42,4 +42,18 @@ void notify_end(struct session *s)
 		return;
 	if (!notice_send(s->cfg, s->server->cleanup, &notice, &id, &err))
 		log_warning("postmaster notice: %s", err.text);
+}
+
+void notify_end(struct session *s)
+{
+	tell(s, s->protocol_end);
+}
+
+void notify_flush(struct session *s)
+{
+	if (s->notify.transcript.lines <= (size_t)s->cfg->smtpd_history_flush_threshold)
+		return;
+	tell(s, NULL);
+	s->notify.classes = 0;
+	transcript_free(&s->notify.transcript);
 }

@@ -19,5 +19,8 @@ void notify_note(struct session *s, unsigned classes);
 void notify_heard(struct session *s, struct str line);
 void notify_said(struct session *s, struct str line);
 void notify_end(struct session *s);
+/* The session begins anew, or a message has ended: when the transcript is longer than
+ * smtpd_history_flush_threshold, what there is to be told of is told, and both begin anew too. */
+void notify_flush(struct session *s);
 
 #endif

@@ -164,6 +164,38 @@ static bool write_footer(struct session *s, const char *text)
 	return true;
 }
 
+/* 4xx or 5xx, a blank, and an enhanced status of the same class where there is one. */
+static bool is_refusal(struct str text)
+{
+	uint64_t code;
+
+	return text.n > 4 && text.n < REPLY_MAX && text.p[3] == ' ' &&
+	       str_to_u64(str_first(text, 3), 599, &code) && code >= 400 &&
+	       (dsn_status_length(str_from(text, 4)) == 0 || text.p[4] == text.p[0]);
+}
+
+/* smtpd_reject_filter_maps: another refusal in place of this one. */
+static void replace_refusal(struct session *s, char *text)
+{
+	struct buf other = BUF(TABLE_VALUE_MAX);
+	struct err err = {0};
+	enum table_status status;
+
+	if (!s->server->reject_filter || !is_refusal(str_c(text)))
+		return;
+	status = maps_lookup(s->server->reject_filter, str_c(text), &other, &err);
+	if (status == TABLE_FOUND && is_refusal(buf_slice(&other))) {
+		memcpy(text, buf_cstr(&other), other.len + 1);
+		make_sendable(s, text);
+	} else if (status == TABLE_FOUND) {
+		log_warning(
+			"smtpd_reject_filter_maps: no refusal: \"%s\", for \"%s\"", buf_cstr(&other), text);
+	} else if (status != TABLE_NOT_FOUND) {
+		log_warning("smtpd_reject_filter_maps: %s: %s", text, err.text);
+	}
+	buf_free(&other);
+}
+
 static void hold_back(struct session *s)
 {
 	if (s->errors >= s->cfg->smtpd_soft_error_limit && s->cfg->smtpd_error_sleep_time > 0 &&
@@ -183,6 +215,7 @@ void reply(struct session *s, const char *fmt, ...)
 	if (n < 4)
 		return;
 	make_sendable(s, text);
+	replace_refusal(s, text);
 	hold_back(s);
 	dialogue_said(s, str_c(text));
 	if ((text[0] != '4' && text[0] != '5') || !write_footer(s, text)) {

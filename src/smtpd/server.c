@@ -198,6 +198,7 @@ static bool open_all_maps(struct server *v, struct err *err)
 		{&v->command_filter, "smtpd_command_filter", cfg->smtpd_command_filter},
 		{&v->dns_filter.maps, "smtpd_dns_reply_filter", cfg->smtpd_dns_reply_filter},
 		{&v->milter_maps, "smtpd_milter_maps", cfg->smtpd_milter_maps},
+		{&v->reject_filter, "smtpd_reject_filter_maps", cfg->smtpd_reject_filter_maps},
 		{&v->reject_footers, "smtpd_reject_footer_maps", cfg->smtpd_reject_footer_maps},
 		{&v->rbl_replies, "rbl_reply_maps", cfg->rbl_reply_maps},
 		{&v->sender_logins, "smtpd_sender_login_maps", cfg->smtpd_sender_login_maps},
@@ -252,6 +253,7 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	v->sasl = cfg->smtpd_sasl_auth_enable;
 	v->bare_newline = bare_newline_mode(cfg->smtpd_forbid_bare_newline);
 	v->notices = notice_classes(cfg->notify_classes);
+	expansion_filter_parse(&v->expansion_filter, cfg->smtpd_expansion_filter);
 	v->ehlo_discard = ehlo_parse_keywords(cfg->smtpd_discard_ehlo_keywords, unknown_keyword);
 	v->banner = v->stress_banner = server_banner(v, cfg);
 	set_milters(v);
@@ -313,6 +315,7 @@ void server_free(struct server **server)
 	maps_close(&v->dns_filter.maps);
 	maps_close(&v->milter_maps);
 	milter_set_free(&v->milters);
+	maps_close(&v->reject_filter);
 	maps_close(&v->reject_footers);
 	maps_close(&v->rbl_replies);
 	maps_close(&v->sender_logins);

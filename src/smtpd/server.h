@@ -11,6 +11,7 @@
 #include "dns/dns_filter.h"
 #include "rewrite/resolve.h"
 #include "service/service.h"
+#include "smtpd/expansion.h"
 #include "smtpd/limits.h"
 #include "smtpd/rules.h"
 #include "tls/tls.h"
@@ -74,11 +75,13 @@ struct server {
 	struct dns_filter dns_filter; /* of what access control asks about names and lists */
 	struct milter_set *milters;   /* smtpd_milters; NULL: this service has none */
 	struct maps *milter_maps;
-	struct maps *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts, *sender_canonical;
+	struct maps *reject_filter, *reject_footers, *rbl_replies, *sender_logins, *relay_clientcerts,
+		*sender_canonical;
 	struct named_list mynetworks, xclient_hosts, xforward_hosts, sasl_exceptions, bare_exclusions;
 	struct named_list sasl_mechanisms, log_permits, debug_peers;
 	struct named_list forbidden_commands, noop_commands, fast_flush_domains, mx_backup_networks,
 		verp_clients, limit_exceptions;
+	struct expansion_filter expansion_filter;
 	struct limits limits; /* table NULL: nothing is counted */
 	struct rules_env rules;
 	_Atomic uint64_t proxy_files;	/* made so far, for their names */

@@ -220,10 +220,12 @@ bool transaction_finish(struct session *s, const char *queued_prefix)
 	struct refusal refusal;
 	bool good = false;
 
-	if (access_end_of_data(s, &refusal))
+	if (access_end_of_data(s, &refusal)) {
 		good = commit(s, queued_prefix);
-	else
+		notify_flush(s);
+	} else {
 		reply_refusal(s, &refusal);
+	}
 	transaction_end(s);
 	return good;
 }

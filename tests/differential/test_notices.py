@@ -1,6 +1,7 @@
 """The same dialogues with Debian's Postfix and ours, once for each class of notify_classes: for which of them the postmaster gets a notice."""
 import base64
 import os
+import re
 import socket
 import sys
 import threading
@@ -134,3 +135,39 @@ def test_when_the_postmaster_hears(tmp_path):
     theirs = outcomes(postfix.Instance, str(tmp_path / "theirs"), authentication)
     ours = outcomes(postern.Instance, str(tmp_path / "ours"), authentication)
     assert {n: (theirs[n], ours[n]) for n in DIALOGUES if theirs[n] != ours[n]} == {}
+
+
+HISTORY = {  # dialogues at a server that keeps few lines
+    "none": [H, "FOO", "NOOP", BYE], "reset": [H, "FOO", "RSET", "BAR", BYE], "hello": [H, "FOO", H, "FOO", "FOO", "HELO c.example", BYE], "short": ["HELO c.example", "FOO", "RSET", BYE],
+    "clean": [H, "RSET", "FOO", BYE], "again": [H, "FOO", "RSET", "RSET", M, "RSET x", "RSET", "NOOP", BYE], "syntax": [H, "FOO", "EHLO", "RSET x", BYE],
+    "mail": [H, "FOO", M, R] + TEXT[:2] + ["FOO", BYE], "refused": [H, M, R.replace("user", "end")] + TEXT[:2] + ["NOOP", BYE], "bad-name": [H, "FOO", "EHLO badhelo", "NOOP", BYE],
+    "cut": [H, "FOO", "RSET", M, "cut"], "content": [H, M, R, "DATA", "X-Rej: 1\r\n\r\ny\r\n.", "NOOP", BYE],
+}
+
+
+def transcripts(kind, directory):
+    """The notices about each dialogue, as lists of lines that were said and heard."""
+    sink = Sink()
+    services = {name: dict(notify_classes="policy, protocol", error_notice_recipient="%s@history.pm.example" % name, smtpd_history_flush_threshold="14", cleanup_service_name="check",
+                           smtpd_end_of_data_restrictions="check_recipient_access inline:{{end@test.example=REJECT}}", smtpd_delay_reject="no") for name in HISTORY}
+    instance = kind(directory, dict(MAIN, relayhost="[127.0.0.1]:%d" % sink.port, local_recipient_maps="", smtpd_banner="sink ESMTP"), dict(services, **{"plain-data": told("data", "plain")}), master=MASTER)
+    found = {name: [] for name in HISTORY}
+    try:
+        instance.start()
+        for name, lines in HISTORY.items():
+            play(instance, name, lines)
+            settled(instance)
+            for mail in sink.mails:
+                found[name].append([re.sub("queued as .*", "queued", line) for line in mail["data"].decode().split("\r\n") if line.startswith((" In: ", " Out: ", "Session")) and " Out: 250-" not in line])
+            sink.mails.clear()
+        return found
+    finally:
+        instance.stop(check=False)
+        sink.close()
+
+
+@exercises("smtpd_history_flush_threshold")
+def test_long_histories(tmp_path):
+    theirs, ours = transcripts(postfix.Instance, str(tmp_path / "theirs")), transcripts(postern.Instance, str(tmp_path / "ours"))
+    differences = ["%s\n  theirs %s\n  ours   %s" % (n, theirs[n], ours[n]) for n in HISTORY if theirs[n] != ours[n]]
+    assert not differences, "\n".join(differences)

@@ -102,6 +102,8 @@ ROWS = [
     (recipients("reject_rbl_client list.example", rbl_reply_maps="inline:{ {list.example=$$rbl_code 5.9.9 $$rbl_class $$rbl_what by $$rbl_domain: $$rbl_txt} }"), {},
      "554 5.9.9 Client host 198.51.100.7 by list.example: you know why"),
     (recipients("reject_rbl_client list.example", default_rbl_reply="$rbl_code listed"), {}, "554 5.7.1 listed"),
+    (recipients("reject_rbl_client list.example", default_rbl_reply="$rbl_code $rbl_reason; $client_address, $helo_name: $recipient",
+                smtpd_expansion_filter="aeiou\\\\.\\40\\153457yn"), {}, "554 5.7.1 you kno_ __y; ___.5_.___.7, _.e_a___e: u_e___e__.e_a___e"),
     (recipients("reject_maps_rbl", maps_rbl_domains="list.example"), {},
      "554 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using list.example; you know why"),
     (recipients("reject_maps_rbl"), {}, OK),

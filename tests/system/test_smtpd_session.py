@@ -239,6 +239,26 @@ def test_replies(mta):
     instance.wait_log(r"disconnect from unknown\[127.0.0.1\]:%d commands=0/0|disconnect from unknown\[127.0.0.1\]:%d\n" % (port, port))
 
 
+@exercises("smtpd_reject_filter_maps")
+def test_refusals_are_replaced(mta):
+    """Before the footer, and only by refusals."""
+    rules = ["{/^500 5.5.2 (.*)/ 450 4.7.9 in short: $$1}", "{/^501/ 250 2.0.0 fine}", "{/^503 / 550 4.1.1 odd}", "{/^502/ 521 5.5.9 away}"]
+    instance = mta(services={"map": {"smtpd_reject_filter_maps": "pcre:{ %s }" % " ".join(rules), "smtpd_reject_footer": "see $client_address", "disable_vrfy_command": "yes"},
+                             "failing": {"smtpd_reject_filter_maps": "fail:x"}}).start()
+    with instance.client("map") as c:
+        c.expect(250, "HELO c.example")
+        assert c.command("FOO") == "450-4.7.9 in short: Error: command not recognized\n450 4.7.9 see 127.0.0.1"
+        assert c.command("DATA x") == "501-5.5.4 Syntax: DATA\n501 5.5.4 see 127.0.0.1"
+        assert c.command("RCPT TO:<a@b.example>").startswith("503-5.5.1 ")
+        assert c.command("VRFY a").startswith("521-5.5.9 away")
+        assert c.line() is None
+    instance.wait_log('warning: smtpd_reject_filter_maps: no refusal: "550 4.1.1 odd", for "503 5.5.1 ')
+    with instance.client("failing") as c:
+        c.expect(250, "HELO c.example")
+        assert c.command("FOO") == "500 5.5.2 Error: command not recognized"
+    instance.wait_log("warning: smtpd_reject_filter_maps: 500 5.5.2 Error: command not recognized: ")
+
+
 def test_parked_sessions(mta):
     """Waiting sessions cost no slot and little memory, and answer when they are spoken to."""
     instance = mta({"default_process_limit": "4"}).start()
