@@ -202,7 +202,7 @@ int main(int argc, char **argv)
 	int letter;
 	bool ok;
 
-	while ((letter = getopt(argc, argv, "bc:dehoqv")) != -1)
+	while ((letter = getopt(argc, argv, "+bc:dehoqv")) != -1)
 		parse_option(&o, letter);
 	if (!o.what.body && !o.what.envelope && !o.what.header)
 		o.what.body = o.what.envelope = o.what.header = true;

@@ -4,7 +4,7 @@
 #include "commands/command_log.h"
 #include <unistd.h>
 
-#define OPTIONS "aAbc:C:deEfFhHijlmMno:pPtT:vxX#"
+#define OPTIONS "+aAbc:C:deEfFhHijlmMno:pPtT:vxX#"
 
 static const char usage[] =
 	"usage: postconf [-a (server SASL types)] [-A (client SASL types)] [-b (bounce templates)] [-c "
@@ -38,6 +38,7 @@ static const struct {
 	{'x', PC_EXPAND},
 	{'j', PC_JSON},
 	{'i', PC_INERT},
+	{'o', PC_OVERRIDE},
 };
 
 enum { LETTER_COUNT = sizeof(letters) / sizeof(letters[0]) };
@@ -94,6 +95,7 @@ static void take_option(struct arguments *a, int letter)
 	} else if (letter == 'C') {
 		a->classes = parse_classes(optarg);
 	} else if (letter == 'o') {
+		a->flags |= PC_OVERRIDE;
 		a->overrides = x_realloc(a->overrides, (a->override_count + 1) * sizeof(*a->overrides));
 		a->overrides[a->override_count++] = optarg;
 	} else if (flag_of(letter)) {
@@ -105,15 +107,30 @@ static void take_option(struct arguments *a, int letter)
 
 static void only_one(unsigned flags, unsigned group)
 {
-	char first = 0;
+	char given[4 * LETTER_COUNT + 1];
+	size_t len = 0, count = 0;
 
 	for (size_t i = 0; i < LETTER_COUNT; i++) {
 		if (!(flags & group & letters[i].flag))
 			continue;
-		if (first)
-			command_die(1, "specify one of -%c -%c", first, letters[i].letter);
-		first = letters[i].letter;
+		len += (size_t)snprintf(given + len, sizeof(given) - len, " -%c", letters[i].letter);
+		count++;
 	}
+	if (count > 1)
+		command_die(1, "specify one of%s", given);
+}
+
+/* Options that say how to show, and those that change a file; what is shown by default takes no -o. */
+static void check_combinations(unsigned flags)
+{
+	static const unsigned changes = PC_EDIT | PC_EXCLUDE | PC_COMMENT;
+	static const unsigned groups[] = {PC_DEFAULTS | changes | PC_SET, changes | PC_FOLD,
+		changes | PC_HIDE_NAME | PC_HIDE_VALUE, PC_HIDE_VALUE | PC_JSON, changes | PC_JSON,
+		changes | PC_INERT, changes | PC_EXPAND, PC_DEFAULTS | changes | PC_OVERRIDE,
+		PC_MASTER_FIELDS | PC_MASTER | PC_MAIN | PC_MASTER_PARAMS};
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		only_one(flags, groups[i]);
 }
 
 /* The options that make no sense with -M, -F or -P. */
@@ -122,10 +139,11 @@ static void check_master_options(unsigned flags)
 	static const struct {
 		unsigned mode, allowed;
 	} modes[] = {
-		{PC_MASTER, PC_FOLD | PC_EDIT | PC_COMMENT | PC_EXCLUDE | PC_EXPAND | PC_JSON},
-		{PC_MASTER_FIELDS, PC_FOLD | PC_EDIT | PC_HIDE_NAME | PC_HIDE_VALUE | PC_EXPAND | PC_JSON},
-		{PC_MASTER_PARAMS,
-			PC_FOLD | PC_EDIT | PC_EXCLUDE | PC_HIDE_NAME | PC_HIDE_VALUE | PC_EXPAND | PC_JSON},
+		{PC_MASTER, PC_FOLD | PC_EDIT | PC_COMMENT | PC_EXCLUDE | PC_EXPAND | PC_JSON | PC_OVERRIDE},
+		{PC_MASTER_FIELDS,
+			PC_FOLD | PC_EDIT | PC_HIDE_NAME | PC_HIDE_VALUE | PC_EXPAND | PC_JSON | PC_OVERRIDE},
+		{PC_MASTER_PARAMS, PC_FOLD | PC_EDIT | PC_EXCLUDE | PC_HIDE_NAME | PC_HIDE_VALUE | PC_EXPAND |
+					   PC_JSON | PC_OVERRIDE},
 	};
 
 	for (size_t m = 0; m < 3; m++) {
@@ -146,14 +164,11 @@ static void check_options(struct arguments *a, char *const *operands)
 {
 	bool change = a->flags & (PC_EDIT | PC_EXCLUDE | PC_COMMENT);
 
-	if (*operands && strchr(*operands, '=') && **operands != '=') {
+	if (*operands && strchr(*operands, '=')) {
 		a->flags |= PC_EDIT;
 		change = true;
 	}
-	only_one(a->flags, PC_DEFAULTS | PC_EDIT | PC_SET | PC_EXCLUDE | PC_COMMENT);
-	only_one(a->flags, PC_MASTER_FIELDS | PC_MASTER | PC_MAIN | PC_MASTER_PARAMS);
-	only_one(a->flags, PC_HIDE_NAME | PC_HIDE_VALUE);
-	only_one(a->flags, PC_HIDE_VALUE | PC_JSON);
+	check_combinations(a->flags);
 	check_master_options(a->flags);
 	if (change && !*operands)
 		command_die(1,

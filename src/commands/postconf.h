@@ -23,7 +23,8 @@ enum {
 	PC_HIDE_VALUE = 1 << 11,   /* -H */
 	PC_EXPAND = 1 << 12,	   /* -x */
 	PC_JSON = 1 << 13,	   /* -j */
-	PC_INERT = 1 << 14	   /* -i */
+	PC_INERT = 1 << 14,	   /* -i */
+	PC_OVERRIDE = 1 << 15	   /* -o */
 };
 
 enum { CLASS_BUILTIN = 1, CLASS_SERVICE = 2, CLASS_USER = 4, CLASS_ALL = 7 };

@@ -66,12 +66,16 @@ static struct change *find_change(const struct changes *c, struct str name)
 	return NULL;
 }
 
-static void check_request(const char *text)
+static void check_request(const char *text, struct str trimmed, bool with_value)
 {
 	if (strchr(text, '\n'))
 		command_die(1, "-e, -X, or -# accepts no multi-line input");
-	if (*text == '#')
+	if (trimmed.n && trimmed.p[0] == '#')
 		command_die(1, "-e, -X, or -# accepts no comment input");
+	if (!with_value && strchr(text, '='))
+		command_die(1, "-X or -# requires parameter names without value");
+	if (!with_value && trimmed.n == 0)
+		command_die(1, "-X or -# requires non-blank parameter names");
 }
 
 static void add_change(struct changes *c, const char *request, bool with_value)
@@ -80,7 +84,7 @@ static void add_change(struct changes *c, const char *request, bool with_value)
 	struct change *earlier;
 	struct err err;
 
-	check_request(request);
+	check_request(request, name, with_value);
 	if (with_value && !main_cf_split(str_c(request), &name, &value, &err))
 		command_die(1, "%s", err.text);
 	earlier = find_change(c, name);

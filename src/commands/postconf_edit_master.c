@@ -47,6 +47,8 @@ static void parse_field_request(struct request *r)
 
 	if (!postconf_pattern(r->text, 3, true, &r->pattern) || p->parts < 3 || !p->value)
 		command_die(1, "-Fe requires service_name/type/field=value");
+	if (strcmp(p->part[2], "*") == 0)
+		command_die(1, "-Fe does not accept wild-card field name");
 	while (field <= FIELD_COUNT && strcmp(p->part[2], master_field_names[field]) != 0)
 		field++;
 	if (field > FIELD_COUNT)
@@ -61,6 +63,8 @@ static void parse_parameter_request(struct request *r, unsigned flags)
 
 	if (!postconf_pattern(r->text, 3, flags & PC_EDIT, &r->pattern) || p->parts < 3)
 		command_die(1, "-Pe or -PX requires service_name/type/parameter");
+	if (strcmp(p->part[2], "*") == 0)
+		command_die(1, "-Pe does not accept wild-card parameter name");
 	if ((flags & PC_EDIT) && !p->value)
 		command_die(1, "-Pe requires service_name/type/parameter=value");
 	if (p->value && strpbrk(p->value, " \t\r\n"))
@@ -136,7 +140,7 @@ static size_t find_override(const struct master_entry *e, const char *name, size
 	size_t i = 1;
 
 	*found = 0;
-	while (i < e->argc && e->argv[i][0] == '-') {
+	while (i < e->argc && master_is_option(e->argv[i])) {
 		bool override = strcmp(e->argv[i], "-o") == 0 && i + 1 < e->argc;
 
 		if (override && !*found && main_cf_split(str_c(e->argv[i + 1]), &n, &value, NULL) &&

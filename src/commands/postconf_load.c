@@ -21,7 +21,16 @@ void postconf_warn(void *arg, const char *text)
 	x_free(&shown);
 }
 
-static const char *const read_only[] = {"process_id", "process_name", "service_name"};
+static const char *const read_only[] = {"process_id", "process_name", "service_name", NULL};
+
+static bool among(const char *word, const char *const *words)
+{
+	for (; *words; words++) {
+		if (strcmp(word, *words) == 0)
+			return true;
+	}
+	return false;
+}
 
 static void warn_read_only(const char *path, const char *name, const char *value)
 {
@@ -33,7 +42,7 @@ static void warn_read_only(const char *path, const char *name, const char *value
 
 static void refuse_read_only(struct postconf *pc)
 {
-	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
+	for (size_t i = 0; read_only[i]; i++) {
 		struct name_value *v = names_find(pc->names, read_only[i]);
 
 		if (v->set)
@@ -45,7 +54,7 @@ static void refuse_read_only(struct postconf *pc)
 
 static void refuse_read_only_locals(const struct postconf *pc, struct service *s)
 {
-	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
+	for (size_t i = 0; read_only[i]; i++) {
 		const char *value = hash_get(s->locals, str_c(read_only[i]));
 
 		if (value && !(pc->flags & PC_DEFAULTS))
@@ -79,7 +88,10 @@ static void take_override(struct postconf *pc, const char *text)
 	}
 	n = x_strndup(name.p, name.n);
 	v = x_strndup(value.p, value.n);
-	names_set(pc->names, n, v);
+	if (among(n, read_only))
+		warn_read_only(pc->main_path, n, v);
+	else
+		names_set(pc->names, n, v);
 	x_free(&n);
 	x_free(&v);
 }
@@ -100,14 +112,19 @@ static void fix_names(struct postconf *pc)
 static void take_locals(struct service *s)
 {
 	struct str name, value;
+	struct err err;
 
 	s->locals = hash_new(free);
 	s->used = hash_new(NULL);
-	for (size_t i = 1; i + 1 < s->entry.argc && s->entry.argv[i][0] == '-'; i++) {
+	for (size_t i = 1; i + 1 < s->entry.argc && master_is_option(s->entry.argv[i]); i++) {
 		if (strcmp(s->entry.argv[i], "-o") != 0)
 			continue;
-		if (main_cf_split(str_c(s->entry.argv[++i]), &name, &value, NULL))
+		if (main_cf_split(str_c(s->entry.argv[++i]), &name, &value, &err)) {
 			free(hash_put(s->locals, name, x_strndup(value.p, value.n)));
+		} else {
+			err_prefix(&err, "master.cf");
+			postconf_warn(NULL, err.text);
+		}
 	}
 }
 
@@ -119,7 +136,7 @@ static void add_service(struct postconf *pc, struct str line, int number)
 	pc->services = x_realloc(pc->services, (pc->service_count + 1) * sizeof(*pc->services));
 	s = &pc->services[pc->service_count++];
 	if (!master_entry_parse(line, &s->entry, &err)) {
-		if (strcmp(err.text, "bad field count") == 0)
+		if (strcmp(err.text, "bad field count") == 0 || strncmp(err.text, "missing '}'", 11) == 0)
 			err_prefix(&err, "file %s: line %d", pc->master_path, number);
 		command_die(1, "%s", err.text);
 	}
@@ -157,15 +174,6 @@ static void read_master(struct postconf *pc)
 	else
 		command_say(LOGL_WARNING, "%s", err.text);
 	buf_free(&text);
-}
-
-static bool among(const char *word, const char *const *words)
-{
-	for (; *words; words++) {
-		if (strcmp(word, *words) == 0)
-			return true;
-	}
-	return false;
 }
 
 static void add_per_service(struct postconf *pc, const struct service *s, const struct suffix *suffix)

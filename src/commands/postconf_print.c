@@ -100,16 +100,28 @@ static bool has_blank(struct str s)
 	return false;
 }
 
-/* An argument as it may stand in master.cf. */
-static void quote(struct str arg, struct buf *out)
+static void quote(struct str arg, bool braces, struct buf *out)
 {
-	bool braces = arg.n == 0 || arg.p[0] == '{' || has_blank(arg);
-
 	if (braces)
 		buf_putc(out, '{');
 	buf_str(out, arg);
 	if (braces)
 		buf_putc(out, '}');
+}
+
+/* The value of -o as it may stand in master.cf. */
+static void quote_override(struct str arg, struct buf *out)
+{
+	quote(arg, arg.n == 0 || arg.p[0] == '{' || has_blank(arg), out);
+}
+
+/* Another argument; blanks within its braces need no more of them. */
+static void quote_argument(struct str arg, struct buf *out)
+{
+	struct str rest = arg, word;
+	bool one = str_group(&rest, BLANKS, &word) && word.n == arg.n;
+
+	quote(arg, !one || arg.p[0] == '{', out);
 }
 
 static void format_override(const char *text, postconf_value_fn value, void *arg, struct buf *out)
@@ -119,7 +131,7 @@ static void format_override(const char *text, postconf_value_fn value, void *arg
 	char *raw;
 
 	if (!main_cf_split(str_c(text), &name, &v, NULL)) {
-		quote(str_c(text), out);
+		quote_override(str_c(text), out);
 		return;
 	}
 	buf_printf(&plain, STR_FMT "=", STR_ARG(name));
@@ -128,7 +140,7 @@ static void format_override(const char *text, postconf_value_fn value, void *arg
 		value(arg, raw, &plain);
 	else
 		buf_puts(&plain, raw);
-	quote(buf_slice(&plain), out);
+	quote_override(buf_slice(&plain), out);
 	x_free(&raw);
 	buf_free(&plain);
 }
@@ -150,7 +162,7 @@ static void write_argument(struct writer *w, const char *text, bool own_line)
 {
 	struct buf quoted = BUF(EXPAND_MAX);
 
-	quote(str_c(text), &quoted);
+	quote_argument(str_c(text), &quoted);
 	if (own_line)
 		write_line(w, buf_slice(&quoted));
 	else
@@ -164,7 +176,7 @@ static void write_arguments(
 	bool options = true, after_override = false;
 
 	for (size_t i = 0; i < e->argc; i++) {
-		options = options && (i == 0 || e->argv[i][0] == '-');
+		options = options && (i == 0 || master_is_option(e->argv[i]));
 		if (i > 0 && options && i + 1 < e->argc && strcmp(e->argv[i], "-o") == 0) {
 			write_override(w, e->argv[++i], value, arg);
 			after_override = true;

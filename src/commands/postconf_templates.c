@@ -2,6 +2,8 @@
 #include "bounce/bounce_template.h"
 #include "commands/command_log.h"
 #include "commands/postconf.h"
+#include <errno.h>
+#include <unistd.h>
 
 static void tell(void *arg, const char *text)
 {
@@ -37,7 +39,14 @@ int postconf_templates(int option, const char *directory, const char *file)
 		command_say(LOGL_FATAL, "%s", err.text);
 		return 1;
 	}
-	templates = bounce_templates_load(file ? file : cfg->bounce_template_file, tell, NULL);
+	if (!file)
+		file = cfg->bounce_template_file;
+	if (*file && access(file, R_OK) < 0) {
+		command_say(LOGL_FATAL, "open %s: %s", file, strerror(errno));
+		config_free(&cfg);
+		return 1;
+	}
+	templates = bounce_templates_load(file, tell, NULL);
 	for (enum bounce_template_kind kind = 0; kind < TEMPLATE_COUNT; kind++) {
 		const struct bounce_template *t = bounce_template_get(templates, kind);
 

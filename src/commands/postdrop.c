@@ -206,7 +206,7 @@ static const char *parse(int argc, char **argv, int *verbose)
 	const char *directory = NULL;
 	int c;
 
-	while ((c = getopt(argc, argv, "c:rv")) != -1) {
+	while ((c = getopt(argc, argv, "+c:rv")) != -1) {
 		if (c == 'c') {
 			directory = optarg;
 		} else if (c == 'v') {

@@ -49,7 +49,7 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:ip:t:v")) != -1) {
+	while ((c = getopt(argc, argv, "+c:ip:t:v")) != -1) {
 		switch (c) {
 		case 'c':
 			o->config_dir = optarg;

@@ -75,7 +75,7 @@ static void parse(int argc, char **argv, struct options *o)
 
 	if (strcmp(program_invocation_short_name, "mailq") == 0)
 		o->mode = MODE_LIST;
-	while ((c = getopt(argc, argv, "c:fi:jps:v")) != -1)
+	while ((c = getopt(argc, argv, "+c:fi:jps:v")) != -1)
 		parse_option(o, c);
 	if (o->mode == MODE_NONE || optind < argc)
 		usage();

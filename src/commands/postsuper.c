@@ -89,7 +89,7 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "c:d:e:f:h:H:pr:sSv")) != -1)
+	while ((letter = getopt(argc, argv, "+c:d:e:f:h:H:pr:sSv")) != -1)
 		parse_option(o, letter);
 	for (int i = optind; i < argc; i++)
 		o->queues |= queue_bit(argv[i]);

@@ -206,7 +206,7 @@ static bool expand_comparison(struct expander *x, struct str body, struct buf *o
 		return true;
 	}
 	if (body.p[0] != '?' && body.p[0] != ':')
-		return err_set(x->err, "\"?\" expected at: \"...}>>>" STR_FMT "\"", STR_ARG(body));
+		return err_set(x->err, "\"?\" or \":\" expected at: \"...}>>>" STR_FMT "\"", STR_ARG(body));
 	return expand_condition(x, body, result, out);
 }
 

@@ -64,8 +64,8 @@ static bool parse_lines(struct main_cf *m, struct str content, const char *path,
 			continue;
 		}
 		if (!main_cf_split(line.text, &name, &value, err))
-			return err_prefix(err, "%s, line %d", path, line.last);
-		add_entry(m, name, value, line.last);
+			return err_prefix(err, "%s, line %d", path, line.first);
+		add_entry(m, name, value, line.first);
 	}
 	return true;
 }

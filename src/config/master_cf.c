@@ -86,7 +86,7 @@ static bool fill_arguments(struct master_service *s, const struct master_entry *
 	for (size_t i = 0; i < e->argc; i++) {
 		const char *arg = e->argv[i];
 
-		options = options && (i == 0 || *arg == '-');
+		options = options && (i == 0 || master_is_option(arg));
 		if (i > 0 && options && strcmp(arg, "-o") == 0) {
 			if (!add_override(s, e->argv[++i], err))
 				return false;

@@ -48,6 +48,11 @@ bool master_field_valid(enum master_field field, const char *text)
 	return false;
 }
 
+bool master_is_option(const char *arg)
+{
+	return arg[0] == '-' && arg[1] && arg[1] != '-';
+}
+
 void master_entry_add(struct master_entry *e, struct str arg)
 {
 	e->argv = x_realloc(e->argv, (e->argc + 2) * sizeof(*e->argv));
@@ -118,7 +123,7 @@ static bool take_arguments(struct str rest, struct master_entry *e, struct err *
 
 	err->text[0] = '\0';
 	while (take_argument(&rest, &arg, err)) {
-		if (e->argc == 0 || value || !options || arg.n < 2 || arg.p[0] != '-') {
+		if (e->argc == 0 || value || !options || arg.n < 2 || arg.p[0] != '-' || arg.p[1] == '-') {
 			options = options && (e->argc == 0 || value);
 			master_entry_add(e, arg);
 			value = false;

@@ -35,6 +35,9 @@ bool master_entry_parse(struct str line, struct master_entry *e, struct err *err
 void master_entry_clear(struct master_entry *e);
 /* Whether the text may stand in the column. */
 bool master_field_valid(enum master_field field, const char *text);
+/* Whether an argument after the command is an option; the first that is none, "-" and "--" too, ends the
+ * options. */
+bool master_is_option(const char *arg);
 void master_entry_add(struct master_entry *e, struct str arg);
 
 #endif

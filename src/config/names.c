@@ -99,7 +99,7 @@ void names_take(
 		const struct main_cf_entry *e = &m->entries[i];
 		const struct name_value *old = names_find(n, e->name);
 
-		if (old && old->set)
+		if (old && old->set && strcmp(old->raw, e->value) != 0)
 			warn_twice(e, old->raw, path, warn, arg);
 		names_set(n, e->name, e->value);
 	}

@@ -144,6 +144,15 @@ EDITING = [["-e", "relayhost=new value", "own=1"], ["-X", "relayhost", "foo"], [
            ["-F", "*/unix/command=new -o a=b c"], ["-e", "foo =  x y ", "myorigin=$bar"], ["-#", "foo", "bar", "relayhost"], ["-X", "nosuch"],
            ["-M", "foo0/unix=foo0 unix - n n 9? 3 smtp -vo a=b -o{ c = d e }"]]
 
+# Options that exclude each other, names that are none, and where options end.
+OPTIONS = [["-d", "-o", "foo=1"], ["-e", "-x", "foo=2"], ["-f", "foo=2"], ["-h", "foo=2"], ["-H", "-X", "foo"], ["-o", "a=b", "foo=2"], ["-x", "-#", "foo"],
+           ["-F", "-f", "local/unix/chroot=n"], ["-P", "-x", "relay/unix/foo=2"], ["-M", "-o", "a=b", "-X", "relay/unix"], ["=x"], ["-e", " #foo=x"],
+           ["-X", ""], ["-#", " "], ["-X", "foo=1"], ["-PX", "relay/unix/*"], ["-P", "relay/unix/*=x"], ["-F", "relay/unix/*=y"], ["-b", "/nonexistent"],
+           ["-t", "/nonexistent"], ["foo", "-n"], ["-o", "process_name=x", "process_name"], ["-o", "service_name=x", "-x", "service_name"],
+           ["-M"], ["-Mf"], ["-P"], ["-n"], ["-P", "end/unix/new=1"], ["-P", "late/unix/new=1"]]
+OPTIONS_MAIN = "foo=1\nfoo=1\nbar = $foo\nfoo = 2\n\n#c\n  3\nrelayhost=\nrelayhost = a\n b\n"
+OPTIONS_MASTER = MASTER + "end unix - - n - - smtp -v -- -o foo=3\nlate unix - - n - - pipe argv={a b} c\n"
+
 
 class Case:
     def __init__(self, directory, name, main, master, commands):
@@ -163,6 +172,7 @@ def cases(directory):
     made = [Case(directory, "empty", "", "", SHOWING), Case(directory, "debian", DEBIAN_MAIN, MASTER, SHOWING)]
     made += [Case(directory, "show%d" % i, main_cf(rng), master_cf(rng), rng.sample(SHOWING, 5)) for i in range(120)]
     made += [Case(directory, "edit%d" % i, DEBIAN_MAIN if i % 2 else main_cf(rng), master_cf(rng), [EDITING[i % len(EDITING)]]) for i in range(2 * len(EDITING))]
+    made += [Case(directory, "options%d" % i, OPTIONS_MAIN, OPTIONS_MASTER, [argv]) for i, argv in enumerate(OPTIONS)]
     return made
 
 
@@ -192,7 +202,7 @@ def comparable(text):
     compared, nor its words: only that there was one; values that refer to themselves can make Postfix crash."""
     text = re.sub(r"(?m)^\S*postconf: ", "postconf: ", text)
     text = text.replace("Postern", "Postfix").replace("/lib/postern", "/lib/postfix")
-    if "postconf: fatal: " in text or "Segmentation fault" in text:
+    if ": fatal: " in text or "Segmentation fault" in text:
         return ["fatal"]
     return sorted(set(line for line in text.split("\n") if line.strip() and "syntax error after '}'" not in line))
 
