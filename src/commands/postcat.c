@@ -161,6 +161,8 @@ static bool show_id(const struct postcat *what, struct spool *spool, uid_t owner
 	struct queue_id id;
 	enum spool_queue q;
 
+	if (!queue_id_valid(str_c(text)))
+		fail("bad mail queue ID: %s", text);
 	if (command_queue_id(text, &id) && spool_find(spool, &id, &q))
 		return show_message(what, spool, q, &id);
 	fail("open queue file %s: %s", text,

@@ -73,6 +73,7 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	int c;
 
+	argv[0] = program_invocation_short_name; /* getopt's messages begin with it */
 	if (strcmp(program_invocation_short_name, "mailq") == 0)
 		o->mode = MODE_LIST;
 	while ((c = getopt(argc, argv, "+c:fi:jps:v")) != -1)

@@ -144,6 +144,7 @@ static void act_on_input(struct postsuper *s, enum postsuper_act act, unsigned q
 
 static void act(struct postsuper *s, const struct request *r, unsigned queues)
 {
+	postsuper_ask(s, r->act);
 	if (strcmp(r->id, "-") == 0)
 		act_on_input(s, r->act, queues);
 	else if (strcmp(r->id, "ALL") == 0)

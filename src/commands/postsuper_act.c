@@ -22,7 +22,7 @@ static unsigned default_queues(enum postsuper_act act)
 	return BIT(QUEUE_HOLD) | BIT(QUEUE_INCOMING) | BIT(QUEUE_ACTIVE) | BIT(QUEUE_DEFERRED);
 }
 
-static void mark_asked(struct postsuper *s, enum postsuper_act act)
+void postsuper_ask(struct postsuper *s, enum postsuper_act act)
 {
 	static const unsigned counters[ACT_COUNT] = {
 		[ACT_DELETE] = BIT(COUNT_DELETED),
@@ -180,7 +180,6 @@ void postsuper_one(struct postsuper *s, enum postsuper_act act, const char *text
 {
 	struct queue_id id;
 
-	mark_asked(s, act);
 	if (command_queue_id(text, &id))
 		act_on(s, act, &id, queues ? queues : default_queues(act));
 	else
@@ -215,7 +214,6 @@ void postsuper_all(struct postsuper *s, enum postsuper_act act, unsigned queues)
 	struct sweep sweep = {s, act};
 	struct err err = {""};
 
-	mark_asked(s, act);
 	s->quiet = true;
 	queues = queues ? queues : default_queues(act);
 	for (enum spool_queue q = QUEUE_MAILDROP; q < QUEUE_COUNT; q++)
@@ -244,7 +242,7 @@ void postsuper_tell(struct postsuper *s)
 void postsuper_report(const struct postsuper *s)
 {
 	static const char *const names[COUNTERS] = {
-		"Deleted", "Force-expired", "Placed on hold", "Released from hold", "Requeued"};
+		"Requeued", "Deleted", "Force-expired", "Placed on hold", "Released from hold"};
 
 	for (int i = 0; i < COUNTERS; i++)
 		if (s->asked[i])

@@ -17,7 +17,7 @@ extern const char postsuper_letters[ACT_COUNT + 1]; /* the option of each act */
 
 #define POSTSUPER_NO_QUEUE (1u << QUEUE_COUNT) /* a directory without messages was named */
 
-enum postsuper_counter { COUNT_DELETED, COUNT_EXPIRED, COUNT_HELD, COUNT_RELEASED, COUNT_REQUEUED, COUNTERS };
+enum postsuper_counter { COUNT_REQUEUED, COUNT_DELETED, COUNT_EXPIRED, COUNT_HELD, COUNT_RELEASED, COUNTERS };
 
 struct postsuper {
 	struct spool *spool;
@@ -31,6 +31,8 @@ struct postsuper {
 	bool quiet; /* every message was asked for: the log tells each, the terminal only how many */
 };
 
+/* What the act counts is reported, even when it meets no message. */
+void postsuper_ask(struct postsuper *s, enum postsuper_act act);
 /* queues: bits of enum spool_queue that were named; 0: the default of the act. Failures are said and do not
  * stop the others. */
 void postsuper_one(struct postsuper *s, enum postsuper_act act, const char *id, unsigned queues);

@@ -78,6 +78,15 @@ run_postqueue(const struct sendmail *s, const char *option, const char *value)
 	sendmail_fail("execute %s: %m", path);
 }
 
+static void __attribute__((noreturn)) run_daemon(const struct sendmail *s)
+{
+	char *path = x_asprintf("%s/postern", s->cfg->command_directory);
+	const char *argv[] = {path, "-c", config_directory(s->cfg), "start", NULL};
+
+	execv(path, (char **)(uintptr_t)argv);
+	sendmail_fail("execute %s: %m", path);
+}
+
 /* The SMTP server on standard input and output. */
 static void __attribute__((noreturn)) run_smtpd(const struct sendmail *s)
 {
@@ -97,6 +106,7 @@ static void refuse_recipients(const struct sendmail *s)
 		[MODE_FLUSH_SITE] = "flush site",
 		[MODE_ALIASES] = "alias initialization mode",
 		[MODE_SMTP] = "stand-alone mode",
+		[MODE_DAEMON] = "daemon mode",
 	};
 
 	if (s->recipients.count && (size_t)s->mode < sizeof(names) / sizeof(*names) && names[s->mode])
@@ -298,11 +308,16 @@ int main(int argc, char **argv)
 		run_postalias(&s);
 	case MODE_SMTP:
 		run_smtpd(&s);
+	case MODE_DAEMON:
+		run_daemon(&s);
+	case MODE_NOTHING:
+		return EX_OK;
 	case MODE_SUBMIT:
 	case MODE_VERIFY:
 		break;
 	}
-	submit(&s);
+	if (!s.interval || s.recipients.count || s.header_recipients)
+		submit(&s);
 	address_list_free(&s.recipients);
 	config_free(&s.cfg);
 	return EX_OK;

@@ -14,7 +14,9 @@ enum sendmail_mode {
 	MODE_FLUSH_ID,
 	MODE_FLUSH_SITE,
 	MODE_ALIASES,
-	MODE_SMTP
+	MODE_SMTP,
+	MODE_DAEMON,
+	MODE_NOTHING /* -bh, -bH: databases that are not there */
 };
 
 struct sendmail {
@@ -29,7 +31,9 @@ struct sendmail {
 	enum dsn_ret ret;
 	int notify;
 	bool header_recipients; /* -t */
-	bool dots_are_text;	/* -i */
+	bool interval; /* -q with an interval, which is queue_run_delay's: a mail system is meant to run, not
+			  a message to be sent */
+	bool dots_are_text; /* -i */
 	int verbose;
 	struct address_list recipients;
 };

@@ -19,48 +19,36 @@ static const char *clean(int letter, const char *value)
 
 static void parse_mode(struct sendmail *s, const char *value)
 {
-	switch (value[1] ? 0 : value[0]) {
-	case 'm':
-		s->mode = MODE_SUBMIT;
-		break;
-	case 'i':
-		s->mode = MODE_ALIASES;
-		break;
-	case 'p':
-		s->mode = MODE_LIST;
-		break;
-	case 's':
-		s->mode = MODE_SMTP;
-		break;
-	case 'v':
-		s->mode = MODE_VERIFY;
-		break;
-	default:
-		sendmail_fail("unsupported: -b%s", value);
+	static const struct {
+		char letter;
+		enum sendmail_mode mode;
+	} modes[] = {{'m', MODE_SUBMIT}, {'i', MODE_ALIASES}, {'p', MODE_LIST}, {'s', MODE_SMTP},
+		{'v', MODE_VERIFY}, {'d', MODE_DAEMON}, {'l', MODE_DAEMON}, {'h', MODE_NOTHING},
+		{'H', MODE_NOTHING}};
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (value[0] == modes[i].letter && value[1] == '\0') {
+			s->mode = modes[i].mode;
+			return;
+		}
 	}
+	sendmail_fail("unsupported: -b%s", value);
 }
 
 static void parse_queue(struct sendmail *s, const char *value)
 {
-	static const struct {
-		char letter;
-		enum sendmail_mode mode;
-	} kinds[] = {{'I', MODE_FLUSH_ID}, {'R', MODE_FLUSH_SITE}};
-
 	if (!value) {
 		s->mode = MODE_FLUSH;
-		return;
+	} else if (value[0] >= '0' && value[0] <= '9') {
+		s->interval = true;
+	} else if (value[0] == 'I' || value[0] == 'R') {
+		s->mode = value[0] == 'I' ? MODE_FLUSH_ID : MODE_FLUSH_SITE;
+		s->argument = value + 1;
+		if (value[1] == '\0')
+			sendmail_fail("specify: -q%s", value[0] == 'I' ? "Iqueueid" : "Rsitename");
+	} else {
+		sendmail_fail("-q%c is not implemented", value[0]);
 	}
-	if (value[0] >= '0' && value[0] <= '9')
-		return; /* the interval between queue runs is queue_run_delay's */
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (value[0] == kinds[i].letter && value[1]) {
-			s->mode = kinds[i].mode;
-			s->argument = value + 1;
-			return;
-		}
-	}
-	sendmail_fail("unsupported: -q%s", value);
 }
 
 static void parse_notify(struct sendmail *s, const char *value)
@@ -223,9 +211,12 @@ void sendmail_parse(struct sendmail *s, int argc, char **argv)
 {
 	int c;
 
+	argv[0] = program_invocation_short_name; /* getopt's messages begin with it */
 	s->mode = mode_of_name();
 	while ((c = getopt(argc, argv, LETTERS)) != -1)
 		parse_option(s, c, argv);
 	for (; optind < argc; optind++)
 		add_recipient(s, argv[optind]);
+	if (s->header_recipients && s->mode != MODE_SUBMIT && s->mode != MODE_VERIFY)
+		sendmail_fail("-t can be used only in delivery mode");
 }

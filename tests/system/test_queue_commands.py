@@ -80,7 +80,8 @@ def test_postcat_files(queue, tmp_path):
 def test_postcat_refusals(queue):
     assert "open queue file NOSUCH123: No such file" in postcat(queue, "-q", "NOSUCH123", check=False).stdout
     for text in ("A", "../../etc/passwd", "x" * 300):
-        assert postcat(queue, "-q", text, check=False).returncode == 1
+        done = postcat(queue, "-q", text, check=False)
+        assert done.returncode == 1 and "bad mail queue ID: " + text in done.stdout
     assert "usage: postcat" in postcat(queue, "-Z", check=False).stdout
     queue_id = put(queue)
     with open("/dev/full", "w") as full:
@@ -139,6 +140,12 @@ def test_delete(queue):
     assert "Deleted: 0 messages" in postsuper(queue, "-d", "all").stdout
     assert "Deleted: 1 message\n" in postsuper(queue, "-d", "ALL").stdout
     wait_for(lambda: listed(queue) == "")
+
+
+def test_what_was_asked_is_counted(queue):
+    """Whether or not there was something to do, in one order."""
+    done = postsuper(queue, "-e", "NOSUCH123", "-h", "-", "-d", "-", "-H", "NOSUCH123", "-r", "-", input="")
+    assert done.stdout == "".join("postsuper: %s: 0 messages\n" % what for what in ("Requeued", "Deleted", "Force-expired", "Placed on hold", "Released from hold"))
 
 
 @exercises("enable_long_queue_ids")

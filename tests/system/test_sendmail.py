@@ -104,6 +104,11 @@ def test_many_recipients_in_one_header(system):
     ([], b"Recipient addresses must be specified on the command line or via the -t option"),
     (["-t"], b"No recipient addresses found in message header"),
     (["-bX"], b"unsupported: -bX"),
+    (["-qx"], b"-qx is not implemented"),
+    (["-qI"], b"specify: -qIqueueid"),
+    (["-qR", HERE], b"specify: -qRsitename"),
+    (["-t", "-q"], b"-t can be used only in delivery mode"),
+    (["-bp", "-t"], b"-t can be used only in delivery mode"),
     (["-Z", HERE], b"usage: sendmail [options]"),
     (["-B", "BINARY", HERE], b"-B option needs 8BITMIME or 7BIT"),
     (["-f", "a\nFrom x", HERE], b"control character"),
@@ -113,12 +118,26 @@ def test_many_recipients_in_one_header(system):
     (['"open@x'], b"bad recipient address syntax"),
     (["a" * 1100 + "@x.example"], b"address longer than"),
     (["-XV===", HERE], b"-V requires two characters from -=+"),
-], ids=range(12))
+], ids=range(17))
 def test_refused(system, arguments, message):
     mta = system()
     done = sendmail(mta, *arguments)
     assert done.returncode == 75 and done.stderr.splitlines()[-1].startswith(b"sendmail: fatal: ") and message in done.stderr, done
     assert not mta.queued("maildrop", "incoming", "active", "deferred")
+
+
+def test_modes_without_a_message(mta):
+    """What start-up files of other systems call: the daemon, a host status that is not kept, and an interval without a mode."""
+    instance = mta()
+    for arguments in (["-bh"], ["-bH"], ["-q10m"], ["-bm", "-q1h"]):
+        accepted(instance, *arguments)
+    assert b"daemon mode requires no recipient" in sendmail(instance, "-bd", HERE).stderr
+    done = sendmail(instance, "-bd", "-q1h", text="")
+    assert done.returncode == 0, done
+    instance.started = True
+    wait_for(lambda: b"Mail queue is empty" in sendmail(instance, "-bp").stdout, what="queue manager")
+    accepted(instance, "-q10m", HERE)
+    delivered(instance)
 
 
 def test_size_limit(system):
