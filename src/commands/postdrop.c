@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "commands/command_config.h"
 #include "commands/command_log.h"
+#include "commands/command_user.h"
 #include "ipc/submission.h"
 
 #define PICKUP_PATH "public/pickup"
@@ -147,6 +148,8 @@ static void take_envelope(struct drop *d, struct cursor fields)
 
 	if (!submission_decode(fields, pool, &s, &err))
 		give_up(d, "%s", err.text);
+	if (!command_user_may_send_from(d->cfg, s.sender, &err))
+		give_up(d, "%s", err.text);
 	fill_envelope(&e, &s, pool);
 	if (!spool_commit(&d->writer, &e, &err))
 		give_up(d, "%s", err.text);
@@ -233,6 +236,9 @@ int main(int argc, char **argv)
 	if (!d.cfg)
 		give_up(&d, "%s", err.text);
 	command_log_open(d.cfg, "postdrop", verbose);
+	if (!command_user_allowed(
+		    "authorized_submit_users", d.cfg->authorized_submit_users, "submit mail", &err))
+		give_up(&d, "%s", err.text);
 	open_spool(&d);
 	while (!d.done) {
 		if (!read_more(&d))

@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "commands/command_config.h"
 #include "commands/command_log.h"
+#include "commands/command_user.h"
 #include "commands/postqueue_list.h"
 #include "mail/address.h"
 #include "table/table.h"
@@ -192,6 +193,18 @@ static void flush_site(const struct config *cfg, const char *site)
 	ask(&request);
 }
 
+static void check_user(const struct config *cfg, bool listing)
+{
+	struct err err = {""};
+	bool ok = listing ? command_user_allowed_queue(cfg, "authorized_mailq_users",
+				    cfg->authorized_mailq_users, "view the mail queue", &err)
+			  : command_user_allowed_queue(cfg, "authorized_flush_users",
+				    cfg->authorized_flush_users, "flush the mail queue", &err);
+
+	if (!ok)
+		command_die(EX_UNAVAILABLE, "%s", err.text);
+}
+
 static void run(const struct config *cfg, const struct options *o)
 {
 	const struct queue_request all = {.type = FRAME_FLUSH};
@@ -221,6 +234,7 @@ int main(int argc, char **argv)
 	command_log_open(cfg, "postqueue", o.verbose);
 	if (chdir(cfg->queue_directory) < 0)
 		command_die(EX_UNAVAILABLE, "chdir %s: %s", cfg->queue_directory, strerror(errno));
+	check_user(cfg, o.mode == MODE_LIST || o.mode == MODE_JSON);
 	run(cfg, &o);
 	config_free(&cfg);
 	return 0;

@@ -14,13 +14,7 @@
 
 #include "commands/command_config.h"
 #include "commands/command_log.h"
-
-static const char *user_name(void)
-{
-	const struct passwd *pw = getpwuid(getuid());
-
-	return pw ? pw->pw_name : NULL;
-}
+#include "commands/command_user.h"
 
 void sendmail_fail(const char *fmt, ...)
 {
@@ -43,7 +37,7 @@ void sendmail_fail_user(const struct sendmail *s, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	name = s->sender ? s->sender : user_name();
+	name = s->sender ? s->sender : command_user_name();
 	sendmail_fail("%s(%u): %s", name ? name : "unknown", getuid(), text);
 }
 
@@ -171,7 +165,7 @@ static const char *full_name(const struct sendmail *s, struct pool *pool)
 
 static const char *default_sender(struct pool *pool)
 {
-	const char *name = user_name();
+	const char *name = command_user_name();
 
 	return name ? pool_strdup(pool, name) : pool_printf(pool, "%u", getuid());
 }
@@ -232,6 +226,16 @@ static void announce_report(const char *sender)
 	address_quote(str_c(sender), &external);
 	printf("Mail Delivery Status Report will be mailed to <%s>.\n", buf_cstr(&external));
 	buf_free(&external);
+}
+
+/* postdrop, which has the say, asks the same; but it sees only what is handed to it. */
+static void check_user(const struct sendmail *s)
+{
+	struct err err = {""};
+
+	if (!command_user_allowed(
+		    "authorized_submit_users", s->cfg->authorized_submit_users, "submit mail", &err))
+		sendmail_fail("%s", err.text);
 }
 
 static void submit(struct sendmail *s)
@@ -295,6 +299,8 @@ int main(int argc, char **argv)
 	sendmail_parse(&s, argc, argv);
 	load_config(&s);
 	refuse_recipients(&s);
+	if (s.mode == MODE_SUBMIT || s.mode == MODE_VERIFY || s.mode == MODE_SMTP)
+		check_user(&s);
 	switch (s.mode) {
 	case MODE_LIST:
 		run_postqueue(&s, "-p", NULL);
