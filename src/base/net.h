@@ -41,6 +41,11 @@ int net_listen_unix(const char *path, int mode, int backlog,
 	struct err *err); /* replaces a stale socket, sets its mode */
 int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t deadline,
 	struct err *err); /* source may be NULL; result nonblocking; ETIMEDOUT in errno past the deadline */
+/* The same with socket buffers of so many bytes, which is what the peer may send ahead; 0: the system's. */
+int net_connect_window(const struct net_addr *a, const struct net_addr *source, int window, int64_t deadline,
+	struct err *err);
+/* Likewise for a listening socket: connections made from now on have it. */
+void net_set_window(int fd, int window);
 /* Waits until the deadline for a listener whose queue of connections is full; result nonblocking. */
 int net_connect_unix(const char *path, int64_t deadline, struct err *err);
 /* "inet:host:port" (names by the system's resolver), "unix:path" or a path: how parameters name the

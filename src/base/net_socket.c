@@ -119,7 +119,21 @@ static bool connect_by(int fd, const struct net_addr *a, int64_t deadline)
 	return (errno == EINPROGRESS || errno == EINTR) && finish_connect(fd, deadline);
 }
 
+void net_set_window(int fd, int window)
+{
+	if (window <= 0)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &window, sizeof(window));
+}
+
 int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t deadline, struct err *err)
+{
+	return net_connect_window(a, source, 0, deadline, err);
+}
+
+int net_connect_window(const struct net_addr *a, const struct net_addr *source, int window, int64_t deadline,
+	struct err *err)
 {
 	int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	char text[NET_TEXT_MAX];
@@ -131,6 +145,7 @@ int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t
 	if (a->ss.ss_family != AF_UNIX) {
 		set_on(fd, SOL_SOCKET, SO_KEEPALIVE);
 		set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+		net_set_window(fd, window);
 	}
 	if (source && bind(fd, generic(source), source->len) < 0) {
 		err_errno(err, "bind %s", net_text(source, text));

@@ -74,6 +74,12 @@ void dns_lookup(
  * asking. */
 void dns_addresses(struct dns *d, struct pool *pool, const char *name, bool want_v4, bool want_v6,
 	struct dns_answer *out);
+/* The same for a name that may be short (resolver(5)): with DNS_APPEND_DOMAIN, a name without a dot is first
+ * asked for in the local domain; with DNS_SEARCH_PARENTS, in all domains of the search list, and other names,
+ * when they are not found as they are, too. */
+enum { DNS_APPEND_DOMAIN = 1, DNS_SEARCH_PARENTS = 2 };
+void dns_search_addresses(struct dns *d, struct pool *pool, const char *name, bool want_v4, bool want_v6,
+	int how, struct dns_answer *out);
 /* As dns_addresses, with the hosts file asked first. */
 void dns_native_addresses(struct dns *d, struct pool *pool, const char *name, bool want_v4, bool want_v6,
 	struct dns_answer *out);

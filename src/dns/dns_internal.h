@@ -17,6 +17,15 @@ bool dns_hosts_addresses(const struct dns_hosts *h, struct pool *pool, const cha
 	bool want_v6, struct dns_answer *out);
 const struct dns_hosts *dns_hosts_of(const struct dns *d);
 
+/* The domains of resolv.conf's last "search" or "domain", else that of this host. */
+#define DNS_DOMAINS_MAX 6
+struct dns_domains;
+struct dns_domains *dns_domains_new(void);
+void dns_domains_read(
+	struct dns_domains *d, struct str keyword, struct str line); /* a line, without its keyword */
+void dns_domains_default(struct dns_domains *d);		     /* when the file named none */
+const struct dns_domains *dns_domains_of(const struct dns *d);
+
 /* Empty answer with the usual reason for the status. */
 void dns_answer_init(struct dns_answer *out, enum dns_status status, const char *name);
 /* Copies records of `from` behind those of `to`, no more than DNS_RECORDS_MAX together. */

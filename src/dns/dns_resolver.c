@@ -27,7 +27,8 @@ struct dns {
 	ares_channel channel;
 	struct settings settings;
 	struct dns_hosts *hosts;
-	bool owns_hosts;
+	struct dns_domains *domains;
+	bool owns_files; /* hosts and domains */
 };
 
 /* One question under way; lives on the stack of the lookup, which waits until it is done. */
@@ -55,8 +56,19 @@ static void parse_option(struct settings *s, struct str word)
 		s->attempts = (int)n;
 }
 
+static void read_line(struct settings *s, struct dns_domains *domains, struct str keyword, struct str line)
+{
+	struct str word;
+
+	if (!str_is(keyword, "options"))
+		dns_domains_read(domains, keyword, line);
+	else
+		while (str_word(&line, " \t\r", &word))
+			parse_option(s, word);
+}
+
 /* The options that c-ares does not know or names otherwise; it reads the servers itself. */
-static void read_settings(const char *path, struct settings *s)
+static void read_settings(const char *path, struct settings *s, struct dns_domains *domains)
 {
 	struct buf file = BUF(RESOLV_CONF_MAX);
 	struct str rest, line, word;
@@ -64,9 +76,8 @@ static void read_settings(const char *path, struct settings *s)
 	if (sys_read_file(path, &file, NULL)) {
 		rest = buf_slice(&file);
 		while (str_word(&rest, "\n", &line))
-			if (str_word(&line, " \t\r", &word) && str_is(word, "options"))
-				while (str_word(&line, " \t\r", &word))
-					parse_option(s, word);
+			if (str_word(&line, " \t\r", &word))
+				read_line(s, domains, word, line);
 	}
 	buf_free(&file);
 }
@@ -128,14 +139,16 @@ struct dns *dns_open(const struct dns_options *options, struct err *err)
 
 	d->settings =
 		(struct settings){.timeout = TIMEOUT_SECONDS, .attempts = ATTEMPTS, .port = options->port};
-	read_settings(resolv_conf, &d->settings);
+	d->owns_files = true;
+	d->domains = dns_domains_new();
+	read_settings(resolv_conf, &d->settings, d->domains);
+	dns_domains_default(d->domains);
 	if (!make_channel(d, resolv_conf, err)) {
-		x_free(&d);
+		dns_free(&d);
 		return NULL;
 	}
 	d->settings.trust_ad = d->settings.trust_ad || only_loopback(d->channel);
 	d->hosts = dns_hosts_read(options->hosts ? options->hosts : HOSTS_FILE);
-	d->owns_hosts = true;
 	return d;
 }
 
@@ -163,6 +176,7 @@ struct dns *dns_clone(const struct dns *origin, struct err *err)
 
 	d->settings = origin->settings;
 	d->hosts = origin->hosts;
+	d->domains = origin->domains;
 	if (make_channel(d, RESOLV_CONF, err) && copy_servers(d, origin, err))
 		return d;
 	dns_free(&d);
@@ -175,8 +189,10 @@ void dns_free(struct dns **d)
 		return;
 	if ((*d)->channel)
 		ares_destroy((*d)->channel);
-	if ((*d)->owns_hosts)
+	if ((*d)->owns_files) {
 		dns_hosts_free(&(*d)->hosts);
+		x_free(&(*d)->domains);
+	}
 	x_free(d);
 }
 
@@ -345,4 +361,9 @@ void dns_native_addresses(struct dns *d, struct pool *pool, const char *name, bo
 const struct dns_hosts *dns_hosts_of(const struct dns *d)
 {
 	return d->hosts;
+}
+
+const struct dns_domains *dns_domains_of(const struct dns *d)
+{
+	return d->domains;
 }

@@ -57,7 +57,7 @@ static struct address_settings address_settings(const struct master *m)
 	return (struct address_settings){cfg->inet_interfaces, cfg->inet_protocols, cfg->known_tcp_ports};
 }
 
-static int bind_patiently(const struct net_addr *a, struct err *err)
+static int bind_patiently(const struct net_addr *a, int window, struct err *err)
 {
 	int fd = net_listen(a, BACKLOG, err);
 
@@ -65,6 +65,8 @@ static int bind_patiently(const struct net_addr *a, struct err *err)
 		usleep(BIND_PAUSE_US);
 		fd = net_listen(a, BACKLOG, err);
 	}
+	if (fd >= 0)
+		net_set_window(fd, window);
 	return fd;
 }
 
@@ -82,7 +84,7 @@ static bool listen_address(struct mservice *s, const struct net_addr *a, struct 
 	int fd = -1;
 
 	if (!l) {
-		fd = bind_patiently(a, err);
+		fd = bind_patiently(a, s->master->settings->config->tcp_windowsize, err);
 		if (fd >= 0)
 			l = add(s->master, x_strdup(key), NULL, fd);
 	}

@@ -26,6 +26,7 @@ struct smtp_client {
 	bool want_v4, want_v6;		  /* inet_protocols */
 	bool lookup_mx;			  /* disable_dns_lookups, smtp_dns_support_level */
 	bool lookup_dns, lookup_native;	  /* smtp_host_lookup */
+	int short_names;		  /* DNS_APPEND_DOMAIN, DNS_SEARCH_PARENTS */
 	uint16_t port;			  /* smtp_tcp_port */
 	int discard;			  /* FEATURE_ bits of smtp_discard_ehlo_keywords */
 	struct net_addr source4, source6; /* len 0: none */

@@ -46,6 +46,22 @@ static bool set_lookups(struct smtp_client *c, struct err *err)
 	return c->lookup_dns || c->lookup_native || err_set(err, "smtp_host_lookup: no method");
 }
 
+static bool set_resolver(struct smtp_client *c, struct err *err)
+{
+	struct str rest = str_c(c->cfg->smtp_dns_resolver_options), word;
+
+	while (str_word(&rest, " \t\r\n,", &word)) {
+		if (str_is(word, "res_defnames"))
+			c->short_names |= DNS_APPEND_DOMAIN;
+		else if (str_is(word, "res_dnsrch"))
+			c->short_names |= DNS_SEARCH_PARENTS;
+		else
+			return err_set(
+				err, "smtp_dns_resolver_options: unknown option " STR_FMT, STR_ARG(word));
+	}
+	return true;
+}
+
 /* An address may stand in brackets. */
 static struct str without_brackets(struct str s)
 {
@@ -155,11 +171,11 @@ struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg,
 	c->lmtp = lmtp;
 	if (!smtp_port(str_c(cfg->smtp_tcp_port), &c->port))
 		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
-	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
-		 smtp_tls_open(c, err) && smtp_sasl_open(c, err) && smtp_generic_open(c, err) &&
-		 smtp_notices_open(c, err) && smtp_dialogue_open(c, err) &&
-		 smtp_checks_open(c, &c->checks, err) && (c->dns = dns_new(err)) &&
-		 (c->own = own_addresses_new(cfg, err)))
+	else if (set_protocols(c, err) && set_lookups(c, err) && set_resolver(c, err) &&
+		 set_sources(c, err) && open_tables(c, err) && smtp_tls_open(c, err) &&
+		 smtp_sasl_open(c, err) && smtp_generic_open(c, err) && smtp_notices_open(c, err) &&
+		 smtp_dialogue_open(c, err) && smtp_checks_open(c, &c->checks, err) &&
+		 (c->dns = dns_new(err)) && (c->own = own_addresses_new(cfg, err)))
 		return c;
 	smtp_client_free(&c);
 	return NULL;

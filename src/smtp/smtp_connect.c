@@ -29,12 +29,13 @@ static int connect_from(struct smtp_client *c, const struct net_addr *to)
 {
 	const struct net_addr *source = source_for(c, to);
 	struct err err = {""};
-	int fd = net_connect(to, source, connect_deadline(c), &err);
+	int window = c->cfg->tcp_windowsize;
+	int fd = net_connect_window(to, source, window, connect_deadline(c), &err);
 
 	if (fd >= 0 || !source || !is_source_problem(errno) || c->cfg->smtp_bind_address_enforce)
 		return fd;
 	log_warning("%s; the source address is left to the system", err.text);
-	return net_connect(to, NULL, connect_deadline(c), &err);
+	return net_connect_window(to, NULL, window, connect_deadline(c), &err);
 }
 
 static struct smtp_session *session_new(struct smtp_client *c, int fd)

@@ -124,7 +124,7 @@ static void lookup_addresses(struct search *s, const char *name, struct dns_answ
 	struct smtp_client *c = d->client;
 
 	if (c->lookup_dns) {
-		dns_addresses(d->dns, d->pool, name, c->want_v4, c->want_v6, answer);
+		dns_search_addresses(d->dns, d->pool, name, c->want_v4, c->want_v6, c->short_names, answer);
 		dns_filter(&c->dns_filter, d->pool, name, answer);
 	}
 	if (!c->lookup_dns || (c->lookup_native && answer->status != DNS_OK))

@@ -8,6 +8,8 @@ import pytest
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), p) for p in ("../system", "../peers")]
 import postern  # noqa: E402
 import postfix  # noqa: E402
+from test_smtp_client import CLIENT  # noqa: E402
+from test_smtp_settings import NAMES, NEAR, SHORT_NAMES, routes_by_short_name, search_list, where  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour needs root")
 
@@ -162,3 +164,18 @@ def run_names(kind, directory):
 def test_names_of_servers(tmp_path):
     theirs, ours = run_names(postfix.Instance, str(tmp_path / "theirs")), run_names(postern.Instance, str(tmp_path / "ours"))
     assert ours == theirs
+
+
+@pytest.mark.parametrize("options", sorted(SHORT_NAMES))
+def test_short_names(tmp_path, options):
+    servers, resolver = [postern.Sink("127.0.0.3", 25), postern.Sink("127.0.0.4", 25)], postern.Dns(NEAR)
+    with search_list("near.example far.example"):
+        instance = postfix.Instance(str(tmp_path / "theirs"), dict(CLIENT, smtp_dns_resolver_options=options, **routes_by_short_name()))
+        try:
+            instance.start()
+            assert where(instance, NAMES) == SHORT_NAMES[options]
+        finally:
+            instance.stop(check=False)
+            resolver.close()
+            for server in servers:
+                server.close()

@@ -1,11 +1,13 @@
 """What the client does under its settings: servers behind firewalls, replies and outcomes that are changed, XFORWARD, mail that would come back."""
+import contextlib
 import re
+import socket
 import time
 
 import pytest
 
 from postern import Sink, exercises
-from test_smtp_client import CLIENT, ZONE, dns, outcome  # noqa: F401
+from test_smtp_client import CLIENT, ZONE, dns, outcome, sink  # noqa: F401
 from test_smtp_sasl import AuthSink
 
 HOW = {"mydestination": "test.example", "smtpd_relay_restrictions": "permit_mynetworks, reject", "smtpd_authorized_xforward_hosts": "127.0.0.1"}
@@ -205,3 +207,76 @@ def test_name_of_a_server_with_an_alias(mta, dns, agent, setting, name):  # noqa
         assert ", relay=%s[127.0.0.3]:25, " % name in outcome(instance, "u@any.example")[3]
     finally:
         server.close()
+
+
+NEAR = {"mx.near.example": {"MX": [(10, "near.near.example")]}, "near.near.example": {"A": ["127.0.0.3"]}, "both": {"MX": [(10, "near.near.example")]}, "both.far.example": {"A": ["127.0.0.4"]},
+        "later.far.example": {"A": ["127.0.0.4"]}, "dotted.sub.near.example": {"A": ["127.0.0.3"]}, "whole.example": {"A": ["127.0.0.3"]}, "whole.example.near.example": {"A": ["127.0.0.4"]},
+        "sick.near.example": {"SERVFAIL": True}, "sick": {"A": ["127.0.0.3"]}, "first.near.example": {"A": ["127.0.0.3"]}, "first": {"A": ["127.0.0.4"]}, "hosts": {"MX": [(10, "near")]}}
+NAMES = ["near", "mx", "later", "both", "dotted.sub", "whole.example", "none", "sick", "first", "hosts"]
+DEFNAMES, DNSRCH = "res_defnames", "res_dnsrch"
+SHORT_NAMES = {  # where mail for each of the names goes; "-" nowhere. Names of MX records are not looked for
+    "": "- - - 3 - 3 - 3 4 -", DEFNAMES: "3 - - 3 - 3 - 3 3 3", DNSRCH: "- - - 3 3 3 - 3 4 -", DEFNAMES + ", " + DNSRCH: "3 - 4 3 3 3 - 3 3 3",
+}
+
+
+@contextlib.contextmanager
+def search_list(domains):
+    """resolv.conf(5) is the namespace's own."""
+    with open("/etc/resolv.conf") as f:
+        before = f.read()
+    try:
+        with open("/etc/resolv.conf", "w") as f:
+            f.write(before + "search %s\n" % domains)
+        yield
+    finally:
+        with open("/etc/resolv.conf", "w") as f:
+            f.write(before)
+
+
+def where(instance, names):
+    """The last number of the address that took the message to each name."""
+    found = []
+    for name in names:
+        mark = instance.log_size()
+        instance.send(sender="", recipients=["u@route-%s.example" % name.replace(".", "-")])
+        m = instance.wait_log(r"to=<u@route-\S+>, relay=(\S*?), .*status=", 30, since=mark)
+        taken = re.search(r"\[127\.0\.0\.(\d)\]", m.group(1))
+        found.append(taken.group(1) if taken else "-")
+    return " ".join(found)
+
+
+def routes_by_short_name():
+    return {"transport_maps": "inline:{%s}" % " ".join("{route-%s.example=smtp:%s}" % (n.replace(".", "-"), n) for n in NAMES), "relay_domains": "static:all"}
+
+
+@exercises("smtp_dns_resolver_options", "lmtp_dns_resolver_options")
+@pytest.mark.parametrize("options", sorted(SHORT_NAMES))
+def test_short_names(mta, dns, sink, options):  # noqa: F811
+    dns(NEAR)
+    sink("127.0.0.3", 25), sink("127.0.0.4", 25)
+    with search_list("near.example far.example"):
+        instance = mta(dict(CLIENT, smtp_dns_resolver_options=options, **routes_by_short_name())).start()
+        assert where(instance, NAMES) == SHORT_NAMES[options]
+
+
+def scale_of_peer(connection):
+    """The window scaling that the other side announced: tcpi_snd_wscale of struct tcp_info."""
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[6] & 15
+
+
+@exercises("tcp_windowsize")
+@pytest.mark.parametrize("size, scaled", [("0", True), ("8192", False)])
+def test_window(mta, size, scaled):
+    """A small buffer needs no scaled window, so none is announced, by the server and by the client."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    instance = mta(dict(CLIENT, relayhost="[127.0.0.1]:%d" % listener.getsockname()[1], tcp_windowsize=size)).start()
+    with instance.client() as c:
+        assert (scale_of_peer(c.socket) > 0) == scaled
+    instance.send(recipients=["u@dest.example"])
+    listener.settimeout(30)
+    connection = listener.accept()[0]
+    try:
+        assert (scale_of_peer(connection) > 0) == scaled
+    finally:
+        connection.close()
+        listener.close()
