@@ -48,15 +48,18 @@ static int reply_line(struct str line, struct smtp_reply *reply, struct buf *tex
 	size_t status;
 	struct str after;
 
-	if (reply->lines++ > 0)
+	while (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	reply->lines++;
+	if (text->len > 0)
 		buf_putc(text, '\n');
 	for (size_t i = 0; i < line.n; i++)
-		buf_putc(text, isprint((unsigned char)line.p[i]) ? line.p[i] : line.p[i] == '\t' ? ' ' : '?');
+		buf_putc(text, isprint((unsigned char)line.p[i]) ? line.p[i] : '?');
 	if (line.n < 3 || !isdigit((unsigned char)line.p[0]) || !isdigit((unsigned char)line.p[1]) ||
 		!isdigit((unsigned char)line.p[2]) || (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-'))
 		return -1;
 	reply->code = (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
-	after = str_from(line, 4);
+	after = str_trim(str_from(line, 4));
 	status = dsn_status_length(after);
 	if (status > 0 && status < sizeof(reply->status) && after.p[0] == line.p[0]) {
 		memcpy(reply->status, after.p, status);
@@ -75,14 +78,14 @@ static void reply_begin(struct smtp_reply *reply)
 static void reply_finish(struct smtp_reply *reply, struct buf *text, int last)
 {
 	if (last < 0)
-		reply->code = 0;
+		reply->code = NO_REPLY;
 	reply->text = buf_take(text);
 }
 
 /* Reads a line whole; of one longer than line_max the first piece is kept (in `keep`) and the rest read and
  * forgotten, within bounds. */
-static enum stream_status reply_read_line(
-	struct stream *s, size_t line_max, struct str *line, struct buf *keep)
+static enum stream_status reply_read_line(struct stream *s, size_t line_max,
+	const struct smtp_reply_reader *reader, struct str *line, struct buf *keep)
 {
 	enum line_end end;
 	enum stream_status status = stream_line(s, line_max, line, &end);
@@ -100,21 +103,35 @@ static enum stream_status reply_read_line(
 		dropped += piece.n;
 	}
 	*line = buf_slice(keep);
+	if (status == STREAM_OK && reader && reader->cut)
+		reader->cut(reader->arg, *line);
 	return status;
 }
 
-static bool reply_filter_line(const struct smtp_reply_filter *filter, struct str *line, struct buf *out)
+static bool reply_filter_line(const struct smtp_reply_reader *reader, struct str *line, struct buf *out)
 {
 	buf_clear(out);
-	if (filter && !filter->line(filter->arg, *line, out))
+	if (reader && reader->filter && !reader->filter(reader->arg, *line, out))
 		return false;
 	if (out->len)
 		*line = buf_slice(out);
 	return true;
 }
 
+/* As reply_line; a stray line is no end for a reader that wants to see it. */
+static int reply_take_line(
+	const struct smtp_reply_reader *reader, struct str line, struct smtp_reply *reply, struct buf *text)
+{
+	int last = reply_line(line, reply, text);
+
+	if (last >= 0 || !reader || !reader->stray)
+		return last;
+	reader->stray(reader->arg, line);
+	return 0;
+}
+
 enum stream_status smtp_reply_read(
-	struct stream *s, size_t line_max, const struct smtp_reply_filter *filter, struct smtp_reply *reply)
+	struct stream *s, size_t line_max, const struct smtp_reply_reader *reader, struct smtp_reply *reply)
 {
 	struct buf text = BUF(REPLY_TEXT_MAX), keep = BUF(line_max), instead = BUF(REPLY_TEXT_MAX);
 	enum stream_status status;
@@ -123,11 +140,11 @@ enum stream_status smtp_reply_read(
 
 	reply_begin(reply);
 	do {
-		status = reply_read_line(s, line_max, &line, &keep);
-		if (status == STREAM_OK && !reply_filter_line(filter, &line, &instead))
+		status = reply_read_line(s, line_max, reader, &line, &keep);
+		if (status == STREAM_OK && !reply_filter_line(reader, &line, &instead))
 			status = STREAM_ERROR;
 		if (status == STREAM_OK)
-			last = reply_line(line, reply, &text);
+			last = reply_take_line(reader, line, reply, &text);
 	} while (status == STREAM_OK && last == 0 && reply->lines < REPLY_LINES_MAX);
 	reply_finish(reply, &text, last == 0 ? -1 : last);
 	buf_free(&keep);

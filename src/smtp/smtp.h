@@ -65,7 +65,8 @@ enum {
 	FEATURE_STARTTLS = 64,
 	FEATURE_AUTH = 128,
 	FEATURE_XFORWARD = 256,
-	FEATURE_ENHANCED = 512 /* ENHANCEDSTATUSCODES */
+	FEATURE_ENHANCED = 512,		/* ENHANCEDSTATUSCODES */
+	FEATURE_DISCARD_SILENTLY = 1024 /* no keyword: a word of smtp_discard_ehlo_keywords */
 };
 
 /* One connection to a server, used for one delivery after another. */
@@ -87,7 +88,11 @@ struct smtp_session {
 	int64_t made;		      /* clock_mono() */
 	int uses;		      /* transactions begun */
 	bool detect_loop;	      /* the server must not be ourselves */
-	bool failed;		      /* no more talking: lost, timed out, 421 or out of step */
+	bool best;		      /* no host of the destination is preferred to it */
+	const char *qid;	      /* of the message under way, for the log */
+	bool failed;		      /* no more talking: lost, timed out or out of step */
+	bool leaving;		      /* 421: it takes no further message */
+	bool warned_stray;	      /* of a line that belonged to no reply */
 	bool timed_out;		      /* why */
 	bool table_failed;	      /* why: the table of smtp_reply_filter */
 	struct transcript transcript; /* while there are notices */

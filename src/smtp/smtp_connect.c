@@ -97,6 +97,7 @@ struct smtp_session *smtp_connect_host(struct smtp_client *c, struct pool *pool,
 	}
 	s = session_new(c, fd);
 	s->detect_loop = detect_loop;
+	s->best = host->best;
 	s->host = pool_strdup(s->pool, host->name);
 	s->label = pool_printf(s->pool, "%s[%s]", host->name, address);
 	s->relay = pool_printf(s->pool, "%s:%u", s->label, net_port(&host->address));

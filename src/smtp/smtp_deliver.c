@@ -18,12 +18,14 @@
 /* What is tried in turn: the next hops of the request, then smtp_fallback_relay. */
 struct route {
 	struct str rest, fallback;
+	bool fell_back; /* the last one was of smtp_fallback_relay */
 };
 
 static bool route_next(struct route *r, struct str *out)
 {
 	if (str_word(&r->rest, SEPARATORS, out))
 		return true;
+	r->fell_back = true;
 	r->rest = r->fallback;
 	r->fallback = (struct str){"", 0};
 	return str_word(&r->rest, SEPARATORS, out);
@@ -41,7 +43,7 @@ static bool route_ends(const struct route *r)
 static struct route route_of(const struct smtp_delivery *d)
 {
 	const char *nexthop = d->request->nexthop;
-	struct route r = {str_c(nexthop), str_c(d->client->cfg->smtp_fallback_relay)};
+	struct route r = {str_c(nexthop), str_c(d->client->cfg->smtp_fallback_relay), false};
 
 	return r;
 }
@@ -54,6 +56,7 @@ struct trial {
 	const char *text; /* as written */
 	const char *key;
 	const char *login; /* of the host under trial, for its key */
+	bool last;	   /* no other destination will be tried */
 };
 
 static bool listed_for_reuse(const struct smtp_delivery *d)
@@ -94,6 +97,7 @@ static void keep(struct smtp_delivery *d, struct smtp_session *s, const struct t
 
 	if (!s->nexthop_key)
 		s->nexthop_key = pool_strdup(s->pool, t->key);
+	s->qid = "";
 	smtp_cache_keep(d->client->cache, s, idle < oldest ? idle : oldest);
 }
 
@@ -116,7 +120,7 @@ static bool use_session(struct smtp_delivery *d, struct smtp_session *s, const s
 		return false;
 	}
 	smtp_notify(d, s);
-	if (keeping && !s->failed && end == TRANSACTION_DONE)
+	if (keeping && !s->failed && !s->leaving && end == TRANSACTION_DONE)
 		keep(d, s, t);
 	else
 		smtp_session_end(&s, end == TRANSACTION_QUIT);
@@ -130,11 +134,12 @@ static bool use_cached(struct smtp_delivery *d, struct smtp_session *s, const st
 
 	if (!s)
 		return false;
+	s->qid = d->request->qid.text;
 	if (lacks(d, s)) {
 		keep(d, s, t);
 		return false;
 	}
-	d->last_host = was_last || (limit > 0 && d->sessions + 1 >= limit);
+	d->last_host = was_last || (t->last && limit > 0 && d->sessions + 1 >= limit);
 	if (use_session(d, s, t)) {
 		d->sessions++;
 		return true;
@@ -165,7 +170,7 @@ static bool use_new_session(struct smtp_delivery *d, struct smtp_session *s, con
 		end = SMTP_NOT_GREETED;
 	if (end == SMTP_GREETED) {
 		d->sessions++;
-		if (limit > 0 && d->sessions >= limit)
+		if (t->last && limit > 0 && d->sessions >= limit)
 			d->last_host = true;
 		use_session(d, s, t);
 		return true;
@@ -198,6 +203,8 @@ static struct smtp_session *connect_host(
 
 	s = host ? smtp_connect_host(d->client, d->pool, host, detect_loop, &why)
 		 : smtp_connect_path(d->client, d->pool, t->to.path, &why);
+	if (s)
+		s->qid = d->request->qid.text;
 	if (s)
 		look_closer(s, host, t->to.host);
 	if (s)
@@ -249,14 +256,11 @@ static bool sessions_used_up(const struct smtp_delivery *d)
 	return limit > 0 && d->sessions >= limit;
 }
 
-static void try_hosts(
-	struct smtp_delivery *d, const struct smtp_hosts *hosts, bool last, const struct trial *t)
+static void try_hosts(struct smtp_delivery *d, const struct smtp_hosts *hosts, const struct trial *t)
 {
 	for (size_t i = 0; i < hosts->count && !smtp_all_decided(d) && !sessions_used_up(d); i++) {
-		d->last_host = last && i + 1 == hosts->count;
+		d->last_host = t->last && i + 1 == hosts->count;
 		try_host(d, &hosts->list[i], hosts, t);
-		if (!last)
-			d->last_host = false;
 	}
 }
 
@@ -266,6 +270,17 @@ static void not_tried(struct smtp_delivery *d, const struct dsn *why)
 	d->why = why;
 	d->why_relay = "none";
 	d->why_trouble = why->action == DSN_DELAYED;
+}
+
+/* A host of ours that cannot be found is a mistake in the configuration, and no reason to return mail. */
+static void not_found(const struct smtp_delivery *d, const struct route *route, struct dsn *why)
+{
+	if (!route->fell_back || why->action != DSN_FAILED)
+		return;
+	log_warning(
+		"%s configuration problem", d->client->lmtp ? "lmtp_fallback_relay" : "smtp_fallback_relay");
+	why->action = DSN_DELAYED;
+	snprintf(why->status, sizeof(why->status), "4.3.5");
 }
 
 static bool begin_trial(struct smtp_delivery *d, struct str text, struct trial *t)
@@ -290,12 +305,12 @@ static bool begin_trial(struct smtp_delivery *d, struct str text, struct trial *
 }
 
 /* false: no other destination may be tried. */
-static bool try_destination(struct smtp_delivery *d, struct str text, bool last)
+static bool try_destination(struct smtp_delivery *d, struct str text, const struct route *route)
 {
 	struct smtp_hosts hosts;
 	bool final = false;
 	struct dsn *why;
-	struct trial t;
+	struct trial t = {.last = route_ends(route)};
 
 	d->sessions = 0;
 	d->last_host = false;
@@ -304,13 +319,16 @@ static bool try_destination(struct smtp_delivery *d, struct str text, bool last)
 	if (use_cached(d, smtp_cache_by_nexthop(d->client->cache, t.key), &t) &&
 		(smtp_all_decided(d) || d->agent->result.corrupt))
 		return true;
-	d->last_host = last;
-	if (t.to.path)
+	d->last_host = t.last;
+	if (t.to.path) {
 		try_host(d, NULL, NULL, &t);
-	else if (smtp_hosts_find(d, &t.to, &hosts, &why, &final))
-		try_hosts(d, &hosts, last || final, &t);
-	else
+	} else if (smtp_hosts_find(d, &t.to, &hosts, &why, &final)) {
+		t.last = t.last || final;
+		try_hosts(d, &hosts, &t);
+	} else {
+		not_found(d, route, why);
 		not_tried(d, why);
+	}
 	return !final;
 }
 
@@ -368,11 +386,13 @@ static void try_route(struct smtp_delivery *d)
 	struct str text;
 
 	if (d->client->lmtp && str_starts(route.rest, STR("unix:"))) {
-		try_destination(d, route.rest, true);
+		text = route.rest;
+		route = (struct route){.fell_back = false};
+		try_destination(d, text, &route);
 		return;
 	}
 	while (!smtp_all_decided(d) && !d->agent->result.corrupt && route_next(&route, &text))
-		if (!try_destination(d, text, route_ends(&route)))
+		if (!try_destination(d, text, &route))
 			break;
 }
 

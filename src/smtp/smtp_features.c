@@ -1,5 +1,7 @@
 #include "smtp/smtp_features.h"
 
+#include <ctype.h>
+
 #include "base/log.h"
 #include "smtp/smtp_xforward.h"
 
@@ -8,14 +10,15 @@ static const struct {
 	int bit;
 } keywords[] = {
 	{"8BITMIME", FEATURE_8BITMIME},
+	{"AUTH", FEATURE_AUTH},
 	{"PIPELINING", FEATURE_PIPELINING},
 	{"SIZE", FEATURE_SIZE},
+	{"XFORWARD", FEATURE_XFORWARD},
+	{"STARTTLS", FEATURE_STARTTLS},
+	{"ENHANCEDSTATUSCODES", FEATURE_ENHANCED},
 	{"DSN", FEATURE_DSN},
 	{"SMTPUTF8", FEATURE_SMTPUTF8},
-	{"STARTTLS", FEATURE_STARTTLS},
-	{"AUTH", FEATURE_AUTH},
-	{"XFORWARD", FEATURE_XFORWARD},
-	{"ENHANCEDSTATUSCODES", FEATURE_ENHANCED},
+	{"SILENT-DISCARD", FEATURE_DISCARD_SILENTLY},
 };
 
 static int keyword_bit(struct str word)
@@ -34,6 +37,18 @@ int smtp_features_mask(struct str list)
 	while (str_word(&list, " \t\r\n,", &word))
 		bits |= keyword_bit(word);
 	return bits;
+}
+
+static void log_discarded(int bits)
+{
+	struct buf text = BUF(400);
+
+	for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
+		if (bits & keywords[i].bit)
+			buf_printf(&text, " %s", keywords[i].keyword);
+	if (text.len && !(bits & FEATURE_DISCARD_SILENTLY))
+		log_info("discarding EHLO keywords:%s", buf_cstr(&text));
+	buf_free(&text);
 }
 
 /* The table's entry for the server's address takes the place of the general list; a table that fails says
@@ -70,32 +85,59 @@ static void add_mechanisms(struct smtp_session *s, struct str line)
 	while (str_word(&line, " \t=", &word))
 		s->mechanisms = pool_printf(
 			s->pool, "%s%s" STR_FMT, s->mechanisms, s->mechanisms[0] ? " " : "", STR_ARG(word));
+	if (!s->mechanisms[0] && s->client->passwords)
+		log_warning("%s offered null AUTH mechanism list", s->relay);
+}
+
+/* One that no number can hold is none. */
+static void set_size_limit(struct smtp_session *s, struct str line)
+{
+	struct str word;
+
+	s->size_limit = 0;
+	if (!str_word(&line, " \t=", &word) || str_to_u64(word, INT64_MAX, &s->size_limit))
+		return;
+	s->size_limit = 0;
+	for (size_t i = 0; i < word.n; i++)
+		if (!isdigit((unsigned char)word.p[i])) {
+			log_warning("bad EHLO SIZE limit \"" STR_FMT "\" from %s", STR_ARG(word), s->relay);
+			return;
+		}
+}
+
+static void read_keyword(struct smtp_session *s, struct str line, int discard)
+{
+	struct str word;
+	int bit;
+
+	if (!str_word(&line, " \t=", &word))
+		return;
+	bit = keyword_bit(word) & ~discard & ~FEATURE_DISCARD_SILENTLY;
+	s->features |= bit;
+	if (bit == FEATURE_XFORWARD)
+		s->xforward |= smtp_xforward_attributes(line);
+	if (bit == FEATURE_AUTH)
+		add_mechanisms(s, line);
+	if (bit == FEATURE_SIZE)
+		set_size_limit(s, line);
 }
 
 void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
 {
-	struct str rest = str_c(reply->text), line, word;
+	struct str rest = str_c(reply->text), line;
 	int discard = discarded(s);
 	bool first = true;
 
+	log_discarded(discard);
 	s->features = FEATURE_ESMTP;
 	s->size_limit = 0;
 	s->mechanisms = "";
 	s->xforward = 0;
 	while (str_word(&rest, "\n", &line)) {
-		int bit = 0;
-
-		line = str_from(line, 4);
-		if (!first && str_word(&line, " \t=", &word))
-			bit = keyword_bit(word) & ~discard;
+		if (!first)
+			read_keyword(s, str_from(line, 4), discard);
 		first = false;
-		s->features |= bit;
-		if (bit == FEATURE_XFORWARD)
-			s->xforward |= smtp_xforward_attributes(line);
-		if (bit == FEATURE_AUTH)
-			add_mechanisms(s, line);
-		if (bit == FEATURE_SIZE && str_word(&line, " \t", &word) &&
-			!str_to_u64(word, INT64_MAX, &s->size_limit))
-			s->size_limit = 0;
 	}
+	if (s->features & FEATURE_SMTPUTF8 && !(s->features & FEATURE_8BITMIME))
+		log_info("host %s offers SMTPUTF8 support, but not 8BITMIME", s->label);
 }

@@ -7,7 +7,7 @@
 /* Sets features and size_limit by the answer to EHLO or LHLO, without what smtp_discard_ehlo_keywords or the
  * address's table rules out. */
 void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply);
-/* The FEATURE_ bits of a list of keywords ("silent-discard" and unknown ones give none). */
+/* The FEATURE_ bits of a list of keywords (unknown ones give none). */
 int smtp_features_mask(struct str list);
 
 #endif

@@ -5,11 +5,9 @@
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_tls.h"
 
-/* "host refused to talk to me". A 5xx greeting may count as a temporary trouble of this host alone. */
-static bool refused(struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, bool soften,
-	struct dsn **why)
+static bool refused_by(struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, bool soft,
+	const char *before, const char *after, struct dsn **why)
 {
-	bool soft = reply->code / 100 == 4 || soften;
 	char status[12];
 
 	smtp_notify_judge(s, reply);
@@ -18,13 +16,22 @@ static bool refused(struct smtp_session *s, struct pool *pool, const struct smtp
 		snprintf(status, sizeof(status), "5.5.0");
 	if (soft)
 		status[0] = '4';
-	*why = dsn_make(pool, soft ? DSN_DELAYED : DSN_FAILED, status, "host %s refused to talk to me: %s",
-		s->label, reply->text);
+	*why = dsn_make(pool, soft ? DSN_DELAYED : DSN_FAILED, status, "%shost %s refused to %s: %s", before,
+		s->label, after, reply->text);
 	(*why)->diag_type = "smtp";
 	(*why)->diag_text = pool_strdup(pool, reply->text);
 	(*why)->mta_type = "dns";
 	(*why)->mta_name = pool_strdup(pool, s->host);
 	return false;
+}
+
+/* A 5xx greeting may count as a temporary trouble of this host alone. */
+static bool refused(struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, bool soften,
+	struct dsn **why)
+{
+	bool soft = reply->code / 100 == 4 || (soften && reply->code / 100 == 5);
+
+	return refused_by(s, pool, reply, soft, "", "talk to me", why);
 }
 
 /* true: greeted; *esmtp tells whether the greeting has the word ESMTP. */
@@ -84,21 +91,25 @@ static bool introduction_failed(struct smtp_session *s, struct pool *pool, const
 	return false;
 }
 
-static bool introduced(struct smtp_session *s, struct pool *pool, struct smtp_reply *reply, struct dsn **why)
+/* The best host being ourselves, the mail would come back for ever; another one may be so by mistake. */
+static bool introduced(struct smtp_session *s, struct pool *pool, const char *nexthop,
+	struct smtp_reply *reply, struct dsn **why)
 {
 	bool loop = is_myself(s, reply);
 
 	if (loop) {
-		log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->label,
+		log_warning("host %s replied to HELO/EHLO with my own hostname %s", s->relay,
 			s->client->cfg->myhostname);
-		*why = dsn_make(pool, DSN_FAILED, "5.4.6", "mail for %s loops back to myself", s->host);
+		*why = dsn_make(pool, s->best ? DSN_FAILED : DSN_DELAYED, s->best ? "5.4.6" : "4.4.6",
+			"mail for %s loops back to myself", nexthop);
 	}
 	smtp_reply_free(reply);
 	return !loop;
 }
 
 /* EHLO or LHLO, with HELO where the server knows no better. */
-static bool introduce_ourselves(struct smtp_session *s, struct pool *pool, bool esmtp, struct dsn **why)
+static bool introduce_ourselves(
+	struct smtp_session *s, struct pool *pool, const char *nexthop, bool esmtp, struct dsn **why)
 {
 	const char *verb = s->client->lmtp ? "LHLO" : "EHLO";
 	struct smtp_reply reply;
@@ -108,16 +119,16 @@ static bool introduce_ourselves(struct smtp_session *s, struct pool *pool, bool 
 		got = introduce(s, verb, &reply);
 		if (got == 1) {
 			smtp_features_read(s, &reply);
-			return introduced(s, pool, &reply, why);
+			return introduced(s, pool, nexthop, &reply, why);
 		}
-		if (got < 0 || s->failed || s->client->lmtp)
+		if (got < 0 || s->leaving || s->client->lmtp)
 			return introduction_failed(s, pool, verb, got, &reply, why);
 		smtp_reply_free(&reply);
 	}
 	got = introduce(s, "HELO", &reply);
 	if (got != 1)
 		return introduction_failed(s, pool, "HELO", got, &reply, why);
-	return introduced(s, pool, &reply, why);
+	return introduced(s, pool, nexthop, &reply, why);
 }
 
 static bool wants_esmtp(const struct smtp_session *s, bool announced)
@@ -135,8 +146,7 @@ static enum smtp_greeted without_tls(struct smtp_session *s, struct pool *pool,
 	if (p->level < SMTP_TLS_ENCRYPT)
 		return SMTP_GREETED;
 	if (reply)
-		*why = dsn_make(pool, DSN_DELAYED, "4.7.4",
-			"TLS is required, but host %s refused to start TLS: %s", s->label, reply->text);
+		refused_by(s, pool, reply, reply->code / 100 == 4, "TLS is required, but ", "start TLS", why);
 	else
 		*why = dsn_make(pool, DSN_DELAYED, "4.7.4", "TLS is required, but was not offered by host %s",
 			s->label);
@@ -151,8 +161,8 @@ static enum smtp_greeted tls_ended(enum smtp_tls_end end)
 }
 
 /* RFC 3207 section 4.2: what was learnt before TLS is forgotten. */
-static enum smtp_greeted start_tls(
-	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *p, struct dsn **why)
+static enum smtp_greeted start_tls(struct smtp_session *s, struct pool *pool, const char *nexthop,
+	const struct smtp_tls_policy *p, struct dsn **why)
 {
 	struct smtp_reply reply;
 	enum smtp_greeted end;
@@ -163,22 +173,20 @@ static enum smtp_greeted start_tls(
 		return SMTP_NOT_GREETED;
 	}
 	if (reply.code / 100 != 2)
-		end = s->failed ? SMTP_NOT_GREETED : without_tls(s, pool, p, &reply, why);
+		end = without_tls(s, pool, p, &reply, why);
 	else
 		end = tls_ended(smtp_tls_begin(s, pool, p, why));
-	if (s->failed && reply.code == 421)
-		refused(s, pool, &reply, false, why);
 	if (end == SMTP_GREETED && reply.code / 100 == 2) {
 		s->features = 0;
-		if (!introduce_ourselves(s, pool, true, why))
+		if (!introduce_ourselves(s, pool, nexthop, true, why))
 			end = SMTP_NOT_GREETED;
 	}
 	smtp_reply_free(&reply);
 	return end;
 }
 
-static enum smtp_greeted decide_tls(
-	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *p, struct dsn **why)
+static enum smtp_greeted decide_tls(struct smtp_session *s, struct pool *pool, const char *nexthop,
+	const struct smtp_tls_policy *p, struct dsn **why)
 {
 	if (tls_session_info(s->stream))
 		return SMTP_GREETED;
@@ -189,7 +197,7 @@ static enum smtp_greeted decide_tls(
 	}
 	if (!(s->features & FEATURE_STARTTLS))
 		return without_tls(s, pool, p, NULL, why);
-	return start_tls(s, pool, p, why);
+	return start_tls(s, pool, nexthop, p, why);
 }
 
 enum smtp_greeted smtp_greet(struct smtp_session *s, struct pool *pool,
@@ -203,7 +211,7 @@ enum smtp_greeted smtp_greet(struct smtp_session *s, struct pool *pool,
 	if (wrapped != SMTP_GREETED)
 		return wrapped;
 	if (!hear_greeting(s, pool, request, &announced, why) ||
-		!introduce_ourselves(s, pool, wants_esmtp(s, announced), why))
+		!introduce_ourselves(s, pool, request->nexthop, wants_esmtp(s, announced), why))
 		return SMTP_NOT_GREETED;
-	return decide_tls(s, pool, policy, why);
+	return decide_tls(s, pool, request->nexthop, policy, why);
 }

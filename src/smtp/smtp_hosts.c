@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "mail/address.h"
 
 #define SMTP_PORT 25
@@ -56,7 +57,7 @@ static bool native_failed(struct search *s, const char *name, const struct dns_a
 	struct pool *pool = s->d->pool;
 
 	if (is_soft(answer))
-		*s->why = dsn_make(pool, DSN_DELAYED, "4.4.3",
+		*s->why = dsn_make(pool, DSN_DELAYED, "4.4.4",
 			"unable to look up host %s: Temporary failure in name resolution", name);
 	else if (answer->status == DNS_NO_DATA)
 		*s->why = dsn_make(pool, DSN_FAILED, "5.3.0",
@@ -224,6 +225,7 @@ static bool find_by_mx(struct search *s, struct dns_answer *mx)
 	}
 	if (s->out->count > 0)
 		return !s->out->detect_loop || drop_self(s);
+	log_warning("no MX host for %s has a valid address record", s->to->host);
 	if (soft)
 		soften(*s->why);
 	return false;
@@ -249,6 +251,17 @@ static bool find_by_domain(struct search *s)
 	return find_by_host(s);
 }
 
+static void mark_best(struct smtp_hosts *hosts)
+{
+	int best = INT32_MAX;
+
+	for (size_t i = 0; i < hosts->count; i++)
+		if (hosts->list[i].preference < best)
+			best = hosts->list[i].preference;
+	for (size_t i = 0; i < hosts->count; i++)
+		hosts->list[i].best = hosts->list[i].preference == best;
+}
+
 bool smtp_hosts_find(struct smtp_delivery *d, const struct smtp_destination *to, struct smtp_hosts *out,
 	struct dsn **why, bool *final)
 {
@@ -259,6 +272,7 @@ bool smtp_hosts_find(struct smtp_delivery *d, const struct smtp_destination *to,
 	*out = (struct smtp_hosts){.detect_loop = !d->client->lmtp && to->port == SMTP_PORT, .secure = !mx};
 	if (!(mx ? find_by_domain(&s) : find_by_host(&s)))
 		return false;
+	mark_best(out);
 	smtp_hosts_order(d->client->cfg, out);
 	return true;
 }

@@ -10,6 +10,7 @@ struct smtp_host {
 	struct net_addr address; /* with port */
 	int preference;
 	uint32_t shuffle; /* order within the same preference */
+	bool best;	  /* none is preferred to it */
 	bool secure;	  /* its addresses were validated by DNSSEC */
 	const char *base; /* its name after CNAMEs */
 };

@@ -90,6 +90,18 @@ void smtp_fail_recipient(
 	log_trouble(d, dsn, s);
 }
 
+void smtp_fail_accepted(struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s)
+{
+	if (!decides(d, dsn)) {
+		remember(d, dsn, s, false);
+		log_trouble(d, dsn, s);
+		return;
+	}
+	for (size_t i = 0; i < d->request->recipient_count; i++)
+		if (d->progress[i] == PROGRESS_ACCEPTED)
+			decide(d, i, dsn, s);
+}
+
 static enum dsn_action sent_action(const struct smtp_session *s)
 {
 	if (s->features & FEATURE_DSN)

@@ -12,6 +12,9 @@ void smtp_fail_message(struct smtp_delivery *d, const struct dsn *dsn, const str
 /* One recipient was refused. */
 void smtp_fail_recipient(
 	struct smtp_delivery *d, size_t i, const struct dsn *dsn, const struct smtp_session *s);
+/* What holds for all recipients that the host had accepted; the others have their own outcome or another
+ * host. */
+void smtp_fail_accepted(struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s);
 /* One recipient's mail was taken. */
 void smtp_sent(
 	struct smtp_delivery *d, size_t i, const struct smtp_reply *reply, const struct smtp_session *s);

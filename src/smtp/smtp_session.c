@@ -6,7 +6,7 @@
 #include "smtp/smtp_dialogue.h"
 #include "smtp/smtp_notify.h"
 
-#define STRAY_LINES_MAX 100 /* lines that are no replies, in a row */
+#define CUT_SHOWN 30 /* bytes of a line that was too long */
 
 void smtp_say(struct smtp_session *s, const char *fmt, ...)
 {
@@ -37,10 +37,32 @@ static bool fail(struct smtp_session *s, bool timed_out)
 	return false;
 }
 
-static void warn_stray(const struct smtp_session *s, const struct smtp_reply *reply)
+/* A stray line while replies are due for several commands puts all of them in doubt. */
+static void warn_stray(void *session, struct str line)
 {
-	log_warning(
-		"non-%s response from %s: %.100s", s->client->lmtp ? "LMTP" : "SMTP", s->label, reply->text);
+	struct smtp_session *s = session;
+	char address[NET_HOST_MAX];
+	struct net_addr peer;
+
+	if (!(s->features & FEATURE_PIPELINING) || s->warned_stray)
+		return;
+	s->warned_stray = true;
+	log_warning("%s: non-%s response from %s: " STR_FMT, s->qid, s->client->lmtp ? "LMTP" : "ESMTP",
+		s->relay, STR_ARG(str_first(line, 100)));
+	if (net_peer(stream_fd(s->stream), &peer))
+		log_warning("to prevent loss of mail, turn off command pipelining for %s with the "
+			    "%s parameter",
+			net_host(&peer, address),
+			s->client->lmtp ? "lmtp_discard_lhlo_keyword_address_maps"
+					: "smtp_discard_ehlo_keyword_address_maps");
+}
+
+static void warn_cut(void *session, struct str line)
+{
+	const struct smtp_session *s = session;
+
+	log_warning("%s: response longer than %d: " STR_FMT "...", s->relay,
+		s->client->cfg->line_length_limit, STR_ARG(str_first(line, CUT_SHOWN)));
 }
 
 /* smtp_reply_filter */
@@ -48,8 +70,11 @@ static bool filter_line(void *session, struct str line, struct buf *out)
 {
 	struct smtp_session *s = session;
 	struct err err = {""};
-	enum table_status status = table_lookup(s->client->reply_filter, line, out, &err);
+	enum table_status status;
 
+	if (!s->client->reply_filter)
+		return true;
+	status = table_lookup(s->client->reply_filter, line, out, &err);
 	if (status == TABLE_FOUND)
 		log_info("%s: replacing server reply \"" STR_FMT "\" with \"%s\"", s->relay, STR_ARG(line),
 			buf_cstr(out));
@@ -63,7 +88,7 @@ static bool filter_line(void *session, struct str line, struct buf *out)
 
 bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
 {
-	const struct smtp_reply_filter filter = {filter_line, s};
+	const struct smtp_reply_reader reader = {filter_line, warn_stray, warn_cut, s};
 	enum stream_status status;
 
 	*reply = (struct smtp_reply){0};
@@ -72,21 +97,14 @@ bool smtp_hear(struct smtp_session *s, int seconds, struct smtp_reply *reply)
 	smtp_set_timeout(s, seconds);
 	if (!stream_flush(s->stream) && stream_status(s->stream) == STREAM_TIMEOUT)
 		return fail(s, true);
-	for (int strays = 0; strays <= STRAY_LINES_MAX; strays++) {
-		status = smtp_reply_read(s->stream, (size_t)s->client->cfg->line_length_limit,
-			s->client->reply_filter ? &filter : NULL, reply);
-		if (status == STREAM_OK && reply->code >= 100) {
-			s->failed = reply->code == 421;
-			smtp_dialogue_heard(s, reply);
-			return true;
-		}
-		if (status == STREAM_OK)
-			warn_stray(s, reply);
-		smtp_reply_free(reply);
-		if (status != STREAM_OK)
-			return fail(s, status == STREAM_TIMEOUT);
+	status = smtp_reply_read(s->stream, (size_t)s->client->cfg->line_length_limit, &reader, reply);
+	if (status == STREAM_OK && reply->code != NO_REPLY) {
+		s->leaving = s->leaving || reply->code == 421;
+		smtp_dialogue_heard(s, reply);
+		return true;
 	}
-	return fail(s, false);
+	smtp_reply_free(reply);
+	return fail(s, status == STREAM_TIMEOUT);
 }
 
 struct dsn *smtp_trouble(const struct smtp_session *s, struct pool *pool, const char *doing)

@@ -153,20 +153,11 @@ static void hear_rcpt(struct transaction *t, size_t i, const struct smtp_reply *
 	smtp_fail_recipient(d, i, smtp_refusal(t->s, d->pool, reply, "RCPT TO command"), t->s);
 }
 
-/* A permanent refusal concerns the recipients that were accepted; the others have their own outcome or
- * another host. */
-static void fail_accepted(struct transaction *t, const struct dsn *dsn)
-{
-	for (size_t n = 0; n < t->count; n++)
-		if (t->d->progress[t->recipients[n]] == PROGRESS_ACCEPTED)
-			smtp_fail_recipient(t->d, t->recipients[n], dsn, t->s);
-}
-
 static void hear_data(struct transaction *t, const struct smtp_reply *reply)
 {
 	t->data_open = reply->code / 100 == 3;
 	if (!t->data_open && t->accepted > 0)
-		fail_accepted(t, smtp_refusal(t->s, t->d->pool, reply, "DATA command"));
+		smtp_fail_accepted(t->d, smtp_refusal(t->s, t->d->pool, reply, "DATA command"), t->s);
 	else if (t->probe && t->data_open)
 		for (size_t n = 0; n < t->count; n++)
 			if (t->d->progress[t->recipients[n]] == PROGRESS_ACCEPTED)
@@ -229,22 +220,25 @@ static bool envelope(struct transaction *t)
 			say_step(t, t->said++);
 		if (t->heard == t->said)
 			return true;
-		if (t->s->failed) {
-			lost(t, "sending RCPT TO");
-			return false;
-		}
 		if (!hear_step(t, t->heard++))
 			return false;
 	}
 }
 
+/* What the verdict means for one recipient, or for all. */
 static void hear_end(struct transaction *t, const struct smtp_reply *reply, size_t i)
 {
-	if (reply->code / 100 == 2)
+	const struct dsn *dsn;
+
+	if (reply->code / 100 == 2) {
 		smtp_sent(t->d, i, reply, t->s);
+		return;
+	}
+	dsn = smtp_refusal(t->s, t->d->pool, reply, "end of DATA command");
+	if (t->s->client->lmtp)
+		smtp_fail_recipient(t->d, i, dsn, t->s);
 	else
-		smtp_fail_recipient(
-			t->d, i, smtp_refusal(t->s, t->d->pool, reply, "end of DATA command"), t->s);
+		smtp_fail_accepted(t->d, dsn, t->s);
 }
 
 static bool hear_verdict(struct transaction *t, struct smtp_reply *reply)
@@ -273,6 +267,8 @@ static void hear_verdicts(struct transaction *t)
 			have = true;
 		}
 		hear_end(t, &reply, i);
+		if (!each && reply.code / 100 != 2)
+			break;
 	}
 	smtp_reply_free(&reply);
 }
@@ -301,7 +297,7 @@ static bool said_why(struct transaction *t)
 	t->s->failed = true;
 	refused = reply.code >= 400;
 	if (refused)
-		fail_accepted(t, smtp_refusal(t->s, t->d->pool, &reply, "end of DATA command"));
+		smtp_fail_accepted(t->d, smtp_refusal(t->s, t->d->pool, &reply, "end of DATA command"), t->s);
 	smtp_reply_free(&reply);
 	return refused;
 }

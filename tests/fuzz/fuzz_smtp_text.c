@@ -11,7 +11,7 @@ static void fuzz_reply(struct str in)
 	struct smtp_reply reply;
 	size_t used = smtp_reply_parse(in, &reply);
 
-	if (used > in.n || (used > 0 && reply.code != 0 && (reply.code < 0 || reply.code > 999)))
+	if (used > in.n || (used > 0 && reply.code != NO_REPLY && (reply.code < 0 || reply.code > 999)))
 		__builtin_trap();
 	smtp_reply_free(&reply);
 }

@@ -87,7 +87,14 @@ static void test_replies(void **state)
 	smtp_reply_free(&r);
 	assert_int_equal(smtp_reply_parse(STR("250-a\r\n250"), &r), 0);
 	assert_int_equal(smtp_reply_parse(STR("hello\r\n"), &r), 7);
+	assert_int_equal(r.code, NO_REPLY);
+	smtp_reply_free(&r);
+	assert_int_equal(smtp_reply_parse(STR("000 x\r\n"), &r), 7);
 	assert_int_equal(r.code, 0);
+	smtp_reply_free(&r);
+	assert_int_equal(smtp_reply_parse(STR("550   5.1.1   no\r\r\n"), &r), 19);
+	assert_string_equal(r.status, "5.1.1");
+	assert_string_equal(r.text, "550   5.1.1   no");
 	smtp_reply_free(&r);
 	/* A status of another class than the code does not count; bytes of the peer are made printable. */
 	assert_int_equal(smtp_reply_parse(STR("550 2.1.0 \001\377\n"), &r), 13);

@@ -65,7 +65,7 @@ static void test_parse(void **state)
 static void test_features(void **state)
 {
 	assert_int_equal(smtp_features_mask(STR("pipelining, DSN silent-discard nonsense")),
-		FEATURE_PIPELINING | FEATURE_DSN);
+		FEATURE_PIPELINING | FEATURE_DSN | FEATURE_DISCARD_SILENTLY);
 	assert_int_equal(smtp_features_mask(STR("")), 0);
 }
 
