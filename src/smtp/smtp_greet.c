@@ -169,7 +169,7 @@ static enum smtp_greeted start_tls(struct smtp_session *s, struct pool *pool, co
 
 	smtp_say(s, "STARTTLS\r\n");
 	if (!smtp_hear(s, s->client->cfg->smtp_starttls_timeout, &reply)) {
-		*why = smtp_trouble(s, pool, "sending STARTTLS command");
+		*why = smtp_trouble(s, pool, "receiving the STARTTLS response");
 		return SMTP_NOT_GREETED;
 	}
 	if (reply.code / 100 != 2)
