@@ -2,6 +2,7 @@
 import concurrent.futures
 import os
 import re
+import resource
 import select
 import socketserver
 import sqlite3
@@ -168,10 +169,24 @@ def test_access_is_inherited(tables):
 def test_old_table_stays_until_the_new_one_is_complete(tables):
     tables("postmap", "lmdb:map", files={"map": "a b\n"})
     before = (tables.directory / "map.lmdb").read_bytes()
-    failed = tables("postmap", "lmdb:map", files={"map": "c d\n%s v\n" % ("k" * 2000)})
-    assert failed.returncode == 1 and "write error" in failed.stdout
+    (tables.directory / "map").write_text("".join("key%d %s\n" % (i, "v" * 1000) for i in range(1000)))
+    full = subprocess.run([os.path.join(BIN, "postmap"), "-c", str(tables.directory), "lmdb:map"], cwd=tables.directory, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, restore_signals=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
+    assert full.returncode == 1 and "write error" in full.stdout, full
     assert (tables.directory / "map.lmdb").read_bytes() == before
     assert sorted(os.listdir(tables.directory)) == ["main.cf", "map", "map.lmdb"]
+
+
+@pytest.mark.parametrize("kind", TYPES[:3])
+def test_keys_that_a_table_cannot_have(tables, kind):
+    made = tables("postmap", kind + ":map", files={"map": "%s v\n%s w\na b\n" % ("k" * 512, "l" * 511)})
+    assert made.stdout == 'postmap: warning: map, line 1: key "%s": keys of %s: tables have 1 to 511 bytes -- ignoring this line\n' % ("k" * 30, kind)
+    assert made.returncode == 0
+    assert tables("postmap", "-s", kind + ":map").stdout == "a\tb\n%s\tw\n" % ("l" * 511)
+    assert tables("postmap", "-q", "k" * 512, kind + ":map").returncode == 1
+    made = tables("postalias", kind + ":map", files={"map": '"": a\nb: c\n'})
+    assert made.stdout == "postalias: warning: map, line 1: need name:value pair\n"
+    assert tables("postalias", "-s", kind + ":map").stdout == "b:\tc\n"
 
 
 @pytest.mark.parametrize("kind", TYPES)
