@@ -10,7 +10,9 @@ struct member {
 	bool has_net;
 	char *text;
 	struct net_cidr net;
-	struct table *table; /* type:table, or a broken one for a member that makes no sense; else NULL */
+	char *complaint;     /* about a network that is none, or NULL */
+	int undecided;	     /* the family of the addresses that such a network leaves undecided; 0: none */
+	struct table *table; /* type:table, or a broken one for a file that cannot be read; else NULL */
 };
 
 struct matchlist {
@@ -38,6 +40,19 @@ static bool looks_like_net(struct str word)
 	return word.p[0] == '[' || str_find(word, '/') >= 0;
 }
 
+/* 0: not an address, whatever stands around it. */
+static int family_of(struct str word)
+{
+	struct net_addr a;
+	size_t n = 0;
+
+	if (word.n && word.p[0] == '[')
+		word = str_from(word, 1);
+	while (n < word.n && word.p[n] != ']' && word.p[n] != '/')
+		n++;
+	return net_parse_ip(str_first(word, n), 0, &a) ? a.ss.ss_family : 0;
+}
+
 static struct member *new_member(struct matchlist *m, struct str word, bool negated)
 {
 	struct member *member;
@@ -61,8 +76,10 @@ static void add_member(struct matchlist *m, struct str word, bool negated)
 		return;
 	}
 	member->has_net = net_parse_cidr(word, &member->net, &err);
-	if (!member->has_net && looks_like_net(word) && !(m->flags & MATCH_EXACT))
-		add_broken(m, member, NULL, NULL, err.text);
+	if (!member->has_net && looks_like_net(word) && !(m->flags & MATCH_EXACT)) {
+		member->complaint = x_asprintf("%s: %s", m->parameter, err.text);
+		member->undecided = family_of(word);
+	}
 }
 
 /* A file that cannot be read is a member that cannot be asked: what stands before it in the list still
@@ -145,6 +162,7 @@ void matchlist_close(struct matchlist **mp)
 		return;
 	for (size_t i = 0; i < m->count; i++) {
 		table_close(&m->members[i].table);
+		x_free(&m->members[i].complaint);
 		x_free(&m->members[i].text);
 	}
 	for (size_t i = 0; i < m->file_count; i++)
@@ -160,6 +178,8 @@ void matchlist_warnings(const struct matchlist *m, table_warn_fn warn, void *arg
 	for (size_t i = 0; i < m->count; i++) {
 		if (m->members[i].table)
 			table_warnings(m->members[i].table, warn, arg);
+		if (m->members[i].complaint)
+			warn(arg, m->members[i].complaint);
 	}
 }
 
@@ -229,6 +249,10 @@ static enum table_status member_address(
 {
 	if (member->table)
 		return table_has(member->table, address, err);
+	if (parsed && member->undecided == parsed->ss.ss_family) {
+		err_set(err, "%s", member->complaint);
+		return TABLE_MISCONFIGURED;
+	}
 	if (parsed && member->has_net)
 		return net_cidr_match(&member->net, parsed) ? TABLE_FOUND : TABLE_NOT_FOUND;
 	return str_case_is(address, member->text) ? TABLE_FOUND : TABLE_NOT_FOUND;

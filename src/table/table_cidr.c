@@ -56,8 +56,8 @@ static bool cidr_host_bits(struct str text, const struct net_addr *a, int bits, 
 	return false;
 }
 
-/* Why text, without brackets, is not a network; or, for ::ffff:192.0.2.0/120, the network. */
-static bool cidr_explain(struct str text, struct net_cidr *net, struct err *err)
+/* Why text, without brackets, is not a network. */
+static bool cidr_explain(struct str text, struct err *err)
 {
 	ptrdiff_t slash = str_find(text, '/');
 	struct str address = slash < 0 ? text : str_first(text, (size_t)slash);
@@ -73,17 +73,8 @@ static bool cidr_explain(struct str text, struct net_cidr *net, struct err *err)
 	if (!known)
 		return err_set(err, "bad network value in \"" STR_FMT "\"", STR_ARG(text));
 	mapped = mapped && a.ss.ss_family == AF_INET;
-	if (mapped && bits >= 96 && bits <= 128) {
-		struct buf plain = BUF(100);
-		char host[NET_HOST_MAX];
-		bool ok;
-
-		bits -= 96;
-		buf_printf(&plain, "%s/%d", net_host(&a, host), (int)bits);
-		ok = net_parse_cidr(buf_slice(&plain), net, err);
-		buf_free(&plain);
-		return ok || cidr_host_bits(text, &a, (int)bits, err);
-	}
+	if (mapped && bits >= 96 && bits <= 128)
+		return cidr_host_bits(text, &a, (int)bits - 96, err);
 	if (mapped || bits > (a.ss.ss_family == AF_INET ? 32 : 128))
 		return err_set(err, "bad mask length in \"" STR_FMT "\"", STR_ARG(text));
 	return cidr_host_bits(text, &a, (int)bits, err);
@@ -93,7 +84,7 @@ static bool cidr_parse(struct str text, struct net_cidr *net, struct err *err)
 {
 	struct buf plain = BUF(text.n + 1);
 	bool ok = cidr_without_brackets(text, &plain, err) &&
-		  (net_parse_cidr(buf_slice(&plain), net, NULL) || cidr_explain(buf_slice(&plain), net, err));
+		  (net_parse_cidr(buf_slice(&plain), net, NULL) || cidr_explain(buf_slice(&plain), err));
 
 	buf_free(&plain);
 	return ok;

@@ -46,6 +46,7 @@ def hosts_of(what, subject, reply, **client):
 RELAY = {"mynetworks": "198.51.100.7", "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination"}
 DENIED = "554 5.7.1 <%s>: Relay access denied"
 REFUSED = "554 5.7.1 <user@test.example>: Recipient address rejected: Access denied"
+UNDECIDED = "451 4.3.0 <user@test.example>: Temporary lookup failure"
 CLIENT_NO = "554 5.7.1 <c.example[198.51.100.7]>: Client host rejected: no"
 ROWS = [
     # What the lists themselves do.
@@ -96,6 +97,12 @@ ROWS = [
     (recipients("permit_inet_interfaces, reject"), {"address": "127.0.0.1"}, OK),
     (recipients("permit_mynetworks, reject", mynetworks="198.51.100.0/24"), {}, OK),
     (recipients("permit_mynetworks, reject", mynetworks="198.51.101.0/24"), {}, REFUSED),
+    *[(recipients("permit_mynetworks, reject", mynetworks=text), {}, reply) for text, reply in (
+        ("127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128", REFUSED),  # as Debian's main.cf has it
+        ("[198.51.100.0/24]", OK), ("[198.51.100.0]/24", OK), ("!198.51.100.7 198.51.100.0/24", REFUSED), ("!!198.51.100.7", OK),
+        ("x/y [z] [] c.example/24 198.51.100.7]", REFUSED), ("x/y [z] 198.51.100.7", OK), ("[2001:db8::1]/32 198.51.100.7", OK),
+        ("198.51.100.7/24", UNDECIDED), ("198.51.100.7 198.51.100.7/24", OK), ("[2001:db8::1]/129 198.51.100.0/33", UNDECIDED),
+        ("c.example", OK), (".c.example", REFUSED), ("example", OK), ("192.0.2.0/24, inline:{198.51.100=x}", REFUSED), ("cidr:{{198.51.100.0/24 x}}", OK))],
     (recipients("reject_rbl list.example"), {}, "554 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using list.example; you know why"),
     (recipients("reject_rbl_client list.example", maps_rbl_reject_code="577"), {},
      "577 5.7.1 Service unavailable; Client host [198.51.100.7] blocked using list.example; you know why"),
