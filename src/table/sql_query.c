@@ -6,11 +6,11 @@
 
 static char *from_parts(struct settings *s, struct err *err)
 {
-	const char *select = settings_text(s, "select_field", NULL);
-	const char *table = settings_text(s, "table", NULL);
-	const char *where = settings_text(s, "where_field", NULL);
+	const char *select = settings_text(s, "select_field", "");
+	const char *table = settings_text(s, "table", "");
+	const char *where = settings_text(s, "where_field", "");
 
-	if (!select || !table || !where) {
+	if (!*select || !*table || !*where) {
 		err_set(err, "query is not set");
 		return NULL;
 	}
@@ -20,12 +20,12 @@ static char *from_parts(struct settings *s, struct err *err)
 
 static char *query_text(struct settings *s, bool with_function, struct err *err)
 {
-	const char *query = settings_text(s, "query", NULL);
-	const char *function = with_function ? settings_text(s, "select_function", NULL) : NULL;
+	const char *query = settings_text(s, "query", "");
+	const char *function = with_function ? settings_text(s, "select_function", "") : "";
 
-	if (query)
+	if (*query)
 		return x_strdup(query);
-	if (function)
+	if (*function)
 		return x_asprintf("SELECT %s('%%s')", function);
 	return from_parts(s, err);
 }

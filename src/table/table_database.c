@@ -49,6 +49,8 @@ static bool open_settings(struct table *t, struct database *db, struct settings 
 	const char *format = settings_text(s, "result_format", old ? settings_text(s, old, "%s") : "%s");
 	int limit;
 
+	if (!*format)
+		return err_set(err, "result_format is empty");
 	db->result_format = x_strdup(format);
 	if (!template_check("result_format", format, err) ||
 		!settings_number(s, "expansion_limit", 0, 0, INT32_MAX, &limit, err) ||

@@ -67,6 +67,8 @@ def test_sqlite_mistakes(sqlite):
     assert "no such table: nomap" in sqlite.ask("a", sqlite.source("sqlite", dbpath=sqlite.path("map.db"), query="SELECT v FROM nomap"))
     assert "dbpath is not set" in sqlite.ask("a", sqlite.source("sqlite", query=SQL))
     assert "query is not set" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x"))
+    assert "query is not set" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query=""))
+    assert "result_format is empty" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query=SQL, result_format=""))
     assert "unknown form %x" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query="%x"))
     assert "expansion_limit = many" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query=SQL, expansion_limit="many"))
     assert "No such file or directory" in sqlite.ask("a", "sqlite:/nonexistent/t.cf")

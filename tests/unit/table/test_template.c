@@ -163,6 +163,9 @@ static void test_sql_query(void **state)
 	query_of(parts, true, "SELECT fn('%s')");
 	query_of("query = q %s\nselect_function = fn\n", true, "q %s");
 	query_of("query = q %x\n", true, NULL);
+	query_of("query =\nselect_function =\nselect_field = f\ntable = t\nwhere_field = w\n", true,
+		"SELECT f FROM t WHERE w = '%s' ");
+	query_of("query =\nselect_field = f\ntable =\nwhere_field = w\n", false, NULL);
 }
 
 static int remove_files(void **state)
