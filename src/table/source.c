@@ -34,9 +34,12 @@ void source_close(struct source *s)
 
 bool source_next(struct source *s, struct str *logical)
 {
+	ptrdiff_t nul;
+
 	if (!logical_next(&s->reader, &s->buf, &s->line))
 		return false;
-	*logical = str_strip(s->line.text);
+	nul = str_find(s->line.text, '\0');
+	*logical = str_strip(nul < 0 ? s->line.text : str_first(s->line.text, (size_t)nul));
 	return true;
 }
 

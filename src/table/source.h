@@ -18,6 +18,7 @@ bool source_open(struct source *s, const char *path, struct err *err);
 void source_of(struct source *s, struct buf *text); /* takes the text over */
 /* "{ {rule}, {rule} }" as lines. The reason of a failure is in err, without the table's name. */
 bool source_inline(struct source *s, struct str groups, struct err *err);
+/* A line ends at a NUL byte, and may be empty then. */
 bool source_next(struct source *s, struct str *logical);
 void source_close(struct source *s);
 /* Takes the inside of a { } group, blanks trimmed: false with "syntax error after '}' in ..." or "missing '}'

@@ -127,6 +127,21 @@ def unquoted(k):
     return re.sub(r'\\(.)|"', lambda m: m.group(1) or "", k)
 
 
+# A line ends at a NUL byte; where nothing is left of it, the neighbour says so in some tables only.
+NULS = ["a b\0c\nd\0 e\nf g\n", "\0a b\n c d\0\n\0e\n", "\"a\0\" b\nc \xc3\0\xa9\n", "a b\n\0\0\0\0", "if /a/\0\n/a/ x\0y\nendif\0\n/\0c/ z\n", "1.2.3.0/24\0 a\n1.2.3.4 a\0b\n::\x001 x\n",
+        "a\0: b\nc: d\0, e\nf: \"g\0h\"\n"]
+
+
+def add_nuls(cases):
+    for i, text in enumerate(NULS):
+        empty = re.search(r"(?m)^\0", text)
+        for spec in ["hash:t", "lmdb:t", "texthash:t", "cidr:t"] + ([] if empty else ["regexp:t", "pcre:t"]):
+            made = [["postmap", spec], ["postmap", "-s", spec]] if spec[0] in "hl" else []
+            cases.add("nul%d" % i, {"t": text}, *made, (["postmap", "-q", "-", spec], "a\nd\n\"a\"\nc\n1.2.3.4\n::1\nb\n"))
+        if not empty:
+            cases.add("nul-alias%d" % i, {"t": text}, ["postalias", "btree:t"], ["postalias", "-s", "btree:t"])
+
+
 def add_plain(cases):
     rng = random.Random(20261120)
     for i in range(48):
@@ -451,7 +466,7 @@ def add_newaliases(cases):
 
 def all_cases():
     cases = Cases()
-    for add in (add_plain, add_aliases, add_cidr, add_patterns, add_specs, add_lines, add_messages, add_newaliases):
+    for add in (add_plain, add_nuls, add_aliases, add_cidr, add_patterns, add_specs, add_lines, add_messages, add_newaliases):
         add(cases)
     return cases.all
 
