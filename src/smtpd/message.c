@@ -138,8 +138,18 @@ void message_prepend(struct message *m, struct str header_lines)
 		drop_text(m->drop, header_lines);
 }
 
+/* Some clients end their lines with CR CR LF. */
+static struct str without_end(struct str line)
+{
+	while (line.n && line.p[line.n - 1] == '\r')
+		line.n--;
+	return line;
+}
+
 bool message_line(struct message *m, struct str line, bool partial)
 {
+	if (!partial)
+		line = without_end(line);
 	if (m->proxy)
 		return proxy_line(m->proxy, line, partial);
 	return m->cleanup ? cleanup_line(m->cleanup, line, partial) : drop_line(m->drop, line, partial);

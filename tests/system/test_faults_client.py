@@ -255,3 +255,16 @@ def test_line_ends_are_crlf_only(mta, sink):
     data = server.wait()[0]["data"]
     assert not re.search(rb"\r(?!\n)|(?<!\r)\n", data) and b"\r\nSubject: a" in data
     assert len(server.mails) == 1
+
+
+def test_line_ends_with_another_cr(mta, sink):
+    """Some clients end lines with CR CR LF: the header ends where they meant it to, and nothing but a dot line of its own ends the message."""
+    server = sink()
+    instance = relayed(mta, server)
+    with instance.client() as c:
+        for line in ("EHLO c", "MAIL FROM:<s@client.example>", "RCPT TO:<u@far.example>"):
+            c.expect(250, line)
+        c.expect(354, "DATA")
+        c.raw("From: a@x.example\r\r\nDate: d\r\r\r\nMessage-Id: <m>\r\r\n\r\r\nX: body\r\r\n.\r\r\n..\r\r\n\r\nend\r\n.\r\n")
+        assert c.reply().startswith("250")
+    assert server.wait()[0]["data"].endswith(b"\r\nFrom: a@x.example\r\nDate: d\r\nMessage-Id: <m>\r\n\r\nX: body\r\n\r\n.\r\n\r\nend\r\n")
