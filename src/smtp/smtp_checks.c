@@ -25,6 +25,7 @@ bool smtp_checks_open(const struct smtp_client *client, struct smtp_checks **cp,
 	bool any = false, ok = true;
 
 	c->lmtp = client->lmtp;
+	c->utf8 = cfg->smtputf8_enable;
 	for (size_t i = 0; ok && i < sizeof(rows) / sizeof(*rows); i++) {
 		rows[i].check->parameter = client->lmtp ? rows[i].lmtp : rows[i].smtp;
 		rows[i].check->maps = maps_open(rows[i].check->parameter, rows[i].maps, 0, err);
@@ -64,14 +65,16 @@ struct matched {
 	const char *qid, *where; /* "header", "body" */
 	struct str text, argument;
 	struct check_result *result;
+	bool utf8; /* the log may show it */
 };
 
 static void log_matched(const struct matched *m, const char *action)
 {
+	const unsigned char last = m->utf8 ? 0xff : 0x7f;
 	struct buf text = BUF(TEXT_SHOWN + 1), argument = BUF(TABLE_VALUE_MAX + 1);
 
 	for (size_t i = 0; i < m->text.n && i < TEXT_SHOWN; i++)
-		buf_putc(&text, (unsigned char)m->text.p[i] - 1U < 0x7f ? m->text.p[i] : '?');
+		buf_putc(&text, m->text.p[i] && (unsigned char)m->text.p[i] <= last ? m->text.p[i] : '?');
 	buf_str(&argument, m->argument);
 	EVENT_LOG(SENT_CONTENT, ev_text("qid", m->qid), ev_text("action", action), ev_text("where", m->where),
 		ev_text("text", buf_cstr(&text)),
@@ -173,6 +176,7 @@ static bool look_up(const struct smtp_checks *c, struct matched *m, struct err *
 	struct buf rule = BUF(TABLE_VALUE_MAX);
 	enum table_status status;
 
+	m->utf8 = c->utf8;
 	m->result->drop = m->result->replaced = false;
 	m->result->prepended = m->result->replacement = BUF(TABLE_VALUE_MAX);
 	status = maps_lookup(m->check->maps, m->text, &rule, err);
@@ -185,19 +189,19 @@ static bool look_up(const struct smtp_checks *c, struct matched *m, struct err *
 }
 
 static const struct smtp_check *check_for(
-	const struct smtp_checks *c, enum mime_section section, struct str header)
+	const struct smtp_checks *c, enum mime_section section, struct str header, bool own)
 {
-	if (section == MIME_PART || mime_is_header(str_first(header, header_name_length(header))))
+	if (section == MIME_PART || (!own && mime_is_header(str_first(header, header_name_length(header)))))
 		return &c->mime_header;
 	return section == MIME_NESTED ? &c->nested_header : &c->header;
 }
 
 /* Patterns see the lines of a header joined by LF. */
 bool smtp_checks_header(const struct smtp_checks *c, const char *qid, enum mime_section section,
-	struct str header, struct check_result *r, struct err *err)
+	struct str header, bool own, struct check_result *r, struct err *err)
 {
 	struct matched m = {
-		.check = check_for(c, section, header), .qid = qid, .where = "header", .result = r};
+		.check = check_for(c, section, header, own), .qid = qid, .where = "header", .result = r};
 	struct buf text = BUF(header.n + 1);
 	bool ok;
 

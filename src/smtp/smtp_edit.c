@@ -29,6 +29,7 @@ struct smtp_edit {
 	bool done;	      /* nothing more can change */
 	struct err *err;
 	bool undecided; /* a table failed */
+	bool refused;	/* the text cannot be made a 7-bit one */
 };
 
 /* Content counts as 8-bit text when its client said so, or when it says so itself. */
@@ -106,17 +107,16 @@ static bool change_addresses(struct smtp_edit *e, struct str *header)
 	return !e->undecided;
 }
 
+static bool is_8bit(enum mime_encoding encoding)
+{
+	return encoding == MIME_8BIT || encoding == MIME_BINARY;
+}
+
 /* A declared encoding that may change waits for the end of the header, when the type is known: true. */
 static bool set_aside(struct smtp_edit *e, struct str name, struct str header)
 {
-	enum mime_encoding encoding;
-
-	if (!e->mime)
-		return false;
-	mime_header(e->mime, header);
-	encoding = mime_encoding(e->mime);
 	if (!e->convert || !str_case_is(name, "content-transfer-encoding") ||
-		(encoding != MIME_8BIT && encoding != MIME_BINARY))
+		!is_8bit(mime_encoding(e->mime)))
 		return false;
 	buf_clear(&e->encoding_field);
 	buf_str(&e->encoding_field, header);
@@ -165,14 +165,15 @@ static bool put_checked(struct smtp_edit *e, struct str header, const struct che
 	return r->replaced ? put_text(e, buf_slice(&r->replacement), true) : put_header(e, header);
 }
 
-static bool check_header(struct smtp_edit *e, struct str header)
+/* own: the client made it. */
+static bool check_header(struct smtp_edit *e, struct str header, bool own)
 {
 	struct check_result result;
 	bool ok;
 
 	if (!e->checks)
 		return put_header(e, header);
-	e->undecided = !smtp_checks_header(e->checks, e->qid, section(e), header, &result, e->err);
+	e->undecided = !smtp_checks_header(e->checks, e->qid, section(e), header, own, &result, e->err);
 	ok = !e->undecided && put_checked(e, header, &result);
 	check_result_free(&result);
 	return ok;
@@ -180,7 +181,12 @@ static bool check_header(struct smtp_edit *e, struct str header)
 
 static bool send_header(struct smtp_edit *e, struct str header)
 {
-	return set_aside(e, str_first(header, header_name_length(header)), header) || check_header(e, header);
+	if (e->mime && !mime_header(e->mime, header) && e->convert) {
+		e->refused = true;
+		return err_set(e->err, "MIME nesting exceeds safety limit");
+	}
+	return set_aside(e, str_first(header, header_name_length(header)), header) ||
+	       check_header(e, header, false);
 }
 
 /* Sends the header that has been collected. */
@@ -256,10 +262,14 @@ static bool check_piece(struct smtp_edit *e, struct str line, bool partial)
 
 static bool send_encoding(struct smtp_edit *e, enum mime_encoding now)
 {
-	if (now != mime_encoding(e->mime))
-		return put(e, STR("Content-Transfer-Encoding: ")) && put(e, str_c(mime_encoding_name(now))) &&
-		       put(e, CRLF);
-	return e->encoding_field.len == 0 || check_header(e, buf_slice(&e->encoding_field));
+	char field[80];
+
+	if (now != mime_encoding(e->mime)) {
+		snprintf(field, sizeof(field), "Content-Transfer-Encoding: %s", mime_encoding_name(now));
+		return check_header(e, str_c(field), true);
+	}
+	return e->encoding_field.len == 0 || !is_8bit(now) ||
+	       check_header(e, buf_slice(&e->encoding_field), false);
 }
 
 static bool end_entity_header(struct smtp_edit *e, bool empty)
@@ -340,6 +350,13 @@ static bool body_line(struct smtp_edit *e, struct str line, bool partial)
 	return check_encoded(e, buf_slice(&e->encoded), partial);
 }
 
+/* Blanks before the colon (RFC 5322 section 4.5) go away, as they do on the way in. */
+static void header_begin(struct smtp_edit *e, struct str line)
+{
+	buf_str(&e->header, str_first(line, header_name_length(line)));
+	buf_str(&e->header, str_from(line, (size_t)str_find(line, ':')));
+}
+
 static bool header_line(struct smtp_edit *e, struct str line, bool partial)
 {
 	if (is_continuation(e, line))
@@ -348,9 +365,10 @@ static bool header_line(struct smtp_edit *e, struct str line, bool partial)
 		return false;
 	if (line.n == 0 && !partial)
 		return end_header(e, true);
-	if (header_name_length(line) > 0)
-		return header_add(e, line);
-	return end_header(e, false) && body_line(e, line, partial);
+	if (header_name_length(line) == 0)
+		return end_header(e, false) && body_line(e, line, partial);
+	header_begin(e, line);
+	return true;
 }
 
 static bool edit_line(struct smtp_edit *e, struct str line, bool partial)
@@ -405,5 +423,7 @@ enum content_end smtp_edit_feed(struct smtp_edit *e, struct str piece, struct er
 	}
 	if (ok)
 		return CONTENT_SENT;
+	if (e->refused)
+		return CONTENT_REFUSED;
 	return e->undecided ? CONTENT_UNDECIDED : CONTENT_LOST;
 }

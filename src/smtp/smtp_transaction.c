@@ -320,6 +320,10 @@ static void content_failed(struct transaction *t, enum content_end how, const st
 			lost(t, "sending message body");
 		return;
 	}
+	if (how == CONTENT_REFUSED) {
+		smtp_fail_message(t->d, dsn_make(t->d->pool, DSN_FAILED, "5.6.0", "%s", err->text), t->s);
+		return;
+	}
 	if (how == CONTENT_UNDECIDED) {
 		log_warning("%s: %s", qid, err->text);
 		smtp_fail_message(t->d,

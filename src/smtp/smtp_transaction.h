@@ -20,7 +20,8 @@ enum content_end {
 	CONTENT_LOST,
 	CONTENT_DAMAGED,
 	CONTENT_UNREADABLE,
-	CONTENT_UNDECIDED /* a table that has a say in it failed */
+	CONTENT_UNDECIDED, /* a table that has a say in it failed */
+	CONTENT_REFUSED	   /* it can never be sent to such a server */
 };
 /* Writes the content without its final dot line; *first_of_line for the dot. LOST: the session failed. Other
  * failures: err says why. */

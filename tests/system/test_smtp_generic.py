@@ -129,6 +129,14 @@ def test_what_counts_as_8bit(sending):
     assert sink.wait(2)[1]["data"].decode().endswith("=C3=A9\r\n")
 
 
+@exercises("mime_nesting_limit")
+@pytest.mark.parametrize("keywords,depth,expected", [(("PIPELINING",), 5, ("2.0.0", "sent")), (("PIPELINING",), 6, ("5.6.0", "bounced")), (("PIPELINING", "8BITMIME"), 6, ("2.0.0", "sent"))])
+def test_conversion_of_what_is_nested_deep(sending, keywords, depth, expected):
+    instance, _ = sending(keywords=keywords, mime_nesting_limit="3")
+    instance.send("", ["u@x.example"], "".join("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (i, i) for i in range(depth)) + "\r\nx\r\n")
+    assert outcome(instance, "u@x.example")[:2] == expected
+
+
 def test_conversion_of_much(sending):
     """Lines of every length, one too long to be held as a whole: the decoded text is the same."""
     import quopri
