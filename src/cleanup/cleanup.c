@@ -126,12 +126,14 @@ static bool finish_content(struct cleanup *c)
 {
 	if (c->mid_line && !cleanup_line(c, STR(""), false))
 		return false;
-	if (!cleanup_header(c) || (!c->in_body && !cleanup_missing_headers(c)))
+	if (!cleanup_header(c))
+		return false;
+	if (c->discard)
+		return true;
+	if (!c->in_body && !cleanup_missing_headers(c))
 		return false;
 	if (cleanup_section(c) != MIME_BODY)
 		cleanup_mime_end_header(c, true);
-	if (!c->id_logged)
-		cleanup_log_id(c, STR(""), false);
 	return cleanup_mime_verdict(c);
 }
 
@@ -182,12 +184,20 @@ static bool commit(struct cleanup *c)
 	return true;
 }
 
+/* Nothing is asked of a message that is thrown away. */
+static bool complete(struct cleanup *c)
+{
+	if (!c->discard && !finish_content(c))
+		return false;
+	return c->discard || cleanup_inspect(c);
+}
+
 void cleanup_end(struct cleanup **cp, struct cleanup_result *result, char *text, size_t text_size)
 {
 	struct cleanup *c = *cp;
 	const struct reply *reply;
 
-	if (c->status == CLEANUP_OK && finish_content(c) && cleanup_inspect(c))
+	if (c->status == CLEANUP_OK && complete(c))
 		commit(c);
 	reply = &replies[c->status];
 	if (c->status == CLEANUP_OK)

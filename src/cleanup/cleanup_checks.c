@@ -16,29 +16,25 @@ struct matched {
 	struct check_outcome *outcome;
 };
 
-const char *cleanup_shown(struct str text, char *out, size_t size)
+const char *cleanup_shown(const struct cleanup *c, struct str text, char *out, size_t size)
 {
+	const unsigned char last = c->env->cfg->smtputf8_enable ? 0xff : 0x7f;
 	size_t n = text.n < size - 1 ? text.n : size - 1;
 
-	for (size_t i = 0; i < n; i++) {
-		bool ascii = (unsigned char)text.p[i] - 1U < 0x7f;
-
-		out[i] = ascii ? text.p[i] : '?';
-	}
+	for (size_t i = 0; i < n; i++)
+		out[i] = text.p[i] && (unsigned char)text.p[i] <= last ? text.p[i] : '?';
 	out[n] = '\0';
 	return out;
 }
 
-void cleanup_log_content(struct cleanup *c, const char *action, const char *where, struct str text,
-	size_t shown_max, const char *reason)
+void cleanup_log_content(
+	struct cleanup *c, const char *action, const char *where, struct str text, const char *reason)
 {
 	const struct envelope *e = &c->envelope;
 	char shown[TEXT_SHOWN + 1];
 
-	if (shown_max > TEXT_SHOWN)
-		shown_max = TEXT_SHOWN;
 	EVENT_LOG(CONTENT, ev_text("qid", c->id.text), ev_text("action", action), ev_text("where", where),
-		ev_text("text", cleanup_shown(text, shown, shown_max + 1)),
+		ev_text("text", cleanup_shown(c, text, shown, sizeof(shown))),
 		ev_text("client", c->options.client), ev_address("from", e->sender),
 		ev_address("to", c->last_recipient), ev_text("proto", envelope_attribute(e, "protocol_name")),
 		ev_text("helo", envelope_attribute(e, "helo_name")), ev_text("reason", reason));
@@ -46,7 +42,7 @@ void cleanup_log_content(struct cleanup *c, const char *action, const char *wher
 
 static void log_matched(struct cleanup *c, const struct matched *m, const char *action)
 {
-	cleanup_log_content(c, action, m->check->header ? "header" : "body", m->text, TEXT_SHOWN,
+	cleanup_log_content(c, action, m->check->header ? "header" : "body", m->text,
 		m->argument[0] ? m->argument : NULL);
 }
 

@@ -74,7 +74,11 @@ static bool end_of_headers(struct cleanup *c, bool empty)
 {
 	bool primary = !c->in_body;
 
-	if (!cleanup_header(c) || (primary && !cleanup_missing_headers(c)))
+	if (!cleanup_header(c))
+		return false;
+	if (c->discard)
+		return true;
+	if (primary && !cleanup_missing_headers(c))
 		return false;
 	c->in_body = true;
 	cleanup_mime_end_header(c, empty);
@@ -103,10 +107,11 @@ static bool is_continuation(const struct cleanup *c, struct str line)
 	return c->mid_line || (c->header.len && line.n && (line.p[0] == ' ' || line.p[0] == '\t'));
 }
 
-/* A header that has reached header_size_limit grows no more: the lines after that are discarded. */
+/* A header that has reached header_size_limit grows no more: the lines after that are discarded. A line end
+ * counts as one byte. */
 static bool header_has_room(const struct cleanup *c)
 {
-	return c->header.len < (size_t)c->env->cfg->header_size_limit;
+	return c->header.len - c->header_folds < (size_t)c->env->cfg->header_size_limit;
 }
 
 static void header_add(struct cleanup *c, struct str text)
@@ -118,6 +123,7 @@ static void header_add(struct cleanup *c, struct str text)
 static void header_begin(struct cleanup *c, struct str line)
 {
 	c->header_is_own = !c->started;
+	c->header_folds = 0;
 	header_add(c, str_first(line, header_name_length(line)));
 	header_add(c, str_from(line, (size_t)str_find(line, ':')));
 }
@@ -130,8 +136,10 @@ static bool header_line(struct cleanup *c, struct str line, bool partial)
 {
 	if (is_continuation(c, line)) {
 		if (header_has_room(c)) {
-			if (!c->mid_line)
+			if (!c->mid_line) {
 				header_add(c, CRLF);
+				c->header_folds++;
+			}
 			header_add(c, line);
 		}
 	} else if (line.n == 0 && !partial) {
@@ -147,29 +155,40 @@ static bool header_line(struct cleanup *c, struct str line, bool partial)
 	return check_size(c);
 }
 
+static char *in_scratch(struct cleanup *c, struct str line)
+{
+	if (line.p != c->scratch.data) {
+		buf_clear(&c->scratch);
+		buf_str(&c->scratch, line);
+	}
+	return c->scratch.data;
+}
+
 static struct str without_bytes(struct cleanup *c, const struct byte_set *set, struct str line)
 {
-	buf_clear(&c->scratch);
+	char *text = in_scratch(c, line);
+	size_t n = 0;
+
 	for (size_t i = 0; i < line.n; i++) {
-		if (!set->has[(unsigned char)line.p[i]])
-			buf_putc(&c->scratch, line.p[i]);
+		if (!set->has[(unsigned char)text[i]])
+			text[n++] = text[i];
 	}
-	return buf_slice(&c->scratch);
+	return (struct str){text, n};
 }
 
 /* A CR or LF inside a line could pass for a line end at some later hop. */
 static struct str without_stray_ends(struct cleanup *c, struct str line)
 {
+	char *text;
+
 	if (!memchr(line.p, '\r', line.n) && !memchr(line.p, '\n', line.n))
 		return line;
-	if (line.p != c->scratch.data) {
-		buf_clear(&c->scratch);
-		buf_str(&c->scratch, line);
+	text = in_scratch(c, line);
+	for (size_t i = 0; i < line.n; i++) {
+		if (text[i] == '\r' || text[i] == '\n')
+			text[i] = ' ';
 	}
-	for (size_t i = 0; i < line.n; i++)
-		if (c->scratch.data[i] == '\r' || c->scratch.data[i] == '\n')
-			c->scratch.data[i] = ' ';
-	return buf_slice(&c->scratch);
+	return (struct str){text, line.n};
 }
 
 static bool content_line(struct cleanup *c, struct str line, bool partial)
@@ -181,7 +200,7 @@ static bool content_line(struct cleanup *c, struct str line, bool partial)
 
 static bool reject_bytes(struct cleanup *c, struct str line)
 {
-	cleanup_log_content(c, "reject", "content", line, 100, "5.7.1 disallowed character");
+	cleanup_log_content(c, "reject", "content", line, "5.7.1 disallowed character");
 	return cleanup_fail(c, CLEANUP_REJECTED, NULL, "disallowed character");
 }
 
@@ -211,12 +230,14 @@ bool cleanup_line(struct cleanup *c, struct str line, bool partial)
 
 	if (c->status != CLEANUP_OK)
 		return false;
+	if (c->discard)
+		return true;
+	if (env->cfg->cleanup_replace_stray_cr_lf)
+		line = without_stray_ends(c, line);
 	if (env->strip.any && checked && byte_set_hits(&env->strip, line))
 		line = without_bytes(c, &env->strip, line);
 	if (env->reject.any && checked && byte_set_hits(&env->reject, line))
 		return reject_bytes(c, line);
-	if (env->cfg->cleanup_replace_stray_cr_lf)
-		line = without_stray_ends(c, line);
 	if (!c->started && !c->mid_line) {
 		/* What was put before the message does not go on in its first line. */
 		if (!cleanup_header(c))

@@ -15,10 +15,13 @@ static const struct marked_header marked_headers[] = {
 	{"date", SEEN_DATE},
 	{"from", SEEN_FROM},
 	{"message-id", SEEN_MESSAGE_ID},
+	{"resent-bcc", SEEN_OTHER << SEEN_RESENT},
 	{"resent-cc", SEEN_RECIPIENTS << SEEN_RESENT},
 	{"resent-date", SEEN_DATE << SEEN_RESENT},
 	{"resent-from", SEEN_FROM << SEEN_RESENT},
 	{"resent-message-id", SEEN_MESSAGE_ID << SEEN_RESENT},
+	{"resent-reply-to", SEEN_OTHER << SEEN_RESENT},
+	{"resent-sender", SEEN_OTHER << SEEN_RESENT},
 	{"resent-to", SEEN_RECIPIENTS << SEEN_RESENT},
 	{"to", SEEN_RECIPIENTS},
 };
@@ -39,29 +42,39 @@ static struct str header_value(struct cleanup *c, size_t name)
 	return str_trim(str_from(rest, (size_t)str_find(rest, ':') + 1));
 }
 
-static char *unfold(struct pool *pool, struct str value)
+/* As a string, without the bytes left_out. */
+static const char *id_text(struct cleanup *c, struct str value, const char *left_out)
 {
-	char *out = pool_alloc(pool, value.n + 1);
+	char *out = pool_alloc(c->pool, value.n + 1);
 	size_t n = 0;
 
 	for (size_t i = 0; i < value.n; i++) {
-		if (value.p[i] != '\r' && value.p[i] != '\n')
-			out[n++] = value.p[i] ? value.p[i] : '?';
+		if (!value.p[i])
+			out[n++] = '?';
+		else if (!strchr(left_out, value.p[i]))
+			out[n++] = value.p[i];
 	}
 	return out;
 }
 
 void cleanup_log_id(struct cleanup *c, struct str value, bool resent)
 {
-	const char *text = value.n ? unfold(c->pool, value) : "<>";
+	const char *shown = id_text(c, value, "\r");
 
 	if (resent) {
-		EVENT_LOG(RESENT_MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", text));
+		EVENT_LOG(RESENT_MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", shown));
 		return;
 	}
-	EVENT_LOG(MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", text));
+	EVENT_LOG(MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", shown));
 	if (value.n && !c->id_logged)
-		cleanup_note(c, "message_id", text);
+		cleanup_note(c, "message_id", id_text(c, value, "\r\n"));
+	c->id_logged = true;
+}
+
+void cleanup_log_no_id(struct cleanup *c)
+{
+	if (!c->id_logged)
+		EVENT_LOG(MESSAGE_ID, ev_text("qid", c->id.text), ev_text("message_id", "<>"));
 	c->id_logged = true;
 }
 
@@ -69,7 +82,7 @@ static void note_header(struct cleanup *c, int mark, size_t name_length)
 {
 	if (mark == SEEN_MESSAGE_ID)
 		cleanup_log_id(c, header_value(c, name_length), false);
-	else if (mark == SEEN_MESSAGE_ID << SEEN_RESENT && !(c->seen & mark))
+	else if (mark == SEEN_MESSAGE_ID << SEEN_RESENT)
 		cleanup_log_id(c, header_value(c, name_length), true);
 	c->seen |= mark;
 }
@@ -122,19 +135,34 @@ static void note_encoding(struct cleanup *c)
 		cleanup_set_note(c, "body", "8BITMIME");
 }
 
-/* What is behind header_size_limit is discarded; a line end counts as one byte. */
+static bool is_blank(struct str text)
+{
+	return str_trim(text).n == 0;
+}
+
+/* What is behind header_size_limit is discarded, with the last line when that begins in the last tenth, or
+ * would be left without text; a line end counts as one byte. */
 static void cut_header(struct cleanup *c)
 {
 	const size_t limit = (size_t)c->env->cfg->header_size_limit;
-	size_t counted = 0, at = 0;
+	size_t counted = 0, at = 0, fold = 0, fold_counted = 0;
 
 	if (c->header.len <= limit)
 		return;
-	for (; at < c->header.len && counted < limit; counted++)
-		at += c->header.data[at] == '\r' && at + 1 < c->header.len && c->header.data[at + 1] == '\n'
-			      ? 2
-			      : 1;
+	for (; at < c->header.len && counted < limit; counted++) {
+		bool folded = str_starts(str_from(buf_slice(&c->header), at), STR("\r\n"));
+
+		if (folded) {
+			fold = at;
+			fold_counted = counted;
+		}
+		at += folded ? 2 : 1;
+	}
+	if (at == c->header.len)
+		return;
 	buf_truncate(&c->header, at);
+	if (fold && (fold_counted >= limit * 9 / 10 || is_blank(str_from(buf_slice(&c->header), fold))))
+		buf_truncate(&c->header, fold);
 }
 
 bool cleanup_header(struct cleanup *c)

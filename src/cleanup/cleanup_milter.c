@@ -314,7 +314,7 @@ static void ignored(struct display *d, struct str word)
 	char shown[101];
 
 	cleanup_complain(d->c, "ignoring ESMTP argument from Milter: \"%s\"",
-		cleanup_shown(word, shown, sizeof(shown)));
+		cleanup_shown(d->c, word, shown, sizeof(shown)));
 }
 
 /* Nothing remains of what is malformed. */

@@ -26,7 +26,7 @@ static void note_fault(struct cleanup *c, enum fault fault, struct str text)
 		return;
 	c->mime_faults |= 1 << fault;
 	EVENT_LOG(MIME_FAULT, ev_text("qid", c->id.text), ev_text("reason", fault_texts[fault]),
-		ev_text("text", cleanup_shown(text, shown, sizeof(shown))),
+		ev_text("text", cleanup_shown(c, text, shown, sizeof(shown))),
 		ev_text("client", c->options.client), ev_address("from", e->sender),
 		ev_address("to", c->last_recipient));
 }
@@ -74,43 +74,46 @@ static const struct content_check *check_for(const struct cleanup *c, struct str
 	return section == MIME_NESTED ? &c->env->nested_header_checks : &c->env->header_checks;
 }
 
-/* Patterns see the lines of a header joined by LF. */
-static bool check_folded(struct cleanup *c, const struct content_check *check, struct str header,
-	struct check_outcome *outcome)
+/* Patterns and people see the lines of a header joined by LF. */
+static struct str joined(struct buf *out, struct str header)
 {
-	struct buf text = BUF(header.n);
-	bool ok;
-
+	if (str_find(header, '\r') < 0)
+		return header;
 	for (size_t i = 0; i < header.n; i++) {
 		if (header.p[i] != '\r' || i + 1 == header.n || header.p[i + 1] != '\n')
-			buf_putc(&text, header.p[i]);
+			buf_putc(out, header.p[i]);
 	}
-	ok = cleanup_check(c, check, buf_slice(&text), outcome);
-	buf_free(&text);
-	return ok;
+	return buf_slice(out);
 }
 
-bool cleanup_check_header(struct cleanup *c, bool *drop)
+static bool look_up_header(struct cleanup *c, struct str header, bool *drop)
 {
-	struct str header = buf_slice(&c->header);
 	const struct content_check *check = check_for(c, str_first(header, header_name_length(header)));
 	struct check_outcome outcome = {0};
 	bool ok;
 
-	if (c->mime)
-		examine_header(c, header);
 	if (c->unchecked || maps_empty(check->maps))
 		return true;
-	if (str_find(header, '\r') >= 0)
-		ok = check_folded(c, check, header, &outcome);
-	else
-		ok = cleanup_check(c, check, header, &outcome);
+	ok = cleanup_check(c, check, header, &outcome);
 	*drop = outcome.drop;
 	if (outcome.replaced) {
 		buf_clear(&c->header);
 		buf_str(&c->header, buf_slice(&c->replacement));
 	}
 	return ok && (!outcome.prepended || cleanup_write(c, str_c(outcome.prepended), false));
+}
+
+bool cleanup_check_header(struct cleanup *c, bool *drop)
+{
+	struct buf lines = BUF(c->header.len);
+	struct str header = joined(&lines, buf_slice(&c->header));
+	bool ok;
+
+	if (c->mime)
+		examine_header(c, header);
+	ok = look_up_header(c, header, drop);
+	buf_free(&lines);
+	return ok;
 }
 
 bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool ends, bool *drop)

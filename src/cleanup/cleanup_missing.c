@@ -133,23 +133,32 @@ static bool add_from(struct cleanup *c, const char *prefix)
 	return ok;
 }
 
-bool cleanup_missing_headers(struct cleanup *c)
+static bool add_missing(struct cleanup *c)
 {
-	const struct config *cfg = c->env->cfg;
 	bool resent = c->seen >> SEEN_RESENT != 0;
+	const char *undisclosed = c->env->cfg->undisclosed_recipients_header;
 	const char *prefix = resent ? "Resent-" : "";
 	int seen = resent ? c->seen >> SEEN_RESENT : c->seen;
 
-	if (!c->options.local_rewrite && !cfg->remote_header_rewrite_domain[0] &&
-		!cfg->always_add_missing_headers)
-		return true;
 	if (!(seen & SEEN_MESSAGE_ID) && !add_message_id(c, prefix))
 		return false;
 	if (!(seen & SEEN_DATE) && !add_date(c, prefix))
 		return false;
 	if (!(seen & SEEN_FROM) && !add_from(c, prefix))
 		return false;
-	if (cfg->undisclosed_recipients_header[0] && !((c->seen | c->seen >> SEEN_RESENT) & SEEN_RECIPIENTS))
-		return cleanup_write_lines(c, str_c(cfg->undisclosed_recipients_header));
+	if (undisclosed[0] && !((c->seen | c->seen >> SEEN_RESENT) & SEEN_RECIPIENTS))
+		return cleanup_write_lines(c, str_c(undisclosed));
+	return true;
+}
+
+bool cleanup_missing_headers(struct cleanup *c)
+{
+	const struct config *cfg = c->env->cfg;
+
+	if ((c->options.local_rewrite || cfg->remote_header_rewrite_domain[0] ||
+		    cfg->always_add_missing_headers) &&
+		!add_missing(c))
+		return false;
+	cleanup_log_no_id(c);
 	return true;
 }

@@ -57,7 +57,8 @@ enum { /* primary headers that were seen; the Resent- ones are shifted by SEEN_R
 	SEEN_DATE = 2,
 	SEEN_MESSAGE_ID = 4,
 	SEEN_RECIPIENTS = 8, /* To, Cc */
-	SEEN_RESENT = 4	     /* shift */
+	SEEN_OTHER = 16,     /* of a message that was sent again: any other */
+	SEEN_RESENT = 5	     /* shift */
 };
 
 struct cleanup {
@@ -97,7 +98,8 @@ struct cleanup {
 	int seen;
 	int hops;
 	bool id_logged;
-	struct buf header; /* the present logical header, lines joined by CRLF; empty: none */
+	struct buf header;   /* the present logical header, lines joined by CRLF; empty: none */
+	size_t header_folds; /* line ends that joined them */
 	struct buf scratch;
 };
 
@@ -137,11 +139,12 @@ void cleanup_check_warnings(const struct cleanup_env *env, table_warn_fn warn, v
 /* Asks the tables about a line and does what they say. false: the message is lost. */
 bool cleanup_check(
 	struct cleanup *c, const struct content_check *check, struct str text, struct check_outcome *outcome);
-/* The beginning of text as a C string in out, what is not ASCII as '?'. */
-const char *cleanup_shown(struct str text, char *out, size_t size);
+/* The beginning of text as a C string in out; '?' for NUL bytes and, without SMTPUTF8, for what is not ASCII.
+ */
+const char *cleanup_shown(const struct cleanup *c, struct str text, char *out, size_t size);
 /* The log line of an action on content; reason may be NULL; at most 200 bytes of text are shown. */
-void cleanup_log_content(struct cleanup *c, const char *action, const char *where, struct str text,
-	size_t shown_max, const char *reason);
+void cleanup_log_content(
+	struct cleanup *c, const char *action, const char *where, struct str text, const char *reason);
 
 /* What the next line belongs to. */
 enum mime_section cleanup_section(const struct cleanup *c);
@@ -182,6 +185,7 @@ bool cleanup_rewrite_header(struct cleanup *c, int class);
 /* Message-Id:, Date:, From: and To: where they are missing and ours to add. */
 bool cleanup_missing_headers(struct cleanup *c);
 void cleanup_log_id(struct cleanup *c, struct str value, bool resent);
+void cleanup_log_no_id(struct cleanup *c); /* if none was logged */
 
 /* Parses "\0\r\033": false with err on an unknown escape. */
 bool byte_set_parse(struct byte_set *set, const char *text, struct err *err);

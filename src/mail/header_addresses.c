@@ -72,13 +72,25 @@ static bool print_address(struct printer *p, const struct address_node *node)
 	return ok;
 }
 
+/* The header may be folded again where a comment was. */
+static void print_comment(struct printer *p, struct str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] != '\r')
+			buf_putc(&p->piece, text.p[i]);
+	}
+}
+
 static void print_token(struct printer *p, const struct address_token *t)
 {
 	bool mark = t->type == TOKEN_SPECIAL;
 
 	if (p->last != PRINTED_BLANK && (mark ? address_token_is(t, '<') : p->last == PRINTED_WORD))
 		buf_putc(&p->piece, ' ');
-	address_token_write(t, &p->piece);
+	if (t->type == TOKEN_COMMENT)
+		print_comment(p, t->text);
+	else
+		address_token_write(t, &p->piece);
 	p->last = mark ? PRINTED_MARK : PRINTED_WORD;
 }
 
@@ -92,22 +104,38 @@ static void strip_piece(struct printer *p)
 	buf_printf(&p->piece, "<%s>", buf_cstr(&p->address));
 }
 
-/* A piece is complete: it goes to the present line where there is room, else to the next. */
-static void print_piece(struct printer *p, bool comma)
+/* What goes to the present line where there is room, else to the next. */
+static void print_line(struct printer *p, struct str text)
 {
-	strip_piece(p);
-	if (comma)
-		buf_putc(&p->piece, ',');
-	if (p->started && p->piece.len && p->line + 1 + p->piece.len >= LINE_WIDTH) {
-		buf_puts(p->out, "\r\n\t");
+	bool blank = text.n && (text.p[0] == ' ' || text.p[0] == '\t');
+
+	if (p->started && text.n && p->line + 1 + text.n >= LINE_WIDTH) {
+		buf_puts(p->out, blank ? "\r\n" : "\r\n\t");
 		p->line = 0;
 	} else {
 		buf_putc(p->out, ' ');
 		p->line++;
 	}
-	buf_str(p->out, buf_slice(&p->piece));
-	p->line += p->piece.len;
+	buf_str(p->out, text);
+	p->line += text.n;
 	p->started = true;
+}
+
+/* A piece is complete. */
+static void print_piece(struct printer *p, bool comma)
+{
+	struct str rest;
+	ptrdiff_t end;
+
+	strip_piece(p);
+	if (comma)
+		buf_putc(&p->piece, ',');
+	rest = buf_slice(&p->piece);
+	while ((end = str_find(rest, '\n')) >= 0) {
+		print_line(p, str_first(rest, (size_t)end));
+		rest = str_from(rest, (size_t)end + 1);
+	}
+	print_line(p, rest);
 	buf_clear(&p->piece);
 	p->has_address = false;
 	p->last = PRINTED_BLANK;

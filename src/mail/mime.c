@@ -203,7 +203,7 @@ static bool push_parameter(struct mime *m, const struct token *value, bool diges
 
 	if (value->kind == QUOTED)
 		boundary = unquote(value->text, text);
-	ok = boundary.n == 0 || boundary_push(m, boundary, digest);
+	ok = boundary_push(m, boundary, digest);
 	x_free(&text);
 	return ok;
 }
@@ -336,7 +336,7 @@ bool mime_end_header(struct mime *m, bool empty, enum mime_encoding *declared)
 	m->section = MIME_BODY;
 	if (empty && (type == TYPE_RFC822 || type == TYPE_GLOBAL))
 		m->section = MIME_NESTED;
-	if (m->section == MIME_NESTED || type == TYPE_MULTIPART) {
+	if (m->section == MIME_NESTED || (empty && type == TYPE_MULTIPART)) {
 		m->type = TYPE_TEXT;
 		m->encoding = MIME_7BIT;
 	}

@@ -30,6 +30,8 @@ A_B = ["<a@y.example>", "<b@y.example>"]
 HEADERS = ["A: b\r\n\r\n", "From: a\r\nDate: x\r\nMessage-Id: <a>\r\nTo: b\r\n\r\n", "Resent-Date: x\r\nFrom: a\r\n\r\n", "Message-Id:\r\nFrom:\r\n\r\n",
            "Message-ID: a\r\n b\r\n\r\n", "body\r\n", "\r\nbody", ">From x\r\nA: b\r\n\r\n", "From x\r\nFrom y\r\n\r\n", "Received: a\r\nA: b\r\n\r\n",
            "A: b\r\n\r\n.x\r\n..y\r\n", "A:b\r\n\tc\r\n \r\nD: e\r\n\r\n", "To: a,\r\n \r\n b\r\n\r\n", "A b: c\r\n\r\n", " A: b\r\n\r\n", "A:\r\n\r\n", ":x\r\n\r\n", "A" * 300 + ": b\r\n\r\n",
+           "Message-Id: a\r\n\tb\r\n\r\n", "Resent-Sender: a\r\n\r\n", "Resent-Reply-To:\r\n\r\nx", "Resent-Bcc: a\r\n\r\n", "Resent-Foo: a\r\n\r\n", "Resent-Message-Id:\r\nResent-Message-Id: a\r\n\r\n", "Resent-From: a\r\n\r\nO: 1\r\n",
+           "From: a (" + "w" * 30 + "\r\n " + "v" * 30 + "\r\n\t" + "u" * 30 + "),\r\n b (x\r\n y)\r\n\r\n", "A: b\r\r\n c\r\r\r\n\r\r\nD: e\r\r\n..\r\r\n\r\r\nx",
            "To: a\r\n\r\n", "Cc: a\r\n\r\n", "Bcc: a\r\n\r\n", "Resent-To: a\r\n\r\n", "To: a\r\nResent-From: b\r\n\r\n", "Apparently-To: a\r\n\r\n", "To:\r\n\r\n"]
 ACTIONS = {
     "header_checks": rules("/^A:/ REDIRECT r@x.example", "/^B:/ BCC b@x.example", "/^C:/ REDIRECT second@x.example", "/^E:/ DISCARD", "/^F:/ FILTER discard:one",
@@ -57,6 +59,8 @@ CASES = {
                                                           "Content-Type: message/rfc822\r\n\r\nX-Foo: in\r\n\r\n"], A_B),
     "bytes": ({"message_strip_characters": "\\000\\007", "message_reject_characters": "\\001"}, ["Subject: a\x07c\r\n\r\nbody x\x00z\r\n", "Subject: a\x01\r\n\r\nb\r\n",
                                                                                       "Subject: a\r\n\r\n\x01\r\n"], A_B),
+    "carriage-return": ({"message_reject_characters": "\\r"}, ["Subject: a\rb\r\n\r\nbody\r\r\n"], A_B),
+    "carriage-return-kept": ({"message_reject_characters": "\\r", "cleanup_replace_stray_cr_lf": "no"}, ["Subject: a\rb\r\n\r\nbody\r\r\n", "Subject: a\r\n\r\nbody\r\r\n"], A_B),
     "plain": ({}, HEADERS, A_B), "undisclosed": ({"undisclosed_recipients_header": "To: undisclosed-recipients:;"}, HEADERS, A_B),
     "missing": ({"always_add_missing_headers": "yes", "local_header_rewrite_clients": "", "undisclosed_recipients_header": "X-Missing: foo, bar"}, HEADERS, A_B),
     "remote": ({"local_header_rewrite_clients": ""}, HEADERS, A_B),
@@ -93,6 +97,7 @@ CASES = {
     "if": ({"header_checks": "regexp:{{if /^A/},{/one/ WARN a1},{endif},{/two/ WARN two}}"}, ["A: one two\r\nB: two\r\n\r\n"], A_B),
     "header-size": ({"header_size_limit": "40", "header_checks": rules("/./ WARN")}, ["A: " + "b" * 30 + "\r\n " + "c" * 30 + "\r\n " + "d" * 30 + "\r\nTo: a,\r\n " + "b" * 33 + ",\r\n c\r\n\r\n",
                                                                                 "To: " + "a, " * 40 + "b\r\n\r\n"], A_B),
+    "header-size-of-lines": ({"header_size_limit": "60"}, ["A: " + "b" * n + "\r\n" + more + "\r\nD: e\r\n\r\nx" for n in range(46, 60) for more in (" cdefghijklmno", " \r\n\td e f g h i k", " c\r\n d\r\n e\r\n f")], A_B),
     "body-size": ({"body_checks_size_limit": "12", "body_checks": rules("/./ WARN")}, ["A: b\r\n\r\n12345\r\n1234\r\n123\r\n", MULTI + "\r\n--b\r\n\r\n123456789\r\n12345\r\n--b\r\nA: b\r\n\r\n12345\r\n12345\r\n1\r\n"], A_B),
 }
 
@@ -115,7 +120,7 @@ def pair(tmp_path_factory):
         sink.close()
 
 
-UNLIKE = "message-id=|header Received:|onnect from|client=|close error|NOQUEUE"  # lines of no interest here
+UNLIKE = "header Received:|onnect from|client=|close error|NOQUEUE"  # lines of no interest here
 
 
 def masked(text):
@@ -140,7 +145,7 @@ def outcome(instance, sink, listener, text, recipients, options=""):
     instance.wait_log("disconnect from", since=mark)
     if reply.startswith("250"):
         instance.wait_log(r"%s: (removed|discard)" % reply.split()[-1], since=mark)
-    lines = [masked(line) for line in re.findall(r"/((?:cleanup|smtpd)\[\d+\]: .*)", instance.log(mark)) if not re.search(UNLIKE, line)]
+    lines = [masked(line) for program in ("smtpd", "cleanup") for line in re.findall(r"/(%s\[\d+\]: .*)" % program, instance.log(mark)) if not re.search(UNLIKE, line)]
     mails = [(re.sub(" SIZE=[0-9]+", "", m["sender"]), sorted(m["recipients"]), masked(m["data"].decode("latin-1"))) for m in list(sink.mails)[before:]]
     return re.sub("queued as .*", "queued as ID", reply), lines, sorted(mails)
 

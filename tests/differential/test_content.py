@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour nee
 
 MAIN = {
     "local_transport": "discard:", "default_transport": "discard:", "smtpd_relay_restrictions": "permit_mynetworks, reject", "notify_classes": "",
-    "enable_long_queue_ids": "no", "smtputf8_enable": "no", "mail_name": "Postfix",
+    "enable_long_queue_ids": "no", "mail_name": "Postfix",
 }
 ACTIONS = [
     "BCC b@x.example", "BCC", "BCC bad", "DISCARD", "DISCARD some text", "DUNNO", "OK", "FILTER discard:x", "FILTER", "FILTER smtp", "HOLD", "HOLD text",
@@ -25,7 +25,8 @@ WARN = {p: "regexp:{{/./ WARN %s}}" % p[0] for p in ("header_checks", "mime_head
 CHECKS = {
     "warn": WARN, "size": dict(WARN, body_checks_size_limit="20"), "long": dict(WARN, header_size_limit="50"), "off": dict(WARN, disable_mime_input_processing="yes"),
     "deep": dict(WARN, mime_nesting_limit="1"), "cut": dict(WARN, mime_boundary_length_limit="4"),
-    "strict": {"strict_8bitmime": "yes", "strict_mime_encoding_domain": "yes"},
+    "strict": {"strict_8bitmime": "yes", "strict_mime_encoding_domain": "yes"}, "bytes": {"message_reject_characters": "\\007"},
+    "discard": {"header_checks": "regexp:{{/^A/ DISCARD}}", "strict_8bitmime": "yes", "hopcount_limit": "3", "message_reject_characters": "\\007"},
 }
 MULTI = "Content-Type: multipart/mixed; boundary="
 FORMS = {
@@ -40,6 +41,10 @@ FORMS = {
     "lines": "A: b\r\n\r\n" + "".join("%05d\r\n" % i for i in range(8)), "long": "Subject: " + "A" * 120 + "\r\nX: " + "b" * 60 + "\r\n c\r\nY: e\r\n\r\nx\r\n",
     "8bit-header": "Subject: \xe4\r\n\r\nx\r\n", "8bit-body": "A: b\r\n\r\n\xe4\r\n", "8bit-said": "Content-Transfer-Encoding: 8bit\r\n\r\n\xe4\r\n",
     "8bit-both": MULTI + "b\r\n\r\n--b\r\n\r\n\xe4\r\n--b\r\nX: \xe4\r\n\r\n--b\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: BASE64\r\n\r\nx\r\n",
+    "empty-boundary": MULTI + "\"\"\r\n\r\n--b\r\nA: b\r\n\r\nx\r\n", "blank-boundary": MULTI + "\" \"\r\n\r\n--b\r\nA: b\r\n\r\nx\r\n",
+    "folded-8bit": "A: b\r\n\tc\r\n \xe4\r\n\r\n", "utf8": "A: \xc3\xa4\r\nMessage-Id: \xc3\xa4\r\n\r\n\xc3\xa4 x\r\n", "cut-utf8": "Subject: " + "a" * 190 + "\xc3\xa4\r\n\r\n",
+    "8bit-junk": "Content-Transfer-Encoding: 8bit\r\n" + MULTI + "b\r\n\xe4\r\n", "bell": "A: b\r\n\r\n" + "x" * 250 + "\x07\r\n", "many": "A: b\r\n" + "Received: a\r\n" * 5 + "\r\n",
+    "late": "C: d\r\nMessage-Id: <m>\r\nA: b\r\nReceived: \x07\xe4\r\n\r\n\xe4\r\n",
     "fragment": "Content-Type: message/partial\r\nContent-Transfer-Encoding: 8bit\r\n\r\n", "opaque": "Content-Type: message/foo\r\nContent-Transfer-Encoding: base64\r\n\r\n",
 }
 ACTION_FORMS = {"header": ("header_checks", "X: one\r\n two\r\nSubject: s\r\nX: three\r\n\r\nx body\r\n"),
@@ -78,7 +83,7 @@ def outcome(instance, listener, text):
         client.command("QUIT")
     instance.wait_log("disconnect from .* mail=1", since=mark)
     lines = [found.group(1) for found in re.finditer(r"/cleanup\[\d+\]: (.*)", instance.log(mark))]
-    lines = [re.sub(r"\b[0-9A-F]{7,15}: ", "ID: ", line) for line in lines if "message-id=" not in line and "header Received: from client" not in line]
+    lines = [re.sub(r"\b(20\d{12}\.)?[0-9A-F]{7,15}(: |@)", r"ID\2", line) for line in lines if "header Received: from client" not in line]
     return re.sub("queued as .*", "queued as ID", reply), lines
 
 

@@ -57,7 +57,7 @@ static const struct {
 	{MULTI("b/c?d") "--b\nA: b\n", "p.-m"},
 	{MULTI("@b") "--b\n--@b\n", "p.b-"},
 	{MULTI("") "--\nA: b\n", "p.bb"},
-	{MULTI("\"\"") "--\nA: b\n", "p.bb"},
+	{MULTI("\"\"") "--\nA: b\n", "p.-m"},
 	{MULTI("b; boundary=c") "--c\nA: b\n\n--b\nA: b\n\n--c\n", "p.-m.-m.b"},
 	{MULTI("b") "--b\nA: b\n--b\nC: d\nnone\nE: f\n", "p.-m-mbb"},
 	{MULTI("b") "--b\n--b: x\nA: b\n\nx\n--b: x\nC: d\n", "p.-mm.b-m"},
