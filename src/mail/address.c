@@ -227,7 +227,7 @@ bool xtext_decode(struct str in, struct buf *out)
 			if (c == '\0' || c == '\r' || c == '\n')
 				return false;
 			i += 2;
-		} else if (c < '!' || c == 0x7f || c == '=') {
+		} else if (c < '!' || c == 0x7f) {
 			return false;
 		}
 		if (!buf_putc(out, (char)c))

@@ -49,7 +49,8 @@ bool address_valid_hostname(struct str name);
 bool address_valid_literal(struct str literal);
 bool address_valid_domain(struct str domain); /* either of the two */
 
-/* RFC 3461 xtext. Decoding fails on malformed input and on NUL, CR, LF. */
+/* RFC 3461 xtext; a bare "=" is decoded too, since there are clients that send it. Decoding fails on
+ * malformed input and on NUL, CR, LF. */
 bool xtext_decode(struct str in, struct buf *out);
 void xtext_encode(struct str in, struct buf *out);
 

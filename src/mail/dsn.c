@@ -114,21 +114,16 @@ static int notify_bit(struct str word)
 
 bool dsn_parse_notify(struct str text, int *bits)
 {
-	int all = 0;
+	struct str word;
+	int all = 0, bit;
 
-	for (;;) {
-		ptrdiff_t comma = str_find(text, ',');
-		struct str word = comma < 0 ? text : str_first(text, (size_t)comma);
-		int bit = notify_bit(word);
-
-		if (bit == 0 || (all & bit))
+	while (str_word(&text, ",", &word)) {
+		bit = notify_bit(word);
+		if (bit == 0)
 			return false;
 		all |= bit;
-		if (comma < 0)
-			break;
-		text = str_from(text, (size_t)comma + 1);
 	}
-	if ((all & NOTIFY_NEVER) && all != NOTIFY_NEVER)
+	if (all == 0 || ((all & NOTIFY_NEVER) && all != NOTIFY_NEVER))
 		return false;
 	*bits = all;
 	return true;

@@ -142,6 +142,8 @@ enum verdict access_list(struct access *a, const struct rule_list *list)
 			a->warn = true;
 			continue;
 		}
+		/* What nobody understands refuses, warn_if_reject or not. */
+		a->warn &= !rule->error;
 		run_rule(a, rule, &answer);
 		trace_add(a, list->parameter, rule, &answer);
 		if (answer.verdict == VERDICT_PERMIT && !rule->error && rule->row)
@@ -391,12 +393,12 @@ static bool access_message(struct session *s, enum access_stage stage, const cha
 
 bool access_data(struct session *s, const char *where, struct refusal *refusal)
 {
-	return access_message(s, STAGE_DATA, where, where, refusal);
+	return access_message(s, STAGE_DATA, where, "DATA", refusal);
 }
 
 bool access_end_of_data(struct session *s, struct refusal *refusal)
 {
-	return access_message(s, STAGE_END_OF_DATA, "END-OF-MESSAGE", "END-OF-MESSAGE", refusal);
+	return access_message(s, STAGE_END_OF_DATA, AFTER_MESSAGE, AFTER_MESSAGE, refusal);
 }
 
 bool access_etrn(struct session *s, const char *domain, struct refusal *refusal)

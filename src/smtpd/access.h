@@ -76,6 +76,8 @@ bool access_client(struct session *s, const char *where, struct refusal *refusal
 bool access_helo(struct session *s, const char *verb, const char *name, struct refusal *refusal);
 bool access_mail(struct session *s, const char *sender, struct refusal *refusal);
 bool access_rcpt(struct session *s, const char *where, const char *recipient, struct refusal *refusal);
+#define AFTER_MESSAGE "END-OF-MESSAGE" /* where a session is once the content is there */
+
 bool access_data(struct session *s, const char *where, struct refusal *refusal);
 bool access_end_of_data(struct session *s, struct refusal *refusal);
 bool access_etrn(struct session *s, const char *domain, struct refusal *refusal);
@@ -122,8 +124,8 @@ access_check check_rbl_client, check_maps_rbl, check_rhsbl_client, check_rhsbl_r
 /* Variants of check_hosts_access: whose hosts, and which. */
 enum { HOSTS_MX, HOSTS_NS, HOSTS_A, HOSTS_KIND = 3, HOSTS_SHIFT = 2 };
 enum { HOSTS_OF_CLIENT, HOSTS_OF_REVERSE_CLIENT, HOSTS_OF_HELO, HOSTS_OF_SENDER, HOSTS_OF_RECIPIENT };
-/* Variants of check_sender_login: for whom it is. */
-enum { LOGIN_KNOWN = 1, LOGIN_UNKNOWN = 2 };
+/* Variants of check_sender_login: for whom it is, and whether for owned addresses only. */
+enum { LOGIN_KNOWN = 1, LOGIN_UNKNOWN = 2, LOGIN_OWNED = 4 };
 
 /* access_result.c: a code of the "address" class (RFC 3463) says whose address is meant; makes it one for the
  * subject of the reply. */
@@ -131,6 +133,9 @@ void access_map_status(char status[12], const char *subject_class, int code);
 /* access_result.c: acts on what an access(5) table gave for key. */
 void access_result(struct access *a, const struct rule *rule, const char *key, const char *value,
 	const char *subject, const char *subject_class, struct answer *out);
+/* access_hosts.c: turns OK into a refusal: what the rule looked at is nobody's word to be let in on. */
+void access_forbid_permit(
+	const struct rule *rule, struct access *a, const char *subject, struct answer *out, const char *text);
 /* access_lookup.c: the lookup orders of access(5). found: the value was acted on, *out is set. */
 bool access_lookup_name(struct access *a, const struct rule *rule, const char *name, const char *subject,
 	const char *subject_class, struct answer *out);

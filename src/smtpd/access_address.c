@@ -53,7 +53,7 @@ static void check_unknown_domain(struct access *a, const char *address, bool sen
 	if (domain.n == 0 || domain.p[0] == '[')
 		return;
 	to = access_resolve(a, address, out);
-	if (!to || to->class != CLASS_DEFAULT)
+	if (!to || (to->class != CLASS_DEFAULT && to->class != CLASS_RELAY))
 		return;
 	name = pool_strndup(a->pool, domain.p, domain.n);
 	status = access_dns_mail(a, name, &null_mx);

@@ -78,10 +78,10 @@ void check_reverse_client_access(const struct rule *rule, struct access *a, stru
 {
 	const struct client *c = &a->session->client;
 
-	access_lookup_name(a, rule, c->reverse_name, c->reverse_name, "Unverified Client host", out);
+	if (!access_lookup_name(a, rule, c->reverse_name, c->reverse_name, "Unverified Client host", out))
+		access_lookup_address(a, rule, c->address, c->reverse_name, "Unverified Client host", out);
 	/* An unverified name is nothing to trust: it may refuse, not permit. */
-	if (out->verdict == VERDICT_PERMIT)
-		out->verdict = VERDICT_DUNNO;
+	access_forbid_permit(rule, a, c->reverse_name, out, "Server configuration error");
 }
 
 void check_address_map(const struct rule *rule, struct access *a, struct answer *out)

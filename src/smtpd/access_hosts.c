@@ -116,17 +116,15 @@ static void check_hosts(const struct rule *rule, struct access *a, const char *d
 	}
 }
 
-/* What a host's name server says must not let anybody in. */
-static void forbid_permit(
-	const struct rule *rule, struct access *a, const char *subject, const char *what, struct answer *out)
+void access_forbid_permit(
+	const struct rule *rule, struct access *a, const char *subject, struct answer *out, const char *text)
 {
 	if (out->verdict != VERDICT_PERMIT || a->effects.discard)
 		return;
 	log_warning("restriction %s returns OK for %s", rule->name, subject);
 	log_warning("this is not allowed for security reasons");
 	log_warning("use DUNNO instead of OK if you want to make an exception");
-	answer_refuse(a, out, VERDICT_REFUSE, 451, "4.3.5", "<%s>: %s rejected: Server configuration error",
-		subject, what);
+	answer_refuse(a, out, VERDICT_REFUSE, 451, "4.3.5", "%s", text);
 }
 
 void check_hosts_access(const struct rule *rule, struct access *a, struct answer *out)
@@ -141,7 +139,8 @@ void check_hosts_access(const struct rule *rule, struct access *a, struct answer
 		access_lookup_address(a, rule, literal, subject, what, out);
 	else if (!literal && address_valid_hostname(str_c(domain)))
 		check_hosts(rule, a, domain, subject, what, out);
-	forbid_permit(rule, a, subject, what, out);
+	access_forbid_permit(rule, a, subject, out,
+		pool_printf(a->pool, "<%s>: %s rejected: Server configuration error", subject, what));
 }
 
 /* ---- permit_mx_backup */

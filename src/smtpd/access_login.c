@@ -50,7 +50,8 @@ void check_sender_login(const struct rule *rule, struct access *a, struct answer
 		return;
 	owned = owners_of(a, &owners, out);
 	if (out->verdict == VERDICT_DUNNO) {
-		if (login && !is_owner(buf_slice(&owners), login))
+		if (login && (owned || !(rule->row->variant & LOGIN_OWNED)) &&
+			!is_owner(buf_slice(&owners), login))
 			not_owner(a, out);
 		else if (!login && owned)
 			answer_refuse(a, out, VERDICT_REFUSE, 553, "5.7.1",

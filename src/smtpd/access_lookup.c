@@ -19,6 +19,12 @@ struct lookup {
 	struct answer *out;
 };
 
+static void refuse_for_now(const struct lookup *l)
+{
+	answer_refuse(l->a, l->out, VERDICT_REFUSE, 451, "4.3.5",
+		"<%s>: %s rejected: Server configuration error", l->subject, l->subject_class);
+}
+
 /* One key: true when the search ends here. */
 static bool lookup_key(const struct lookup *l, struct str key)
 {
@@ -26,13 +32,18 @@ static bool lookup_key(const struct lookup *l, struct str key)
 	struct err err = {0};
 	enum table_status status = table_lookup(l->rule->table, key, &value, &err);
 
-	if (status == TABLE_FOUND) {
+	/* A table that answers with nothing is broken: who knows what it was to say. */
+	if (status == TABLE_FOUND && str_trim(buf_slice(&value)).n == 0) {
+		log_warning("%s lookup of " STR_FMT " returns an empty string result", l->rule->argument,
+			STR_ARG(str_first(key, 200)));
+		log_warning("%s should return NO RESULT in case of NOT FOUND", l->rule->argument);
+		refuse_for_now(l);
+	} else if (status == TABLE_FOUND) {
 		access_result(l->a, l->rule, pool_strndup(l->a->pool, key.p, key.n),
 			pool_strdup(l->a->pool, buf_cstr(&value)), l->subject, l->subject_class, l->out);
 	} else if (status != TABLE_NOT_FOUND) {
 		log_warning("%s: table lookup problem: %s", l->rule->argument, err.text);
-		answer_refuse(l->a, l->out, VERDICT_REFUSE, 451, "4.3.5",
-			"<%s>: %s rejected: Server configuration error", l->subject, l->subject_class);
+		refuse_for_now(l);
 	}
 	buf_free(&value);
 	return status != TABLE_NOT_FOUND;

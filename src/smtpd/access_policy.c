@@ -25,7 +25,7 @@ static const char *protocol_state(const struct access *a)
 	case STAGE_DATA:
 		return "DATA";
 	case STAGE_END_OF_DATA:
-		return "END-OF-MESSAGE";
+		return AFTER_MESSAGE;
 	default:
 		return a->where;
 	}
@@ -125,7 +125,7 @@ static void make_request(struct buf *request, const struct access *a, const stru
 	policy_attribute(request, "stress", config_text(s->cfg, "stress"));
 	policy_attribute(request, "sasl_method", s->sasl_method);
 	policy_attribute(request, "sasl_username", s->sasl_username);
-	policy_attribute(request, "sasl_sender", s->tx ? s->tx->options.sasl_sender : NULL);
+	policy_attribute(request, "sasl_sender", session_sasl_sender(s));
 	add_encryption(request, s);
 	policy_attribute(request, "policy_context", o->context);
 }

@@ -254,23 +254,22 @@ static void act_info(struct result *r, struct answer *out)
 static const struct {
 	const char *name;
 	void (*act)(struct result *r, struct answer *out);
-	bool alone; /* no text may follow: with one, the value is a list of restrictions */
 } actions[] = {
-	{"OK", act_ok, true},
-	{"RELAY", act_ok, true},
-	{"DUNNO", act_dunno, false},
-	{"REJECT", act_reject, false},
-	{"DEFER", act_defer, false},
-	{"DEFER_IF_PERMIT", act_defer_if_permit, false},
-	{"DEFER_IF_REJECT", act_defer_if_reject, false},
-	{"HOLD", act_hold, false},
-	{"DISCARD", act_discard, false},
-	{"FILTER", act_filter, false},
-	{"REDIRECT", act_redirect, false},
-	{"BCC", act_bcc, false},
-	{"PREPEND", act_prepend, false},
-	{"WARN", act_warn, false},
-	{"INFO", act_info, false},
+	{"OK", act_ok},
+	{"RELAY", act_ok},
+	{"DUNNO", act_dunno},
+	{"REJECT", act_reject},
+	{"DEFER", act_defer},
+	{"DEFER_IF_PERMIT", act_defer_if_permit},
+	{"DEFER_IF_REJECT", act_defer_if_reject},
+	{"HOLD", act_hold},
+	{"DISCARD", act_discard},
+	{"FILTER", act_filter},
+	{"REDIRECT", act_redirect},
+	{"BCC", act_bcc},
+	{"PREPEND", act_prepend},
+	{"WARN", act_warn},
+	{"INFO", act_info},
 };
 
 static bool all_digits(struct str s)
@@ -344,7 +343,7 @@ void access_result(struct access *a, const struct rule *rule, const char *key, c
 		return;
 	}
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (str_case_is(word, actions[i].name) && !(actions[i].alone && r.text.n > 0)) {
+		if (str_case_is(word, actions[i].name)) {
 			actions[i].act(&r, out);
 			log_permit(&r, word, out);
 			return;

@@ -95,6 +95,8 @@ static const struct restriction restrictions[] = {
 	{"permit_rhswl_client", check_rhswl_client, ARG_WORD, 0, false},
 	/* logins and certificates */
 	{"reject_sender_login_mismatch", check_sender_login, ARG_NONE, LOGIN_KNOWN | LOGIN_UNKNOWN, false},
+	{"reject_known_sender_login_mismatch", check_sender_login, ARG_NONE,
+		LOGIN_KNOWN | LOGIN_UNKNOWN | LOGIN_OWNED, false},
 	{"reject_authenticated_sender_login_mismatch", check_sender_login, ARG_NONE, LOGIN_KNOWN, false},
 	{"reject_unauthenticated_sender_login_mismatch", check_sender_login, ARG_NONE, LOGIN_UNKNOWN, false},
 	{"permit_tls_all_clientcerts", check_trusted_certificate, ARG_NONE, 0, false},

@@ -78,6 +78,10 @@ static const char *chunk_problem(struct session *s, const struct chunk *c)
 	struct transaction *tx = s->tx;
 	uint64_t limit = s->cfg->message_size_limit > 0 ? (uint64_t)s->cfg->message_size_limit : CHUNK_MAX;
 
+	if (c->size == 0 && !c->last) {
+		log_warning("%s: null BDAT request from %s", session_queue_id(s), s->client.text);
+		return "551 5.7.1 Null BDAT request";
+	}
 	if (!tx)
 		return "503 5.5.1 Error: need RCPT command";
 	if (tx->chunks.failed)
@@ -85,10 +89,6 @@ static const char *chunk_problem(struct session *s, const struct chunk *c)
 			(unsigned long long)c->size);
 	if (tx->recipients == 0)
 		return "554 5.5.1 Error: no valid recipients";
-	if (c->size == 0 && !c->last) {
-		log_warning("%s: null BDAT request from %s", session_queue_id(s), s->client.text);
-		return "551 5.7.1 Null BDAT request";
-	}
 	if (c->size > limit || tx->chunks.bytes > limit - c->size) {
 		log_warning("%s: BDAT request from %s exceeds message size limit", session_queue_id(s),
 			s->client.text);
@@ -237,12 +237,17 @@ static bool chunk_take(struct session *s, const struct chunk *c)
 		s->tx->chunks.line = BUF((size_t)s->cfg->line_length_limit);
 		transaction_prepend(s);
 	}
+	s->in_content = true;
+	s->data_bytes = s->tx->chunks.bytes;
 	if (!chunk_read(s, c))
 		return false;
 	if (s->tx->chunks.bare && s->bare_newline == BARE_REJECTED)
 		return chunk_refuse_bare(s, c);
-	if (c->last)
+	if (c->last) {
+		s->in_content = false;
+		s->where = AFTER_MESSAGE;
 		return message_finish(s);
+	}
 	reply(s, "250 2.0.0 Ok: %llu bytes", (unsigned long long)c->size);
 	return true;
 }
@@ -263,7 +268,7 @@ bool cmd_bdat(struct session *s, struct str rest)
 	content_deadline(s, true);
 	good = chunk_allowed(s, &c) && chunk_take(s, &c);
 	content_deadline(s, false);
-	if (stream_status(s->io) == STREAM_OK)
-		s->data_bytes = 0;
+	if (!good && stream_status(s->io) == STREAM_OK)
+		s->in_content = false;
 	return good;
 }

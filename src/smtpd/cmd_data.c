@@ -9,13 +9,13 @@ static bool data_in_order(struct session *s, struct str rest)
 {
 	if (s->tx && s->tx->chunks.used) {
 		reply(s, "503 5.5.1 Error: DATA after BDAT");
-	} else if (rest.n > 0) {
-		reply(s, "501 5.5.4 Syntax: DATA");
 	} else if (!s->tx) {
 		reply(s, "503 5.5.1 Error: need RCPT command");
 	} else if (s->tx->recipients == 0) {
 		notify_note(s, 0);
 		reply(s, "554 5.5.1 Error: no valid recipients");
+	} else if (rest.n > 0) {
+		reply(s, "501 5.5.4 Syntax: DATA");
 	} else {
 		return true;
 	}
@@ -60,10 +60,12 @@ bool cmd_data(struct session *s, struct str rest)
 	transaction_prepend(s);
 	reply(s, "354 End data with <CR><LF>.<CR><LF>");
 	content_deadline(s, true);
+	s->in_content = true;
+	s->data_bytes = 0;
 	if (!content_read(s, &content))
 		return false;
 	content_deadline(s, false);
-	s->data_bytes = 0;
-	s->where = "END-OF-MESSAGE";
+	s->in_content = false;
+	s->where = AFTER_MESSAGE;
 	return data_finish(s, &content);
 }

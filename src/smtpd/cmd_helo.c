@@ -8,13 +8,22 @@
 
 #define HELO_MAX 500 /* bytes of a name that are kept */
 
-/* As said, without control bytes: what the checks see. */
-static char *shown_name(struct session *s, struct str name)
+/* As said, in one word without control bytes: what the checks see. "" when there is none. */
+static char *shown_name(struct session *s, struct str rest)
 {
-	char *out = pool_strndup(session_scratch(s), name.p, name.n < HELO_MAX ? name.n : HELO_MAX);
+	struct buf name = BUF(HELO_MAX);
+	struct str word;
+	char *out;
 
+	while (str_word(&rest, " \t", &word)) {
+		if (name.len > 0)
+			buf_putc(&name, '?');
+		buf_str(&name, str_first(word, name.max - name.len));
+	}
+	out = pool_strdup(session_scratch(s), buf_cstr(&name));
+	buf_free(&name);
 	for (unsigned char *p = (unsigned char *)out; *p; p++)
-		if (*p <= ' ' || *p >= 0x7f)
+		if (*p < ' ' || *p >= 0x7f)
 			*p = '?';
 	return out;
 }
@@ -30,15 +39,15 @@ static void neuter(char *name)
 /* Common to both: true when the name is accepted and the session starts over. */
 static bool helo_accept(struct session *s, const char *verb, struct str rest, bool *reduced)
 {
+	const char *name = shown_name(s, rest);
 	struct refusal refusal;
-	struct str name;
 
-	if (!str_word(&rest, " \t", &name)) {
+	if (!*name) {
 		reply(s, "501 Syntax: %s hostname", verb);
 		return false;
 	}
 	transaction_end(s);
-	session_set(&s->helo, shown_name(s, name));
+	session_set(&s->helo, name);
 	if (!access_helo(s, verb, s->helo, &refusal)) {
 		reply_refusal(s, &refusal);
 		session_set(&s->helo, NULL);

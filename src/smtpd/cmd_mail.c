@@ -71,19 +71,15 @@ static const char *take_envid(struct session *s, struct str value, struct mail_o
 	return problem;
 }
 
-/* Who is said to have sent the message first (RFC 4954 section 5): for the log only. Kept as said when it
- * does not decode. */
+/* Who is said to have sent the message first (RFC 4954 section 5): for the log, and as said. */
 static const char *take_auth(struct session *s, struct str value, struct mail_options *o)
 {
-	struct buf decoded = BUF(ADDRESS_MAX);
-
-	if (value.n == 0)
-		return "";
-	if (s->sasl_username && value.n <= ADDRESS_MAX)
-		o->sasl_sender = xtext_decode(value, &decoded)
-					 ? pool_strdup(session_scratch(s), buf_cstr(&decoded))
-					 : pool_strndup(session_scratch(s), value.p, value.n);
-	buf_free(&decoded);
+	if (value.n == 0 || str_eq(value, STR("<>")))
+		return NULL;
+	if (o->sasl_sender)
+		return "503 5.5.4 Error: multiple AUTH= options";
+	if (value.n <= ADDRESS_MAX)
+		o->sasl_sender = pool_strndup(session_scratch(s), value.p, value.n);
 	return NULL;
 }
 
@@ -92,7 +88,7 @@ static const char *take_verp(struct session *s, struct str value, struct mail_op
 {
 	const char *delimiters = s->cfg->default_verp_delimiters;
 
-	if ((ehlo_hidden(s) & EHLO_XVERP) || !session_client_in(s, &s->server->verp_clients))
+	if (!session_client_in(s, &s->server->verp_clients))
 		return "";
 	if (value.p)
 		delimiters = pool_strndup(session_scratch(s), value.p, value.n);
@@ -106,21 +102,22 @@ static const char *take_verp(struct session *s, struct str value, struct mail_op
 static const struct {
 	const char *keyword;
 	parameter_fn *take;
+	bool alone; /* there is a form without a value */
 } parameters[] = {
-	{"SIZE", take_size},
-	{"BODY", take_body},
-	{"SMTPUTF8", take_smtputf8},
-	{"RET", take_ret},
-	{"ENVID", take_envid},
-	{"AUTH", take_auth},
-	{"XVERP", take_verp},
+	{"SIZE", take_size, false},
+	{"BODY", take_body, false},
+	{"SMTPUTF8", take_smtputf8, true},
+	{"RET", take_ret, false},
+	{"ENVID", take_envid, false},
+	{"AUTH", take_auth, false},
+	{"XVERP", take_verp, true},
 };
 
 static const char *take_parameter(
 	struct session *s, struct str keyword, struct str value, struct mail_options *o)
 {
 	for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++)
-		if (str_case_is(keyword, parameters[i].keyword))
+		if (str_case_is(keyword, parameters[i].keyword) && (value.p || parameters[i].alone))
 			return parameters[i].take(s, value, o);
 	return "";
 }

@@ -42,7 +42,7 @@ static bool take_parameter(
 {
 	bool notify = str_case_is(keyword, "NOTIFY");
 
-	if (!notify && !str_case_is(keyword, "ORCPT")) {
+	if (!value.p || (!notify && !str_case_is(keyword, "ORCPT"))) {
 		reply(s, "555 5.5.4 Unsupported option: " STR_FMT, STR_ARG(str_first(word, 200)));
 		return false;
 	}
@@ -61,7 +61,7 @@ static bool take_parameters(struct session *s, struct str rest, struct rcpt_opti
 		struct str one = word;
 
 		if (smtp_next_parameter(&one, &keyword, &value) < 0)
-			keyword = (struct str){"", 0};
+			value = (struct str){NULL, 0};
 		if (!take_parameter(s, word, keyword, value, o))
 			return false;
 	}

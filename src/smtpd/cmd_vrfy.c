@@ -20,10 +20,11 @@ static bool take_smtputf8(struct session *s, struct str *text)
 
 static bool vrfy_address(struct session *s, struct str text, bool utf8)
 {
+	const struct str asked = str_trim(text);
 	struct refusal refusal;
-	const char *address = path_parse(s, "VRFY", &text, utf8 ? PATH_UTF8 : 0);
+	const char *address = path_parse(s, "VRFY", &text, PATH_ALONE | (utf8 ? PATH_UTF8 : 0));
 
-	if (!address || str_trim(text).n > 0) {
+	if (!address) {
 		reply(s, "501 5.1.3 Bad recipient address syntax");
 		return false;
 	}
@@ -31,7 +32,7 @@ static bool vrfy_address(struct session *s, struct str text, bool utf8)
 		reply_refusal(s, &refusal);
 		return false;
 	}
-	reply(s, "252 2.0.0 %s", address);
+	reply(s, "252 2.0.0 " STR_FMT, STR_ARG(asked));
 	return true;
 }
 
@@ -41,10 +42,6 @@ bool cmd_vrfy(struct session *s, struct str rest)
 
 	if (s->cfg->disable_vrfy_command) {
 		reply(s, "502 5.5.1 VRFY command is disabled");
-		return false;
-	}
-	if (s->cfg->smtpd_helo_required && !s->helo) {
-		reply(s, "503 5.5.1 Error: send HELO/EHLO first");
 		return false;
 	}
 	if (rest.n == 0) {

@@ -117,12 +117,17 @@ static const struct {
 	{"DESTPORT", set_local_port},
 };
 
-static bool take_attribute(struct session *s, const struct proxied *p, struct override *o)
+static attribute_fn *setter(const char *name)
 {
 	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
-		if (strcmp(attributes[i].name, p->name) == 0)
-			return attributes[i].set(s, p, o);
-	return proxied_bad_name(s, "XCLIENT", p);
+		if (strcmp(attributes[i].name, name) == 0)
+			return attributes[i].set;
+	return NULL;
+}
+
+static bool is_known(const char *name)
+{
+	return setter(name);
 }
 
 static void apply_names(struct session *s, const struct override *o)
@@ -161,7 +166,6 @@ static void apply_login(struct session *s, const struct override *o)
 		return;
 	session_set(&s->sasl_username, o->login);
 	session_set(&s->sasl_method, o->login ? "XCLIENT" : NULL);
-	s->xclient_login = o->login != NULL;
 }
 
 static void apply(struct session *s, const struct override *o)
@@ -187,8 +191,8 @@ bool cmd_xclient(struct session *s, struct str rest)
 
 	if (!proxied_in_order(s, "XCLIENT", session_client_in(s, &s->server->xclient_hosts), rest))
 		return false;
-	while ((more = proxied_next(s, &rest, &p)) > 0)
-		if (!take_attribute(s, &p, &o))
+	while ((more = proxied_next(s, "XCLIENT", is_known, &rest, &p)) > 0)
+		if (!setter(p.name)(s, &p, &o))
 			return false;
 	if (more < 0)
 		return false;

@@ -80,12 +80,17 @@ static const struct {
 	{"SOURCE", set_source},
 };
 
-static bool take_attribute(struct session *s, const struct proxied *p, struct forwarded *f)
+static attribute_fn *setter(const char *name)
 {
 	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
-		if (strcmp(attributes[i].name, p->name) == 0)
-			return attributes[i].set(s, p, f);
-	return proxied_bad_name(s, "XFORWARD", p);
+		if (strcmp(attributes[i].name, name) == 0)
+			return attributes[i].set;
+	return NULL;
+}
+
+static bool is_known(const char *name)
+{
+	return setter(name);
 }
 
 bool cmd_xforward(struct session *s, struct str rest)
@@ -97,8 +102,8 @@ bool cmd_xforward(struct session *s, struct str rest)
 		return false;
 	if (!s->forwarded)
 		s->forwarded = x_alloc(sizeof(*s->forwarded));
-	while ((more = proxied_next(s, &rest, &p)) > 0)
-		if (!take_attribute(s, &p, s->forwarded))
+	while ((more = proxied_next(s, "XFORWARD", is_known, &rest, &p)) > 0)
+		if (!setter(p.name)(s, &p, s->forwarded))
 			return false;
 	if (more < 0)
 		return false;

@@ -5,7 +5,6 @@
 #include "smtpd/filters.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
-#include <ctype.h>
 
 struct command {
 	const char *verb;
@@ -45,6 +44,8 @@ static void count_junk(struct session *s)
 		s->errors++;
 }
 
+#define SHOWN_MAX 100 /* bytes of a line in the log */
+
 /* A message header where a command should be: somebody ignores our replies. */
 static bool is_header(struct str line)
 {
@@ -57,24 +58,13 @@ static bool is_header(struct str line)
 	return false;
 }
 
-static void printable_head(struct str line, size_t max, char *out)
+/* said: the line with the blanks around it. */
+static void run_unknown(struct session *s, struct str line, struct str verb, struct str said)
 {
-	size_t n = line.n < max ? line.n : max;
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = isprint((unsigned char)line.p[i]) ? line.p[i] : '?';
-	out[n] = '\0';
-}
-
-static void run_unknown(struct session *s, struct str line, struct str verb)
-{
-	char head[101];
-
 	s->where = command_name(CMD_UNKNOWN);
 	s->counts.total[CMD_UNKNOWN]++;
 	if (is_header(line) || named_list_has(&s->server->forbidden_commands, verb)) {
-		printable_head(line, sizeof(head) - 1, head);
-		log_warning("non-SMTP command from %s: %s", s->client.text, head);
+		session_log_non_smtp(s, said);
 		reply(s, "221 2.7.0 Error: I can break rules, too. Goodbye.");
 		s->hangup = true;
 		return;
@@ -142,39 +132,65 @@ static void run_command(struct session *s, enum command_id id, struct str rest)
 		count_junk(s);
 }
 
-/* smtpd_command_filter: the line that takes the place of what the client said. */
-static struct str filtered(struct session *s, struct str line)
+/* smtpd_command_filter: *line becomes what takes the place of what the client said. false: it cannot be
+ * asked, and the session ends. */
+static bool filter_line(struct session *s, struct str *line)
 {
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	struct err err = {0};
-	enum table_status status = maps_lookup(s->server->command_filter, line, &value, &err);
+	enum table_status status = maps_lookup(s->server->command_filter, *line, &value, &err);
+	const char *text;
 
-	if (status == TABLE_FOUND)
-		line = str_c(pool_strdup(session_scratch(s), buf_cstr(&value)));
-	else if (status != TABLE_NOT_FOUND)
+	if (status == TABLE_FOUND) {
+		log_info("%s: replacing command \"" STR_FMT "\" with \"" STR_FMT "\"", s->client.text,
+			STR_ARG(str_first(*line, SHOWN_MAX)),
+			STR_ARG(str_first(buf_slice(&value), SHOWN_MAX)));
+		*line = str_c(pool_strdup(session_scratch(s), buf_cstr(&value)));
+	} else if (status != TABLE_NOT_FOUND) {
+		text = pool_printf(
+			session_scratch(s), "421 4.3.0 %s Server local data error", s->cfg->myhostname);
 		log_warning("smtpd_command_filter: %s", err.text);
+		session_log_refusal(s, s->where, NULL, NULL, text);
+		reply(s, "%s", text);
+	}
 	buf_free(&value);
-	return line;
+	return status == TABLE_FOUND || status == TABLE_NOT_FOUND;
 }
 
-void command_run(struct session *s, struct str line)
+static struct str without_blanks(struct str line)
 {
-	struct str verb, rest;
-	enum command_id id;
-
 	while (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t'))
 		line = str_from(line, 1);
 	while (line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t'))
 		line.n--;
-	if (line.n == 0 || str_has_nul(line) || str_find(line, '\r') >= 0) {
-		s->where = command_name(CMD_UNKNOWN);
-		client_error(s);
-		notify_note(s, NOTICE_PROTOCOL);
-		reply(s, "500 5.5.2 Error: bad syntax");
+	return line;
+}
+
+static void bad_line(struct session *s)
+{
+	s->where = command_name(CMD_UNKNOWN);
+	client_error(s);
+	notify_note(s, NOTICE_PROTOCOL);
+	reply(s, "500 5.5.2 Error: bad syntax");
+}
+
+void command_run(struct session *s, struct str line)
+{
+	struct str verb, rest, said;
+	enum command_id id;
+
+	if (str_has_nul(line) || str_find(line, '\r') >= 0) {
+		bad_line(s);
 		return;
 	}
-	if (s->server->command_filter)
-		line = filtered(s, line);
+	if (s->server->command_filter && !filter_line(s, &line))
+		return;
+	said = line;
+	line = without_blanks(line);
+	if (line.n == 0) {
+		bad_line(s);
+		return;
+	}
 	smtp_split_command(line, &verb, &rest);
 	if (*s->cfg->smtpd_noop_commands && named_list_has(&s->server->noop_commands, verb)) {
 		count_junk(s);
@@ -183,7 +199,7 @@ void command_run(struct session *s, struct str line)
 	}
 	id = command_find(verb);
 	if (id == CMD_UNKNOWN)
-		run_unknown(s, line, verb);
+		run_unknown(s, line, verb, said);
 	else
 		run_command(s, id, rest);
 }

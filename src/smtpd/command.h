@@ -10,6 +10,8 @@ struct session;
 #define COMMANDS(COMMAND)                                                                                    \
 	COMMAND(HELO, "HELO", cmd_helo, FLAG_LAST | FLAG_BEFORE_TLS)                                         \
 	COMMAND(EHLO, "EHLO", cmd_ehlo, FLAG_LAST | FLAG_BEFORE_TLS)                                         \
+	COMMAND(XCLIENT, "XCLIENT", cmd_xclient, FLAG_BEFORE_TLS)                                            \
+	COMMAND(XFORWARD, "XFORWARD", cmd_xforward, 0)                                                       \
 	COMMAND(STARTTLS, "STARTTLS", cmd_starttls, FLAG_LAST | FLAG_BEFORE_TLS)                             \
 	COMMAND(AUTH, "AUTH", cmd_auth, FLAG_LAST)                                                           \
 	COMMAND(MAIL, "MAIL", cmd_mail, 0)                                                                   \
@@ -20,9 +22,7 @@ struct session;
 	COMMAND(NOOP, "NOOP", cmd_noop, FLAG_JUNK | FLAG_BEFORE_TLS | FLAG_LAST)                             \
 	COMMAND(VRFY, "VRFY", cmd_vrfy, FLAG_JUNK | FLAG_LAST)                                               \
 	COMMAND(ETRN, "ETRN", cmd_etrn, FLAG_JUNK)                                                           \
-	COMMAND(QUIT, "QUIT", cmd_quit, FLAG_BEFORE_TLS)                                                     \
-	COMMAND(XCLIENT, "XCLIENT", cmd_xclient, FLAG_BEFORE_TLS)                                            \
-	COMMAND(XFORWARD, "XFORWARD", cmd_xforward, 0)
+	COMMAND(QUIT, "QUIT", cmd_quit, FLAG_BEFORE_TLS)
 
 enum command_flag {
 	FLAG_LAST = 1,	    /* the client must wait for the reply (RFC 2920 section 3.1) */

@@ -6,22 +6,23 @@
 #include "smtpd/session.h"
 #include "smtpd/tls_offer.h"
 
+/* In the order of the log. */
 static const struct {
 	const char *name;
 	unsigned bit;
 } keywords[] = {
+	{"8BITMIME", EHLO_8BITMIME},
+	{"AUTH", EHLO_AUTH},
+	{"ETRN", EHLO_ETRN},
 	{"PIPELINING", EHLO_PIPELINING},
 	{"SIZE", EHLO_SIZE},
-	{"VRFY", EHLO_VRFY},
-	{"ETRN", EHLO_ETRN},
-	{"STARTTLS", EHLO_STARTTLS},
-	{"AUTH", EHLO_AUTH},
 	{"VERP", EHLO_XVERP},
 	{"XVERP", EHLO_XVERP},
+	{"VRFY", EHLO_VRFY},
 	{"XCLIENT", EHLO_XCLIENT},
 	{"XFORWARD", EHLO_XFORWARD},
 	{"ENHANCEDSTATUSCODES", EHLO_STATUS_CODES},
-	{"8BITMIME", EHLO_8BITMIME},
+	{"STARTTLS", EHLO_STARTTLS},
 	{"DSN", EHLO_DSN},
 	{"SMTPUTF8", EHLO_SMTPUTF8},
 	{"CHUNKING", EHLO_CHUNKING},
@@ -92,7 +93,6 @@ unsigned ehlo_hidden(struct session *s)
 	if (!s->ehlo_hidden_known) {
 		s->ehlo_hidden = hidden_for_client(s);
 		s->ehlo_hidden_known = true;
-		log_hidden(s->ehlo_hidden);
 	}
 	return s->ehlo_hidden;
 }
@@ -176,6 +176,7 @@ void ehlo_reply(struct session *s, bool reduced)
 	struct buf lines = BUF(4096);
 	struct str rest, line;
 
+	log_hidden(ehlo_hidden(s));
 	offer(&lines, "%s", s->cfg->myhostname);
 	offer_all(s, (reduced ? EHLO_STATUS_CODES : ~0U) & ~ehlo_hidden(s), &lines);
 	rest = buf_slice(&lines);

@@ -9,7 +9,7 @@ struct session;
 /* EHLO_ bits of a keyword list ("silent-discard, dsn"). Unknown words are passed to unknown(), which may be
  * NULL. */
 unsigned ehlo_parse_keywords(const char *list, void (*unknown)(struct str word));
-/* EHLO_ bits left out for the session's client; logged when first asked. */
+/* EHLO_ bits left out for the session's client. */
 unsigned ehlo_hidden(struct session *s);
 /* reduced: nothing but what replies look like: no mail will be taken. */
 void ehlo_reply(struct session *s, bool reduced);

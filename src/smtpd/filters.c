@@ -102,7 +102,7 @@ static const char *login_macro(struct session *s, const char *name)
 		return s->sasl_username;
 	if (strcmp(name, "{auth_type}") == 0)
 		return s->sasl_method;
-	return s->tx && strcmp(name, "{auth_author}") == 0 ? s->tx->options.sasl_sender : NULL;
+	return strcmp(name, "{auth_author}") == 0 ? session_sasl_sender(s) : NULL;
 }
 
 /* As it will be in the queue. */

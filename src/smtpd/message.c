@@ -40,7 +40,7 @@ static void add_attributes(struct session *s, struct cleanup *c)
 	cleanup_attribute(c, "log_ident", f->ident);
 	cleanup_attribute(c, "sasl_method", s->sasl_method);
 	cleanup_attribute(c, "sasl_username", s->sasl_username);
-	cleanup_attribute(c, "sasl_sender", o->sasl_sender);
+	cleanup_attribute(c, "sasl_sender", session_sasl_sender(s));
 	cleanup_attribute(c, "verp_delimiters", o->verp);
 	cleanup_attribute(c, "body", o->body);
 }

@@ -29,23 +29,29 @@ static bool is_deliverable(const struct session *s, struct str internal, int fla
 	return ok;
 }
 
+static void log_illegal(struct session *s, const char *verb, struct str said)
+{
+	log_warning("Illegal address syntax from %s in %s command: " STR_FMT, s->client.text, verb,
+		STR_ARG(str_first(str_trim(said), ADDRESS_MAX)));
+}
+
 const char *path_parse(struct session *s, const char *verb, struct str *rest, int flags)
 {
 	struct buf internal = BUF(ADDRESS_MAX + 1);
-	struct str start = *rest;
+	struct str said = *rest;
 	struct err err = {0};
 	const char *address = NULL;
 
-	if (s->cfg->strict_rfc821_envelopes)
+	if (s->cfg->strict_rfc821_envelopes && !(flags & PATH_ALONE))
 		flags |= PATH_STRICT;
 	if (!s->server->standalone)
 		flags |= resolve_path_flags(s->server->resolver);
 	if (address_parse_path(rest, flags, &internal, &err) && !internal.over &&
+		(!(flags & PATH_ALONE) || str_trim(*rest).n == 0) &&
 		(s->server->standalone || is_deliverable(s, buf_slice(&internal), flags)))
 		address = pool_strndup(session_scratch(s), buf_cstr(&internal), internal.len);
 	else
-		log_warning("Illegal address syntax from %s in %s command: " STR_FMT, s->client.text, verb,
-			STR_ARG(str_first(str_trim(start), 100)));
+		log_illegal(s, verb, flags & PATH_ALONE ? said : str_first(said, said.n - rest->n));
 	buf_free(&internal);
 	return address;
 }

@@ -6,6 +6,9 @@
 
 struct session;
 
+/* Besides the PATH_ bits of mail/address.h: nothing may follow the path, and it needs no < > (VRFY). */
+#define PATH_ALONE 0x10000
+
 /* "FROM:" or "TO:" at the start of *rest, in any case, is taken off; false: it is not there, or nothing
  * follows it. */
 bool path_keyword(struct str *rest, const char *keyword);

@@ -45,7 +45,8 @@ static bool decode_value(struct session *s, struct str value, struct proxied *ou
 	return good;
 }
 
-int proxied_next(struct session *s, struct str *rest, struct proxied *out)
+int proxied_next(struct session *s, const char *verb, bool (*known)(const char *name), struct str *rest,
+	struct proxied *out)
 {
 	struct str word, value;
 	ptrdiff_t equals;
@@ -59,6 +60,10 @@ int proxied_next(struct session *s, struct str *rest, struct proxied *out)
 	}
 	*out = (struct proxied){
 		.name = upper_name(s, str_first(word, (size_t)equals)), .kind = PROXIED_GIVEN};
+	if (!known(out->name)) {
+		reply(s, "501 5.5.4 Bad %s attribute name: %s", verb, out->name);
+		return -1;
+	}
 	value = str_from(word, (size_t)equals + 1);
 	if (!decode_value(s, value, out)) {
 		proxied_bad_syntax(s, out);
@@ -74,12 +79,6 @@ int proxied_next(struct session *s, struct str *rest, struct proxied *out)
 bool proxied_bad_syntax(struct session *s, const struct proxied *p)
 {
 	reply(s, "501 5.5.4 Bad %s syntax: %s", p->name, p->value);
-	return false;
-}
-
-bool proxied_bad_name(struct session *s, const char *verb, const struct proxied *p)
-{
-	reply(s, "501 5.5.4 Bad %s attribute name: %s", verb, p->name);
 	return false;
 }
 

@@ -278,9 +278,9 @@ const char *proxy_end(struct proxy **pp, bool *accepted)
 	const char *reply = conclude(p, accepted);
 
 	EVENT_LOG(PROXY, ev_text("action", *accepted ? "proxy-accept" : "proxy-reject"),
-		ev_text("where", "END-OF-MESSAGE"), ev_text("reply", reply),
-		ev_address("from", s->tx->sender), ev_address("to", p->first_recipient),
-		ev_text("proto", s->protocol), ev_text("helo", s->helo));
+		ev_text("where", AFTER_MESSAGE), ev_text("reply", reply), ev_address("from", s->tx->sender),
+		ev_address("to", p->first_recipient), ev_text("proto", s->protocol),
+		ev_text("helo", s->helo));
 	proxy_free(pp);
 	return reply;
 }

@@ -88,6 +88,11 @@ struct pool *session_scratch(struct session *s)
 	return s->scratch;
 }
 
+const char *session_sasl_sender(const struct session *s)
+{
+	return s->tx && s->sasl_username ? s->tx->options.sasl_sender : NULL;
+}
+
 const struct net_addr *session_local(struct session *s)
 {
 	if (!s->local_known)
@@ -130,7 +135,6 @@ void session_forget_helo(struct session *s)
 	session_set(&s->helo, NULL);
 	session_set(&s->sasl_method, NULL);
 	session_set(&s->sasl_username, NULL);
-	s->xclient_login = false;
 	s->protocol = "SMTP";
 }
 
@@ -157,14 +161,15 @@ static void end_by_timeout(struct session *s)
 	reply(s, "421 4.4.2 %s Error: timeout exceeded", s->cfg->myhostname);
 }
 
-/* The stream failed: the peer is told when it was too slow, and the log says after what. */
+/* The stream failed: the peer is told when it was too slow, and the log says after what. A client that goes
+ * once its message is done has lost nothing. */
 static void end_by_stream(struct session *s)
 {
 	enum stream_status status = stream_status(s->io);
 
 	if (status == STREAM_TIMEOUT)
 		end_by_timeout(s);
-	else
+	else if (strcmp(s->where, AFTER_MESSAGE) != 0)
 		s->protocol_end = end_reason(status);
 }
 
@@ -231,7 +236,7 @@ static void run_line(struct session *s)
 		s->hangup = true;
 	} else {
 		s->line_ended_bare = end == LINE_LF;
-		s->data_bytes = 0;
+		s->in_content = false;
 		dialogue_heard(s, line);
 		command_run(s, line);
 	}

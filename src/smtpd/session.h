@@ -42,7 +42,6 @@ struct session {
 	/* authentication */
 	char *sasl_method, *sasl_username;
 	uint64_t limit_key; /* smtpd_client_*_limit; 0: none apply */
-	bool xclient_login; /* sasl_username came by XCLIENT */
 	int debug_level;    /* debug_peer_level for clients in debug_peer_list; 0: as usual */
 	bool may_xforward;  /* decided when the connection opens, about the host that is connected */
 	bool tls;
@@ -63,9 +62,10 @@ struct session {
 	int64_t command_deadline; /* until then there must be more of the command line */
 	size_t long_line;	  /* bytes so far of a command line over the limit; 0: it is not */
 	char *long_name;	  /* the head of that line when it is EHLO or HELO; NULL otherwise */
-	const char *where;	  /* last command, for "lost connection after" */
+	const char *where;	  /* last command, or AFTER_MESSAGE, for "lost connection after" */
 	const char *protocol_end; /* "too many errors", "lost connection", ...; NULL: QUIT or 421 */
-	uint64_t data_bytes;	  /* of the DATA or BDAT that was cut off */
+	bool in_content;	  /* DATA or BDAT was begun: the log says how far it came */
+	uint64_t data_bytes;	  /* of that content, or of a refused chunk */
 	struct command_counts counts;
 };
 
@@ -78,6 +78,8 @@ struct session *session_new(
 void session_run_here(struct session *s, struct smtpd_slot *slot);
 
 struct pool *session_scratch(struct session *s);
+/* MAIL's AUTH= of a client that logged in, whose word it is; NULL otherwise. */
+const char *session_sasl_sender(const struct session *s);
 const struct net_addr *session_local(struct session *s);
 /* "queue id" of the message in progress, or "NOQUEUE". */
 const char *session_queue_id(const struct session *s);
@@ -102,5 +104,6 @@ void session_log_action(const struct session *s, const char *action, const char 
 	const char *recipient, const char *reply);
 void session_log_client(const struct session *s);
 void session_log_pipelining(const struct session *s, const char *where);
+void session_log_non_smtp(const struct session *s, struct str line);
 
 #endif

@@ -16,7 +16,7 @@ void session_log_end(struct session *s)
 
 	if (s->protocol_end) {
 		snprintf(where, sizeof(where), "%s", s->where);
-		if (s->data_bytes > 0)
+		if (s->in_content)
 			snprintf(where, sizeof(where), "%s (%llu bytes)", s->where,
 				(unsigned long long)s->data_bytes);
 		EVENT_LOG(LOST, ev_text("qid", session_queue_id(s)), ev_text("what", s->protocol_end),
@@ -63,16 +63,20 @@ void session_log_client(const struct session *s)
 		ev_text("orig_client", forwarded_client(s, origin, sizeof(origin))));
 }
 
+#define SHOWN_MAX 100 /* bytes of what a client sent against the rules */
+
+/* As in C: no byte of the client's gets into the log that could pass for something else there. */
 static void escape(struct buf *out, struct str data)
 {
+	static const char plain[] = "\a\b\f\n\r\t\v\\", letters[] = "abfnrtv\\";
+
 	for (size_t i = 0; i < data.n; i++) {
 		unsigned char c = (unsigned char)data.p[i];
+		const char *found = c ? strchr(plain, c) : NULL;
 
-		if (c == '\r')
-			buf_puts(out, "\\r");
-		else if (c == '\n')
-			buf_puts(out, "\\n");
-		else if (isprint(c) && c != '\\')
+		if (found)
+			buf_printf(out, "\\%c", letters[found - plain]);
+		else if (isprint(c))
 			buf_putc(out, (char)c);
 		else
 			buf_printf(out, "\\%03o", c);
@@ -81,9 +85,18 @@ static void escape(struct buf *out, struct str data)
 
 void session_log_pipelining(const struct session *s, const char *where)
 {
-	struct buf text = BUF(500);
+	struct buf text = BUF(4 * SHOWN_MAX);
 
-	escape(&text, str_first(stream_peek(s->io), 100));
+	escape(&text, str_first(stream_peek(s->io), SHOWN_MAX));
 	log_info("improper command pipelining after %s from %s: %s", where, s->client.text, buf_cstr(&text));
+	buf_free(&text);
+}
+
+void session_log_non_smtp(const struct session *s, struct str line)
+{
+	struct buf text = BUF(4 * SHOWN_MAX);
+
+	escape(&text, str_first(line, SHOWN_MAX));
+	log_warning("non-SMTP command from %s: %.*s", s->client.text, SHOWN_MAX, buf_cstr(&text));
 	buf_free(&text);
 }

@@ -67,7 +67,7 @@ static const char *received_protocol(const struct session *s)
 
 	if (strcmp(s->protocol, "ESMTP") != 0)
 		return s->protocol;
-	return names[s->tx->options.smtputf8][s->tls][s->sasl_username && !s->xclient_login];
+	return names[s->tx->options.smtputf8][s->tls][s->sasl_username != NULL];
 }
 
 /* The TLS part of Received, as smtpd_tls_received_header asks for it. */

@@ -25,6 +25,10 @@ SERVICES = {
     "footer": {"smtpd_reject_footer": "\\c. Call us", "smtpd_recipient_restrictions": "reject_non_fqdn_recipient, permit_mynetworks, reject",
                "smtpd_sender_restrictions": "reject_non_fqdn_sender", "smtpd_helo_restrictions": "reject_invalid_helo_hostname"},
     "known": {"local_recipient_maps": "inline:{known=x}"},
+    "proxies": {"smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_authorized_xforward_hosts": "127.0.0.1", "smtpd_authorized_verp_clients": "127.0.0.1"},
+    "fewer": {"smtpd_discard_ehlo_keywords": "chunking, size, dsn, verp, 8bitmime, etrn, pipelining, starttls", "smtpd_authorized_verp_clients": "127.0.0.1"},
+    "filtered": {"smtpd_command_filter": "regexp:{ {/^XFOO (.*)/ NOOP $$1} {/^(RSET|NOOP) $$/ VRFY $$1} }"},
+    "content": {"smtpd_data_restrictions": "reject"},
 }
 
 HELLO = "EHLO client.example"
@@ -59,6 +63,27 @@ DIALOGUES = {
     "dots": ("inside", [HELLO, FROM, TO, "DATA", "Subject: x\r\n\r\n..one\r\n...\r\n. two\r\n.\r\n", "QUIT"]),
     "long-command": ("inside", [HELLO, "NOOP " + "x" * 1900, "MAIL FROM:<" + "a" * 900 + "@b.example>", "QUIT"]),
     "case": ("inside", ["ehlo client.example", "mail from:<s@client.example>", "Rcpt To:<U@Test.Example>", "rset", "quit"]),
+    "every-command": ("proxies", ["HELO x", "EHLO x", "STARTTLS", "AUTH", "XCLIENT", "XFORWARD", "NOOP", "VRFY", "ETRN", "MAIL", "RCPT", "DATA", "RSET", "FOO", "BDAT"]),
+    "keywords-hidden": ("fewer", [HELLO, "EHLO again", FROM + " XVERP", "RSET", FROM + " RET=HDRS", FROM + " SIZE=1 BODY=8BITMIME", TO + " NOTIFY=NEVER", "QUIT"]),
+    "verify-first": ("strict", ["VRFY", "VRFY u@test.example", "VRFY  <u@test.example> ", "VRFY \"q r\"@test.example", "VRFY x y", "VRFY a@b..c", "ETRN x", FROM]),
+    "empty-chunk": ("inside", ["BDAT 0", "RSET", HELLO, FROM, "BDAT 0", "RSET", FROM, TO, "BDAT 3\r\nabc", "BDAT 0", "BDAT 0", "QUIT"]),
+    "chunk-refused": ("content", [HELLO, FROM, TO, "BDAT 3\r\nabc", "BDAT 3\r\nabc", "RSET", FROM, TO, "DATA"]),
+    "gone-in-chunks": ("inside", [HELLO, FROM, TO, "BDAT 3\r\nabc", "BDAT 4\r\nabcd"]),
+    "gone-after-message": ("inside", [HELLO, FROM, TO, "DATA", MESSAGE]),
+    "gone-after-chunks": ("inside", [HELLO, FROM, TO, "BDAT 3\r\nabc", "BDAT 3 LAST\r\nabc"]),
+    "gone-at-data": ("content", [HELLO, FROM, TO, "DATA"]),
+    "not-smtp": ("inside", [" \t Ab:\a\b\t\v\\ \x7f\xe9 " + "x" * 200]),
+    "not-smtp-escapes": ("inside", ["Ab:" + "\xe9" * 60]),
+    "helo-words": ("inside", ["HELO one  two\tthree", FROM, TO, "DATA", MESSAGE, "QUIT"]),
+    "helo-words-refused": ("footer", ["HELO one.example two", FROM, TO, "QUIT"]),
+    "data-argument": ("inside", ["DATA x", FROM, "DATA x", TO, "DATA x", "QUIT"]),
+    "no-value": ("inside", [HELLO] + [FROM + " " + p for p in ("SIZE", "BODY", "RET", "ENVID", "AUTH", "=", "=x")] + [FROM, TO + " NOTIFY", TO + " ORCPT"]),
+    "command-filter": ("filtered", ["XFOO bar", "RSET ", " NOOP", "NOOP ", "XFOO", "QUIT"]),
+    "auth-parameter": ("inside", [HELLO, FROM + " AUTH=a AUTH=b", "RSET", FROM + " AUTH=<> AUTH=x+2By", TO, "RSET", FROM + " AUTH=<>", TO, "QUIT"]),
+    "notify-lists": ("inside", [HELLO, FROM] + [TO + " ORCPT=rfc822;a=b NOTIFY=" + v for v in (",", "SUCCESS,", ",DELAY", "SUCCESS,,DELAY", "NEVER,NEVER", "SUCCESS,SUCCESS", "NEVER,SUCCESS")]),
+    "attributes": ("proxies", ["XFORWARD REVERSE_NAME=a+", "XFORWARD NAME=+", "XFORWARD FOO", "XFORWARD FOO=a NAME=+", "XCLIENT FOO=a+", "XCLIENT NAME=+", "XCLIENT NAME"]),
+    "bad-paths": ("inside", [HELLO, "MAIL FROM:<u@b..c>  SIZE=5 \t X", "MAIL FROM:\ta@b..c\tx", "MAIL FROM:\"x y\"@b..c x z", "MAIL FROM:<a b@c>x SIZE=7", "VRFY a b@..c d",
+                             "MAIL FROM:<" + "x" * 300 + "@b..c> SIZE=1"]),
     "verbs-and-blanks": ("inside", [HELLO, "MAIL  FROM:<a@b.example>", "RSET", "MAIL FROM :<a@b.example>", "MAIL\tFROM:<a@b.example>", " NOOP", "", "QUIT"]),
 }
 
@@ -113,7 +138,8 @@ def normal_log(text, accepted):
            "mydestination", "relay_domains", "mynetworks", "local_recipient_maps", "disable_vrfy_command", "smtpd_relay_restrictions",
            "smtpd_recipient_restrictions", "smtpd_sender_restrictions", "smtpd_helo_restrictions", "permit_mynetworks", "reject_unauth_destination",
            "reject_non_fqdn_recipient", "reject_non_fqdn_sender", "reject_invalid_helo_hostname", "reject", "local_transport", "default_transport",
-           "relay_transport", "smtputf8_enable", "myhostname", "mail_name")
+           "relay_transport", "smtputf8_enable", "myhostname", "mail_name", "smtpd_discard_ehlo_keywords", "smtpd_data_restrictions", "smtpd_command_filter",
+           "smtpd_authorized_xclient_hosts", "smtpd_authorized_xforward_hosts", "smtpd_authorized_verp_clients")
 def test_dialogue(pair, name):
     results = []
     for instance in pair:

@@ -202,7 +202,8 @@ def test_unlisted(mta):
     assert ask(instance, "code", recipient="gone@test.example") == unknown.replace("550 5", "450 4")
 
 
-LOGIN_CHECKS = ("reject_sender_login_mismatch", "reject_authenticated_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch")
+LOGIN_CHECKS = ("reject_sender_login_mismatch", "reject_known_sender_login_mismatch",
+                "reject_authenticated_sender_login_mismatch", "reject_unauthenticated_sender_login_mismatch")
 
 
 @exercises("smtpd_sender_login_maps", *LOGIN_CHECKS)
@@ -212,8 +213,11 @@ def test_sender_logins(mta):
     not_in = "553 5.7.1 <a@good.example>: Sender address rejected: not logged in"
     not_owned = "553 5.7.1 <a@good.example>: Sender address rejected: not owned by user bob"
     expected = {"reject_sender_login_mismatch": (not_in, not_owned), "reject_authenticated_sender_login_mismatch": ("250 2.1.5 Ok", not_owned),
-                "reject_unauthenticated_sender_login_mismatch": (not_in, "250 2.1.5 Ok")}
+                "reject_unauthenticated_sender_login_mismatch": (not_in, "250 2.1.5 Ok"), "reject_known_sender_login_mismatch": (not_in, not_owned)}
     for name, replies in expected.items():
         for login, reply in zip(("", " LOGIN=bob"), replies):
             assert ask(instance, name, address="198.51.100.7" + login) == reply
         assert ask(instance, name, address="198.51.100.7 LOGIN=ann") == "250 2.1.5 Ok"
+    nobodys = {name: ask(instance, name, sender="b@good.example", address="198.51.100.7 LOGIN=bob")[:3] for name in LOGIN_CHECKS}
+    assert nobodys == {"reject_sender_login_mismatch": "553", "reject_authenticated_sender_login_mismatch": "553",
+                       "reject_unauthenticated_sender_login_mismatch": "250", "reject_known_sender_login_mismatch": "250"}

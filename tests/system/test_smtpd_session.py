@@ -36,7 +36,7 @@ def test_ehlo(mta):
     assert offered("map") == [k for k in KEYWORDS if k not in ("PIPELINING", "ETRN")]
     assert offered("size")[1] == "SIZE"
     assert [k.split()[0] for k in offered("proxy")][4:6] == ["XCLIENT", "XFORWARD"]
-    assert "discarding EHLO keywords: PIPELINING ETRN" in instance.log()
+    instance.wait_log("discarding EHLO keywords: ETRN PIPELINING")
 
 
 @exercises("smtpd_helo_required", "smtpd_banner", "smtpd_noop_commands", "smtpd_forbidden_commands")
@@ -228,7 +228,7 @@ def test_replies(mta):
     with instance.client("footer") as c:
         c.expect(250, "HELO c.example")
         assert c.command("FOO") == "500-5.5.2 Error: command not recognized. Call us\n500 5.5.2 about 127.0.0.1 of c.example"
-        assert c.command("DATA x").split("\n")[1] == "501 5.5.4 about 127.0.0.1 of c.example"
+        assert c.command("RSET x").split("\n")[1] == "501 5.5.4 about 127.0.0.1 of c.example"
         assert c.command("NOOP") == "250 2.0.0 Ok"
     with instance.client("map") as c:
         assert c.command("FOO") == "500-5.5.2 Error: command not recognized\n500 5.5.2 see mail.test.example"
