@@ -1,5 +1,6 @@
 /* Who gets which report. */
 #include "bounce/bounce_private.h"
+#include "bounce/bounce_services.h"
 #include "bounce/notice.h"
 #include "mail/address.h"
 #include "mail/verp.h"
@@ -138,10 +139,13 @@ bool bounce_send(const struct bounce_env *env, enum bounce_kind kind, enum spool
 	const struct envelope *e, const uint32_t *indexes, size_t count, struct queue_id *report_id,
 	struct err *err)
 {
+	struct bounce_env own = *env;
 	struct report r = {
-		.env = env, .kind = kind, .queue = queue, .e = e, .indexes = indexes, .count = count};
+		.env = &own, .kind = kind, .queue = queue, .e = e, .indexes = indexes, .count = count};
 	struct queue_id copy_id;
 
+	if (env->services)
+		bounce_services_apply(env->services, kind, &own);
 	*report_id = (struct queue_id){""};
 	r.utf8 = (e->flags & ENVELOPE_SMTPUTF8) != 0;
 	if (count == 0 || from_double_bounce(&r))

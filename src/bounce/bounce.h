@@ -17,6 +17,7 @@ struct bounce_env {
 	struct cleanup_env *cleanup;
 	struct spool *spool;
 	const struct bounce_templates *templates; /* NULL: built in */
+	const struct bounce_services *services;	  /* whose settings and templates hold; NULL: these */
 };
 
 /*

@@ -17,7 +17,6 @@
 #include "commands/command_user.h"
 #include "ipc/submission.h"
 
-#define PICKUP_PATH "public/pickup"
 #define READ_PIECE 65536
 
 struct drop {
@@ -130,12 +129,14 @@ static void fill_envelope(struct envelope *e, const struct submission *s, struct
 }
 
 /* A hint: pickup looks by itself from time to time. */
-static void wake_pickup(void)
+static void wake_pickup(const struct config *cfg)
 {
+	char *path = x_asprintf("public/%s", cfg->pickup_service_name);
 	struct err err = {""};
 
-	if (!net_trigger(PICKUP_PATH, &err))
+	if (!net_trigger(path, &err))
 		log_debug("%s", err.text);
+	x_free(&path);
 }
 
 static void take_envelope(struct drop *d, struct cursor fields)
@@ -153,7 +154,7 @@ static void take_envelope(struct drop *d, struct cursor fields)
 	fill_envelope(&e, &s, pool);
 	if (!spool_commit(&d->writer, &e, &err))
 		give_up(d, "%s", err.text);
-	wake_pickup();
+	wake_pickup(d->cfg);
 	submission_answer_encode(&out, &(struct submission_answer){.queue_id = e.id.text});
 	d->done = true;
 	if (!sys_write_all(STDOUT_FILENO, out.data, out.len))

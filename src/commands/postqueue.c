@@ -13,7 +13,6 @@
 #include "mail/address.h"
 #include "table/table.h"
 
-#define SOCKET_PATH "public/qmgr"
 #define ASK_SECONDS 60
 
 enum mode { MODE_NONE, MODE_LIST, MODE_JSON, MODE_FLUSH, MODE_FLUSH_ID, MODE_FLUSH_SITE };
@@ -131,7 +130,7 @@ static void list(const struct config *cfg, bool json)
 	const struct queue_request request = {.type = FRAME_LIST};
 	struct err err = {""}, direct = {""};
 
-	if (!queue_ask(SOCKET_PATH, &request, ASK_SECONDS, postqueue_list, &out, &err)) {
+	if (!queue_ask(cfg->queue_service_name, &request, ASK_SECONDS, postqueue_list, &out, &err)) {
 		if (out.messages > 0 || (getuid() != 0 && getuid() != geteuid()))
 			command_die(EX_UNAVAILABLE, "Cannot list the mail queue: %s", err.text);
 		command_say(LOGL_WARNING, "Mail system is down -- accessing queue directly (%s)", err.text);
@@ -145,24 +144,24 @@ static void list(const struct config *cfg, bool json)
 
 /* ---- flushing */
 
-static void ask(const struct queue_request *request)
+static void ask(const struct config *cfg, const struct queue_request *request)
 {
 	struct err err = {""};
 
-	if (queue_ask(SOCKET_PATH, request, ASK_SECONDS, NULL, NULL, &err))
+	if (queue_ask(cfg->queue_service_name, request, ASK_SECONDS, NULL, NULL, &err))
 		return;
 	command_say(LOGL_WARNING, "%s", err.text);
 	command_die(EX_UNAVAILABLE, "Cannot flush mail queue - mail system is down");
 }
 
-static void flush_id(const char *id)
+static void flush_id(const struct config *cfg, const char *id)
 {
 	struct queue_request request = {.type = FRAME_FLUSH_ID};
 
 	if (!queue_id_valid(str_c(id)) || strlen(id) >= sizeof(request.id.text))
 		command_die(EX_UNAVAILABLE, "Cannot flush mail queue - invalid queue ID: \"%s\"", id);
 	memccpy(request.id.text, id, '\0', sizeof(request.id.text));
-	ask(&request);
+	ask(cfg, &request);
 }
 
 /* fast_flush_domains: whom anybody may hurry. */
@@ -190,7 +189,7 @@ static void flush_site(const struct config *cfg, const char *site)
 		command_die(EX_UNAVAILABLE, "Cannot flush mail queue - invalid destination: \"%s\"", site);
 	if (!site_served(cfg, site))
 		command_die(EX_UNAVAILABLE, "Flush service is not configured for destination \"%s\"", site);
-	ask(&request);
+	ask(cfg, &request);
 }
 
 static void check_user(const struct config *cfg, bool listing)
@@ -210,9 +209,9 @@ static void run(const struct config *cfg, const struct options *o)
 	const struct queue_request all = {.type = FRAME_FLUSH};
 
 	if (o->mode == MODE_FLUSH)
-		ask(&all);
+		ask(cfg, &all);
 	else if (o->mode == MODE_FLUSH_ID)
-		flush_id(o->argument);
+		flush_id(cfg, o->argument);
 	else if (o->mode == MODE_FLUSH_SITE)
 		flush_site(cfg, o->argument);
 	else

@@ -192,6 +192,7 @@ int main(int argc, char **argv)
 
 	parse(argc, argv, &o);
 	cfg = prepare(&o);
+	s.queue_service = cfg->queue_service_name;
 	s.spool = command_spool_open(cfg, &err);
 	if (!s.spool)
 		command_die(EXIT_FAILURE, "%s", err.text);

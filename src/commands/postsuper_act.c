@@ -4,7 +4,6 @@
 #include "commands/command_log.h"
 #include "commands/command_spool.h"
 
-#define SOCKET_PATH "public/qmgr"
 #define ASK_SECONDS 60
 #define NOTICES_MAX 1000 /* beyond that the queue manager looks at everything once more */
 #define FIND_ATTEMPTS 3
@@ -142,7 +141,7 @@ static void learn_active(struct postsuper *s)
 	const struct queue_request list = {.type = FRAME_LIST};
 
 	if (!s->active_known)
-		queue_ask(SOCKET_PATH, &list, ASK_SECONDS, collect_active, s, NULL);
+		queue_ask(s->queue_service, &list, ASK_SECONDS, collect_active, s, NULL);
 	s->active_known = true;
 }
 
@@ -231,11 +230,11 @@ void postsuper_tell(struct postsuper *s)
 	const struct queue_request scan = {.type = FRAME_SCAN};
 
 	if (s->notice_count > NOTICES_MAX) {
-		queue_ask(SOCKET_PATH, &scan, ASK_SECONDS, NULL, NULL, NULL);
+		queue_ask(s->queue_service, &scan, ASK_SECONDS, NULL, NULL, NULL);
 		return;
 	}
 	for (size_t i = 0; i < s->notice_count; i++)
-		if (!queue_ask(SOCKET_PATH, &s->notices[i], ASK_SECONDS, NULL, NULL, NULL))
+		if (!queue_ask(s->queue_service, &s->notices[i], ASK_SECONDS, NULL, NULL, NULL))
 			return;
 }
 

@@ -21,6 +21,7 @@ enum postsuper_counter { COUNT_REQUEUED, COUNT_DELETED, COUNT_EXPIRED, COUNT_HEL
 
 struct postsuper {
 	struct spool *spool;
+	const char *queue_service; /* the queue manager's */
 	size_t counts[COUNTERS];
 	bool asked[COUNTERS];	       /* is reported, even when nothing was done */
 	struct queue_request *notices; /* for the queue manager */

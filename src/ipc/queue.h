@@ -57,19 +57,18 @@ void queue_listed_encode(struct buf *out, const struct queue_listed *l);
 bool queue_listed_decode(struct cursor fields, struct pool *pool, struct queue_listed *l);
 
 /*
- * Asks and waits for the end of the answer, at most `seconds`; each message listed is given to listed(),
- * which may be NULL (what it points to lives during the call). false: not reached, broken, or the error the
- * queue manager told.
+ * Asks the queue manager, which is the service that queue_service_name names, and waits for the end of the
+ * answer, at most `seconds`; each message listed is given to listed(), which may be NULL (what it points to
+ * lives during the call). false: not reached, broken, or the error the queue manager told.
  */
 typedef void (*queue_listed_fn)(void *arg, const struct queue_listed *l);
-bool queue_ask(const char *socket_path, const struct queue_request *r, int seconds, queue_listed_fn listed,
+bool queue_ask(const char *service, const struct queue_request *r, int seconds, queue_listed_fn listed,
 	void *arg, struct err *err);
 
 /* The notifier of a process: one connection, made again when lost. Locked inside. Loss is no harm: the queue
  * manager also scans. */
 struct queue_notifier;
-struct queue_notifier *queue_notifier_new(
-	const char *socket_path); /* path relative to the queue directory is fine after chroot */
+struct queue_notifier *queue_notifier_new(const char *service);
 void queue_notifier_free(struct queue_notifier **n);
 void queue_notify(struct queue_notifier *n, enum spool_queue q, const struct queue_id *id);
 

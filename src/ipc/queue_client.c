@@ -14,6 +14,8 @@
 #define ASK_AGAIN 20
 #define ASK_PAUSE_MS 100
 
+#define SOCKET_PATH "public/%s" /* relative to the queue directory, in jails too */
+
 struct asking {
 	struct stream *stream;
 	struct buf frame; /* one frame of the answer */
@@ -111,16 +113,18 @@ static bool ask_once(struct asking *a, const char *socket_path, const struct que
 
 /* A queue manager that a reload is replacing drops what it has not read; the next one answers. No request
  * does harm twice. */
-bool queue_ask(const char *socket_path, const struct queue_request *r, int seconds, queue_listed_fn listed,
+bool queue_ask(const char *service, const struct queue_request *r, int seconds, queue_listed_fn listed,
 	void *arg, struct err *err)
 {
 	struct asking a = {.frame = BUF(FRAME_MAX + 4), .listed = listed, .arg = arg};
-	bool ok = ask_once(&a, socket_path, r, seconds, err);
+	char *path = x_asprintf(SOCKET_PATH, service);
+	bool ok = ask_once(&a, path, r, seconds, err);
 
 	for (int i = 0; i < ASK_AGAIN && !ok && a.dropped; i++) {
 		net_wait(-1, 0, clock_mono() + ASK_PAUSE_MS * NS_PER_MS);
-		ok = ask_once(&a, socket_path, r, seconds, err);
+		ok = ask_once(&a, path, r, seconds, err);
 	}
+	x_free(&path);
 	buf_free(&a.frame);
 	return ok;
 }
@@ -134,16 +138,14 @@ struct queue_notifier {
 	struct sockaddr_un address;
 };
 
-struct queue_notifier *queue_notifier_new(const char *socket_path)
+struct queue_notifier *queue_notifier_new(const char *service)
 {
 	struct queue_notifier *n = x_alloc(sizeof(*n));
-	struct str path = str_c(socket_path);
 
+	/* a path that is cut: nothing is ever reached, and the scan finds the mail */
 	n->fd = -1;
 	n->address.sun_family = AF_UNIX;
-	if (path.n <
-		sizeof(n->address.sun_path)) /* else nothing is ever reached, and the scan finds the mail */
-		memcpy(n->address.sun_path, path.p, path.n);
+	snprintf(n->address.sun_path, sizeof(n->address.sun_path), SOCKET_PATH, service);
 	pthread_mutex_init(&n->lock, NULL);
 	return n;
 }

@@ -7,7 +7,7 @@
 #define LOCAL_LOCAL_H
 
 #include "base/hash.h"
-#include "bounce/bounce.h"
+#include "bounce/bounce_services.h"
 #include "deliver/deliver_command.h"
 #include "service/agent.h"
 
@@ -31,7 +31,7 @@ struct local_env {
 	struct resolver *resolver;
 	struct queue_notifier *notifier;
 	struct cleanup_env *cleanup;
-	struct bounce_templates *templates;
+	struct bounce_services *reports;
 	struct bounce_env bounce;
 	struct pool *pool;
 };

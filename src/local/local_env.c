@@ -74,10 +74,12 @@ static bool open_queue(struct local_env *env, struct err *err)
 	env->resolver = resolver_new(env->cfg, err);
 	if (!env->resolver)
 		return false;
-	env->notifier = queue_notifier_new("public/qmgr");
-	env->templates = bounce_templates_load(env->cfg->bounce_template_file, log_warn, NULL);
+	env->notifier = queue_notifier_new(env->cfg->queue_service_name);
+	env->reports = bounce_services_new(env->cfg, log_warn, NULL, err);
+	if (!env->reports)
+		return false;
 	env->cleanup = cleanup_env_new(env->cfg, env->spool, env->resolver, env->notifier, err);
-	env->bounce = (struct bounce_env){env->cfg, env->cleanup, env->spool, env->templates};
+	env->bounce = (struct bounce_env){env->cfg, env->cleanup, env->spool, NULL, env->reports};
 	return env->cleanup != NULL;
 }
 
@@ -115,8 +117,7 @@ void local_env_free(struct local_env **pe)
 		cleanup_env_free(&env->cleanup);
 	if (env->notifier)
 		queue_notifier_free(&env->notifier);
-	if (env->templates)
-		bounce_templates_free(&env->templates);
+	bounce_services_free(&env->reports);
 	if (env->resolver)
 		resolver_free(&env->resolver);
 	close_one(&env->filter);

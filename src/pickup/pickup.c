@@ -13,8 +13,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define QMGR_PATH "public/qmgr"
-
 struct pickup {
 	struct service *service;
 	struct pickup_env env;
@@ -82,7 +80,10 @@ static bool start(struct service *s, struct err *err)
 	p->resolver = resolver_new(cfg, err);
 	if (!p->resolver)
 		return false;
-	p->notifier = queue_notifier_new(QMGR_PATH);
+	p->env.reports = bounce_services_new(cfg, log_warn, NULL, err);
+	if (!p->env.reports)
+		return false;
+	p->notifier = queue_notifier_new(cfg->queue_service_name);
 	p->env.cfg = cfg;
 	p->env.spool = service_spool(s);
 	p->env.cleanup = cleanup_env_new(cfg, p->env.spool, p->resolver, p->notifier, err);
@@ -98,6 +99,7 @@ static void end(struct service *s)
 	struct pickup *p = service_data(s);
 
 	cleanup_env_free(&p->env.cleanup);
+	bounce_services_free(&p->env.reports);
 	queue_notifier_free(&p->notifier);
 	resolver_free(&p->resolver);
 	pthread_mutex_destroy(&p->lock);

@@ -2,12 +2,13 @@
 #ifndef PICKUP_PICKUP_H
 #define PICKUP_PICKUP_H
 
-#include "cleanup/cleanup.h"
+#include "bounce/bounce_services.h"
 
 struct pickup_env {
 	const struct config *cfg;
 	struct spool *spool;
 	struct cleanup_env *cleanup;
+	struct bounce_services *reports; /* NULL: the settings of cfg */
 };
 
 /* Every message that is there now; what cannot be taken now stays for the next time. */

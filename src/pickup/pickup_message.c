@@ -135,7 +135,8 @@ static enum pickup_result remove_message(const struct intake *in)
 /* The sender of a message that may not enter the queue gets it back. */
 static enum pickup_result return_message(const struct intake *in, const char *status, const char *text)
 {
-	const struct bounce_env env = {in->env->cfg, in->env->cleanup, in->env->spool, NULL};
+	const struct bounce_env env = {
+		in->env->cfg, in->env->cleanup, in->env->spool, NULL, in->env->reports};
 	uint32_t *indexes = pool_alloc(in->pool, (in->e->recipient_count + 1) * sizeof(*indexes));
 	struct queue_id report = {""};
 	struct err err = {""};

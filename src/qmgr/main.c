@@ -41,16 +41,16 @@ static bool before_jail(struct service *s, struct err *err)
 	q->master_cf = master_cf_load(q->cfg, err);
 	if (q->master_cf == NULL)
 		return false;
-	q->templates = bounce_templates_load(q->cfg->bounce_template_file, log_warn, NULL);
-	q->resolver = resolver_new(q->cfg, err);
+	q->reports = bounce_services_new(q->cfg, log_warn, NULL, err);
+	q->resolver = q->reports ? resolver_new(q->cfg, err) : NULL;
 	return q->resolver != NULL && before_jail_probes(q, err);
 }
 
 static bool start_reports(struct qmgr *q, struct err *err)
 {
-	q->notifier = queue_notifier_new("public/qmgr");
+	q->notifier = queue_notifier_new(service_name(q->service));
 	q->cleanup = cleanup_env_new(q->cfg, q->spool, q->resolver, q->notifier, err);
-	q->bounce = (struct bounce_env){q->cfg, q->cleanup, q->spool, q->templates};
+	q->bounce = (struct bounce_env){q->cfg, q->cleanup, q->spool, NULL, q->reports};
 	q->discard_address = x_asprintf("%s@%s", q->cfg->double_bounce_sender, q->cfg->myorigin);
 	return q->cleanup != NULL;
 }
@@ -78,7 +78,7 @@ static void qmgr_free(struct qmgr *q)
 	verify_close(&q->verify);
 	resolver_free(&q->probe_resolver);
 	resolver_free(&q->resolver);
-	bounce_templates_free(&q->templates);
+	bounce_services_free(&q->reports);
 	master_cf_free(&q->master_cf);
 	sys_close(&q->epoll_fd);
 	sys_close(&q->handover_fd);

@@ -3,7 +3,7 @@
 #ifndef QMGR_QMGR_H
 #define QMGR_QMGR_H
 
-#include "bounce/bounce.h"
+#include "bounce/bounce_services.h"
 #include "config/config.h"
 #include "config/master_cf.h"
 #include "qmgr/known.h"
@@ -31,7 +31,7 @@ struct qmgr {
 	struct verify *verify;
 	struct cleanup_env *cleanup;
 	struct queue_notifier *notifier;
-	struct bounce_templates *templates;
+	struct bounce_services *reports;
 	struct bounce_env bounce;
 	char *discard_address; /* double-bounce@myorigin */
 

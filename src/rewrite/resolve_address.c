@@ -207,7 +207,7 @@ static enum table_status finish(struct resolution *s, const char *sender, struct
 
 	if (!settle(s, out)) {
 		out->error = true;
-		out->transport = "error";
+		out->transport = s->r->rules->error_service_name;
 		out->nexthop = BAD_ADDRESS;
 		resolve_record(s->trace, "transport", NULL, str_c(out->recipient), STR("error:" BAD_ADDRESS));
 		return TABLE_FOUND;

@@ -135,7 +135,7 @@ void resolve_check_recipient_traced(struct resolver *r, const struct resolve_tra
 	out->status = c.bare || bare == TABLE_NOT_FOUND ? rewritten_elsewhere(&c) : bare;
 	if (out->status != TABLE_NOT_FOUND)
 		return;
-	if (route_is_refusal(str_c(to->transport)))
+	if (route_is_refusal(r->rules, str_c(to->transport)))
 		unknown_by_transport(r, to, out);
 	else
 		check_class(&c, out);

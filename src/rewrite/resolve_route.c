@@ -120,9 +120,9 @@ static enum table_status choose_by_class(struct route *t, enum address_class cla
 		route_by_parameter(t, "local_transport", cfg->local_transport);
 		return TABLE_FOUND;
 	case CLASS_VIRTUAL_ALIAS:
-		t->transport = STR("error");
+		t->transport = str_c(cfg->error_service_name);
 		t->nexthop = str_c(route_unknown_alias(cfg));
-		note(t, "transport", "virtual_alias_domains", t->domain, STR("error"));
+		note(t, "transport", "virtual_alias_domains", t->domain, t->transport);
 		return TABLE_FOUND;
 	case CLASS_VIRTUAL_MAILBOX:
 		route_by_parameter(t, "virtual_transport", cfg->virtual_transport);
@@ -164,9 +164,9 @@ static enum table_status ask_domains(struct route *t, struct buf *value)
 	return status;
 }
 
-bool route_is_refusal(struct str transport)
+bool route_is_refusal(const struct config *rules, struct str transport)
 {
-	return str_eq(transport, STR("error")) || str_eq(transport, STR("retry"));
+	return str_is(transport, rules->error_service_name) || str_eq(transport, STR("retry"));
 }
 
 static void apply_transport(struct route *t, struct str spec)
@@ -177,7 +177,7 @@ static void apply_transport(struct route *t, struct str spec)
 	if (found.transport.n) {
 		t->transport = found.transport;
 		t->nexthop = found.nexthop;
-		if (str_trim(t->nexthop).n == 0 && route_is_refusal(t->transport))
+		if (str_trim(t->nexthop).n == 0 && route_is_refusal(t->r->rules, t->transport))
 			t->nexthop = STR("Address is undeliverable");
 	} else if (found.nexthop.n) {
 		t->nexthop = found.nexthop;
@@ -216,7 +216,7 @@ static enum table_status consult_relocated_maps(struct route *t, const char *rec
 		bare == TABLE_FOUND, &value, NULL, t->err);
 	note(t, "relocated", "relocated_maps", str_c(recipient), buf_slice(&value));
 	if (status == TABLE_FOUND) {
-		t->transport = STR("error");
+		t->transport = str_c(t->r->rules->error_service_name);
 		t->nexthop = str_c(pool_printf(t->pool, "5.1.6 User has moved to %s", buf_cstr(&value)));
 	}
 	buf_free(&value);

@@ -52,7 +52,7 @@ void rewrite_finish_domain(const struct resolver *r, bool local, struct buf *add
 /* Next hop of the error transport for addresses of virtual_alias_domains that no alias leads away from. */
 const char *route_unknown_alias(const struct config *rules);
 /* The error and retry transports, whose next hop is the reason why there is no delivery. */
-bool route_is_refusal(struct str transport);
+bool route_is_refusal(const struct config *rules, struct str transport);
 /* Transport and next hop for an address whose class and domain are known. */
 enum table_status route_choose(struct resolver *r, const struct resolve_trace *trace, const char *sender,
 	struct str domain, struct pool *pool, struct resolved *out, struct err *err);

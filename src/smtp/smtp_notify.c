@@ -17,7 +17,7 @@ bool smtp_notices_open(struct smtp_client *c, struct err *err)
 	if (!(notice_classes(c->cfg->notify_classes) & NOTICE_PROTOCOL))
 		return true;
 	n = c->notices = x_alloc(sizeof(*n));
-	n->notifier = queue_notifier_new("public/qmgr");
+	n->notifier = queue_notifier_new(c->cfg->queue_service_name);
 	n->resolver = resolver_new(c->cfg, err);
 	if (n->resolver)
 		n->cleanup =

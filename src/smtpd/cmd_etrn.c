@@ -26,7 +26,7 @@ static bool etrn_serve(struct session *s, const char *domain)
 		reply(s, "459 <%s>: service unavailable", domain);
 		return false;
 	}
-	if (!queue_ask("public/qmgr", &request, FLUSH_SECONDS, NULL, NULL, &err)) {
+	if (!queue_ask(s->server->cfg->queue_service_name, &request, FLUSH_SECONDS, NULL, NULL, &err)) {
 		log_warning("ETRN %s: %s", domain, err.text);
 		notify_note(s, 0);
 		reply(s, "458 Unable to queue messages");

@@ -263,7 +263,7 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 	if (!proxy_options(cfg->smtpd_proxy_options, &(bool){false}))
 		log_warning("smtpd_proxy_options: only speed_adjust is known: %s", cfg->smtpd_proxy_options);
 	v->resolver = resolver_new(cfg, err);
-	v->notifier = queue_notifier_new("public/qmgr");
+	v->notifier = queue_notifier_new(cfg->queue_service_name);
 	if (v->resolver) {
 		resolver_warnings(v->resolver, log_warn, NULL);
 		v->cleanup = cleanup_env_new(cfg, spool, v->resolver, v->notifier, err);

@@ -11,16 +11,31 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct queue_id id = {"6420000000001"};
 
-static char *socket_path(void)
+#define SERVICE "manager"
+#define SOCKET "public/" SERVICE
+
+/* A queue directory with nothing but a place for the socket. */
+static int enter_directory(void **state)
 {
 	char *path = x_asprintf("/tmp/queue_test.%d", (int)getpid());
 
-	unlink(path);
-	return path;
+	*state = path;
+	return mkdir(path, 0700) < 0 || chdir(path) < 0 || mkdir("public", 0700) < 0;
+}
+
+static int leave_directory(void **state)
+{
+	char *path = *state;
+
+	rmdir("public");
+	rmdir(path);
+	x_free(&path);
+	return 0;
 }
 
 /* Reads what one connection sends until it has a frame; answers with the bytes. */
@@ -52,14 +67,13 @@ static void serve_one(
 
 static void test_notifier(void **state)
 {
-	char *path = socket_path();
 	struct pool *pool = pool_new(256);
-	struct queue_notifier *n = queue_notifier_new(path);
+	struct queue_notifier *n = queue_notifier_new(SERVICE);
 	struct queue_request got;
 	int listener;
 
 	queue_notify(n, QUEUE_INCOMING, &id); /* nobody there: no harm */
-	listener = net_listen_unix(path, 0600, 5, NULL);
+	listener = net_listen_unix(SOCKET, 0600, 5, NULL);
 	assert_true(listener >= 0);
 	for (int i = 0; i < 3; i++) { /* the connection is made again each time */
 		queue_notify(n, QUEUE_HOLD, &id);
@@ -70,8 +84,7 @@ static void test_notifier(void **state)
 	}
 	queue_notifier_free(&n);
 	close(listener);
-	unlink(path);
-	x_free(&path);
+	unlink(SOCKET);
 	pool_free(&pool);
 }
 
@@ -120,12 +133,11 @@ static void add_listed(struct buf *out)
 
 static bool ask(struct server *s, const char *error, int messages, int *seen, struct err *err)
 {
-	char *path = socket_path();
 	struct queue_request list = {.type = FRAME_LIST}, done = {.type = FRAME_DONE, .text = error};
 	pthread_t thread;
 	bool ok;
 
-	s->listener = net_listen_unix(path, 0600, 5, NULL);
+	s->listener = net_listen_unix(SOCKET, 0600, 5, NULL);
 	buf_init(&s->answer, FRAME_MAX);
 	s->pool = pool_new(256);
 	for (int i = 0; i < messages; i++)
@@ -133,12 +145,11 @@ static bool ask(struct server *s, const char *error, int messages, int *seen, st
 	if (error)
 		queue_request_encode(&s->answer, &done);
 	pthread_create(&thread, NULL, serve, s);
-	ok = queue_ask(path, &list, 5, collect, seen, err);
+	ok = queue_ask(SERVICE, &list, 5, collect, seen, err);
 	pthread_join(thread, NULL);
 	assert_int_equal(s->got.type, FRAME_LIST);
 	close(s->listener);
-	unlink(path);
-	x_free(&path);
+	unlink(SOCKET);
 	buf_free(&s->answer);
 	pool_free(&s->pool);
 	return ok;
@@ -165,5 +176,5 @@ int main(void)
 		cmocka_unit_test(test_list),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, enter_directory, leave_directory);
 }

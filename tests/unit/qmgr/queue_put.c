@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 		.recipients = 1,
 		.bytes = 200};
 	struct config_source source = {.program = "queue_put"};
-	struct queue_notifier *notifier = queue_notifier_new("public/qmgr");
+	struct queue_notifier *notifier = queue_notifier_new("qmgr");
 	const struct config *cfg;
 	struct spool *s;
 	struct err err = {""};

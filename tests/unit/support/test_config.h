@@ -24,6 +24,7 @@ static inline struct config test_config(void)
 	c.virtual_transport = "virtual";
 	c.relay_transport = "relay";
 	c.default_transport = "smtp";
+	c.error_service_name = "error";
 	c.empty_address_recipient = "MAILER-DAEMON";
 	c.empty_address_relayhost_maps_lookup_key = "<>";
 	c.empty_address_default_transport_maps_lookup_key = "<>";
