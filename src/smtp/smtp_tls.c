@@ -42,19 +42,6 @@ static void list_fingerprints(struct pool *pool, const struct smtp_tls_policy *p
 		add(out, pool_strndup(pool, word.p, word.n));
 }
 
-static const char *cipher_list(const struct config *cfg, const char *grade)
-{
-	if (strcmp(grade, "high") == 0)
-		return cfg->tls_high_cipherlist;
-	if (strcmp(grade, "null") == 0)
-		return cfg->tls_null_cipherlist;
-	if (strcmp(grade, "low") == 0)
-		return cfg->tls_low_cipherlist;
-	if (strcmp(grade, "export") == 0)
-		return cfg->tls_export_cipherlist;
-	return cfg->tls_medium_cipherlist;
-}
-
 static const char *servername(const struct smtp_session *s, const struct smtp_tls_policy *p)
 {
 	if (strcmp(p->servername, "hostname") == 0)
@@ -103,7 +90,7 @@ enum smtp_tls_end smtp_tls_begin(
 	struct tls_rules rules = {
 		.server = s->relay,
 		.protocols = p->protocols,
-		.cipher_list = cipher_list(cfg, p->grade),
+		.cipher_list = tls_cipher_list(cfg, p->grade),
 		.exclude_ciphers = checks(p) ? pool_printf(pool, "%s aNULL", p->exclude) : p->exclude,
 		.servername = servername(s, p),
 		.tlsa_base = p->tlsa_base,

@@ -52,7 +52,7 @@ static void open_session_cache(struct smtp_client *c)
 		return;
 	c->tls_cache = tls_cache_open(c->cfg,
 		c->lmtp ? "lmtp_tls_session_cache_database" : "smtp_tls_session_cache_database", map, seconds,
-		log_warn, NULL, &err);
+		log_warn, &err);
 	if (!c->tls_cache)
 		log_warning("%s", err.text);
 }
@@ -65,6 +65,9 @@ bool smtp_tls_open(struct smtp_client *c, struct err *err)
 		.key_file = cfg->smtp_tls_key_file,
 		.eccert_file = cfg->smtp_tls_eccert_file,
 		.eckey_file = cfg->smtp_tls_eckey_file,
+		.dcert_file = cfg->smtp_tls_dcert_file,
+		.dkey_file = cfg->smtp_tls_dkey_file,
+		.common = tls_common_settings(cfg, log_warn),
 		.ca_file = cfg->smtp_tls_CAfile,
 		.ca_path = cfg->smtp_tls_CApath,
 		.verify_depth = cfg->smtp_tls_scert_verifydepth,
@@ -82,6 +85,8 @@ bool smtp_tls_open(struct smtp_client *c, struct err *err)
 			    "same as may");
 	if (level == SMTP_TLS_NONE && maps_empty(c->tls_policies))
 		return true;
+	if (!tls_library_start(cfg, err))
+		return false;
 	open_session_cache(c);
 	o.service = config_text(cfg, "service_name");
 	o.cache = c->tls_cache;

@@ -24,19 +24,6 @@ static enum tls_level configured_level(const struct config *cfg)
 	return cfg->smtpd_use_tls ? TLS_OFFERED : TLS_OFF;
 }
 
-static const char *cipher_list(const struct config *cfg, const char *grade)
-{
-	if (strcmp(grade, "high") == 0)
-		return cfg->tls_high_cipherlist;
-	if (strcmp(grade, "null") == 0)
-		return cfg->tls_null_cipherlist;
-	if (strcmp(grade, "low") == 0)
-		return cfg->tls_low_cipherlist;
-	if (strcmp(grade, "export") == 0)
-		return cfg->tls_export_cipherlist;
-	return cfg->tls_medium_cipherlist;
-}
-
 static const char *exclusions(struct server *v, bool mandatory)
 {
 	if (!mandatory)
@@ -47,7 +34,8 @@ static const char *exclusions(struct server *v, bool mandatory)
 
 static bool has_certificate(const struct config *cfg)
 {
-	return *cfg->smtpd_tls_chain_files || *cfg->smtpd_tls_cert_file || *cfg->smtpd_tls_eccert_file;
+	return *cfg->smtpd_tls_chain_files || *cfg->smtpd_tls_cert_file || *cfg->smtpd_tls_eccert_file ||
+	       *cfg->smtpd_tls_dcert_file;
 }
 
 static size_t ticket_keys(void *arg, struct tls_ticket_key out[TLS_TICKET_KEYS])
@@ -70,8 +58,8 @@ static void open_session_cache(struct server *v, int seconds)
 
 	if (!*map || seconds == 0)
 		return;
-	v->tls_cache = tls_cache_open(
-		v->cfg, "smtpd_tls_session_cache_database", map, seconds, log_warn, NULL, &err);
+	v->tls_cache =
+		tls_cache_open(v->cfg, "smtpd_tls_session_cache_database", map, seconds, log_warn, &err);
 	if (!v->tls_cache)
 		log_warning("%s", err.text);
 }
@@ -80,6 +68,8 @@ static struct tls_context *make_context(struct server *v, struct tls_server_opti
 {
 	const struct config *cfg = v->cfg;
 
+	if (!tls_library_start(cfg, err))
+		return NULL;
 	o->service = config_text(cfg, "service_name");
 	o->session_seconds = tls_cache_seconds(cfg->smtpd_tls_session_cache_timeout);
 	open_session_cache(v, o->session_seconds);
@@ -100,10 +90,15 @@ bool server_tls_open(struct server *v, struct err *err)
 		.key_file = cfg->smtpd_tls_key_file,
 		.eccert_file = cfg->smtpd_tls_eccert_file,
 		.eckey_file = cfg->smtpd_tls_eckey_file,
+		.dcert_file = cfg->smtpd_tls_dcert_file,
+		.dkey_file = cfg->smtpd_tls_dkey_file,
+		.dh_file = cfg->smtpd_tls_dh1024_param_file,
+		.prefer_own_ciphers = cfg->tls_preempt_cipherlist,
+		.common = tls_common_settings(cfg, log_warn),
 		.ca_file = cfg->smtpd_tls_CAfile,
 		.ca_path = cfg->smtpd_tls_CApath,
 		.protocols = mandatory ? cfg->smtpd_tls_mandatory_protocols : cfg->smtpd_tls_protocols,
-		.cipher_list = cipher_list(
+		.cipher_list = tls_cipher_list(
 			cfg, mandatory ? cfg->smtpd_tls_mandatory_ciphers : cfg->smtpd_tls_ciphers),
 		.exclude_ciphers = exclusions(v, mandatory),
 		.ask_certificate = cfg->smtpd_tls_ask_ccert || cfg->smtpd_tls_req_ccert,

@@ -20,12 +20,29 @@ struct tls_ticket_source {
 	void *arg;
 };
 
+typedef void tls_warn_fn(void *arg, const char *text); /* arg: NULL */
+/* What servers and clients have in common; NULL is "". */
+struct tls_common {
+	const char *curves, *groups;	       /* for key exchange, preferred first; both "": the library's */
+	const char *workarounds_off, *options; /* words of the manuals, or "0x..." */
+	bool wait_for_end;		       /* for the peer's answer when the session ends */
+	tls_warn_fn *warn; /* is told of words that mean nothing, which are passed over; NULL: nobody is */
+};
+struct config;
+struct tls_common tls_common_settings(const struct config *cfg, tls_warn_fn *warn);
+const char *tls_cipher_list(const struct config *cfg, const char *grade); /* "medium", "high", ... */
+/* tls_config_file, tls_config_name; before anything else here and once in a process. */
+bool tls_library_start(const struct config *cfg, struct err *err);
+
 struct tls_server_options {
+	struct tls_common common;
 	const char *chain_files; /* smtpd_tls_chain_files; "" uses the pairs below */
 	const char *cert_file,
 		*key_file; /* cert_file "none": anonymous key exchange only. NULL is "" everywhere */
-	const char *eccert_file, *eckey_file;
+	const char *eccert_file, *eckey_file, *dcert_file, *dkey_file;
 	const char *ca_file, *ca_path;
+	bool prefer_own_ciphers;
+	const char *dh_file;	 /* parameters for DHE of TLS 1.2; "" and "auto": the library's */
 	const char *protocols;	 /* ">=TLSv1.2", "!SSLv2, !SSLv3" */
 	const char *cipher_list; /* OpenSSL syntax, already chosen by grade */
 	const char *exclude_ciphers;
@@ -68,9 +85,10 @@ bool tls_accept(struct stream *s, struct tls_context *c, struct err *err);
 /* ---- client */
 
 struct tls_client_options {
+	struct tls_common common;
 	const char *chain_files; /* as for the server; all empty: no client certificate */
 	const char *cert_file, *key_file;
-	const char *eccert_file, *eckey_file;
+	const char *eccert_file, *eckey_file, *dcert_file, *dkey_file;
 	const char *ca_file, *ca_path;
 	int verify_depth;
 	const char *fingerprint_digest; /* NULL: sha256 */

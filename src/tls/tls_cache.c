@@ -17,7 +17,6 @@ struct tls_cache {
 	struct cache_file *file;
 	int seconds; /* const, as is */
 	tls_warn_fn *warn;
-	void *warn_arg;
 	_Atomic int64_t next_warning; /* clock_mono() */
 };
 
@@ -26,11 +25,11 @@ static void complain(struct tls_cache *c, const struct err *err)
 	int64_t now = clock_mono(), next = atomic_load(&c->next_warning);
 
 	if (now >= next && atomic_compare_exchange_strong(&c->next_warning, &next, deadline_in(WARN_SECONDS)))
-		c->warn(c->warn_arg, err->text);
+		c->warn(NULL, err->text);
 }
 
 struct tls_cache *tls_cache_open(const struct config *cfg, const char *parameter, const char *map,
-	int seconds, tls_warn_fn *warn, void *arg, struct err *err)
+	int seconds, tls_warn_fn *warn, struct err *err)
 {
 	char *path = cache_file_path(parameter, map, err);
 	struct err trouble = {""};
@@ -41,11 +40,10 @@ struct tls_cache *tls_cache_open(const struct config *cfg, const char *parameter
 	c = x_alloc(sizeof(*c));
 	c->seconds = seconds;
 	c->warn = warn;
-	c->warn_arg = arg;
 	if (cache_file_redirect(cfg, &path)) {
 		err_set(&trouble, "%s: the directory of %s is not %s's: %s is used instead", parameter, map,
 			cfg->mail_owner, path);
-		warn(arg, trouble.text);
+		warn(NULL, trouble.text);
 	}
 	c->file = cache_file_new(cfg, "TLS session cache", path, SESSION_MAX + STAMP, err);
 	x_free(&path);

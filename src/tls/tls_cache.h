@@ -5,16 +5,12 @@
 
 #include <stdbool.h>
 
-#include "base/err.h"
+#include "tls/tls.h"
 
-struct config;
-struct tls_cache; /* used by many threads */
-
-typedef void tls_warn_fn(void *arg, const char *text);
 /* map: "btree:/directory/name", the parameter's value. seconds > 0: how long a session may be used. warn is
  * told, once in a while, that the file cannot be used. NULL: the value means no file. */
 struct tls_cache *tls_cache_open(const struct config *cfg, const char *parameter, const char *map,
-	int seconds, tls_warn_fn *warn, void *arg, struct err *err);
+	int seconds, tls_warn_fn *warn, struct err *err);
 void tls_cache_free(struct tls_cache **cache);
 #define TLS_CACHE_SHORTEST 120
 /* What a session_cache_timeout means: 0 no sessions are taken up again, otherwise seconds. */

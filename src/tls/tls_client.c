@@ -6,7 +6,8 @@
 
 static bool set_up_client(struct tls_context *c, const struct tls_client_options *o, struct err *err)
 {
-	const char *const pairs[] = {o->cert_file, o->key_file, o->eccert_file, o->eckey_file};
+	const char *const pairs[] = {
+		o->cert_file, o->key_file, o->eccert_file, o->eckey_file, o->dcert_file, o->dkey_file};
 
 	c->digest = tls_find_digest(o->fingerprint_digest, err);
 	if (!c->digest)
@@ -19,7 +20,8 @@ static bool set_up_client(struct tls_context *c, const struct tls_client_options
 		SSL_CTX_set_verify_depth(c->ssl, o->verify_depth);
 	if (SSL_CTX_dane_enable(c->ssl) <= 0)
 		return tls_error(err, "DANE");
-	return tls_load_keys(c->ssl, o->chain_files, pairs, err) &&
+	c->wait_for_end = o->common.wait_for_end;
+	return tls_set_common(c->ssl, &o->common, err) && tls_load_keys(c->ssl, o->chain_files, pairs, err) &&
 	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err) && tls_resume_enable(c, o, err);
 }
 

@@ -1,4 +1,5 @@
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include "tls/tls_internal.h"
 
@@ -7,13 +8,15 @@ static bool is_set(const char *value)
 	return value && value[0];
 }
 
-bool tls_load_keys(SSL_CTX *ctx, const char *chain_files, const char *const pairs[4], struct err *err)
+bool tls_load_keys(
+	SSL_CTX *ctx, const char *chain_files, const char *const pairs[2 * TLS_PAIRS], struct err *err)
 {
 	if (is_set(chain_files))
 		return tls_load_chain_files(ctx, chain_files, err);
-	if (is_set(pairs[0]) && !tls_load_pair(ctx, pairs[0], pairs[1], err))
-		return false;
-	return !is_set(pairs[2]) || tls_load_pair(ctx, pairs[2], pairs[3], err);
+	for (size_t i = 0; i < TLS_PAIRS; i++)
+		if (is_set(pairs[2 * i]) && !tls_load_pair(ctx, pairs[2 * i], pairs[2 * i + 1], err))
+			return false;
+	return true;
 }
 
 bool tls_load_authorities(SSL_CTX *ctx, const char *ca_file, const char *ca_path, struct err *err)
@@ -27,13 +30,14 @@ bool tls_load_authorities(SSL_CTX *ctx, const char *ca_file, const char *ca_path
 
 static bool load_server_keys(SSL_CTX *ctx, const struct tls_server_options *o, struct err *err)
 {
-	const char *const pairs[] = {o->cert_file, o->key_file, o->eccert_file, o->eckey_file};
+	const char *const pairs[] = {
+		o->cert_file, o->key_file, o->eccert_file, o->eckey_file, o->dcert_file, o->dkey_file};
 
 	if (is_set(o->chain_files))
 		return tls_load_keys(ctx, o->chain_files, pairs, err);
 	if (is_set(o->cert_file) && strcmp(o->cert_file, "none") == 0)
 		return true;
-	if (!is_set(o->cert_file) && !is_set(o->eccert_file))
+	if (!is_set(o->cert_file) && !is_set(o->eccert_file) && !is_set(o->dcert_file))
 		return err_set(err, "no certificate is configured");
 	return tls_load_keys(ctx, NULL, pairs, err);
 }
@@ -98,6 +102,24 @@ const EVP_MD *tls_find_digest(const char *name, struct err *err)
 	return digest;
 }
 
+/* Parameters of DHE of TLS 1.2, by the strength of the key unless a file has them. */
+static bool set_dh(SSL_CTX *ctx, const char *file, struct err *err)
+{
+	EVP_PKEY *parameters = NULL;
+	BIO *in;
+
+	if (!is_set(file) || strcmp(file, "auto") == 0)
+		return SSL_CTX_set_dh_auto(ctx, 1) == 1 || tls_error(err, "DH parameters");
+	in = BIO_new_file(file, "r");
+	if (in)
+		parameters = PEM_read_bio_Parameters(in, NULL);
+	BIO_free(in);
+	if (parameters && SSL_CTX_set0_tmp_dh_pkey(ctx, parameters) == 1)
+		return true;
+	EVP_PKEY_free(parameters);
+	return tls_error(err, "cannot use DH parameters of %s", file);
+}
+
 static bool set_up_server(struct tls_context *c, const struct tls_server_options *o, struct err *err)
 {
 	c->digest = tls_find_digest(o->fingerprint_digest, err);
@@ -105,10 +127,13 @@ static bool set_up_server(struct tls_context *c, const struct tls_server_options
 		return false;
 	tls_set_behaviour(c->ssl);
 	SSL_CTX_set_num_tickets(c->ssl, 1);
-	SSL_CTX_set_dh_auto(c->ssl, 1);
 	SSL_CTX_set_alpn_select_cb(c->ssl, choose_protocol, NULL);
 	set_verification(c->ssl, o);
-	return tls_set_protocols(c->ssl, o->protocols, err) &&
+	if (o->prefer_own_ciphers)
+		SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
+	c->wait_for_end = o->common.wait_for_end;
+	return tls_set_common(c->ssl, &o->common, err) && set_dh(c->ssl, o->dh_file, err) &&
+	       tls_set_protocols(c->ssl, o->protocols, err) &&
 	       tls_set_ciphers(c->ssl, o->cipher_list, o->exclude_ciphers, err) &&
 	       load_server_keys(c->ssl, o, err) &&
 	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err) &&

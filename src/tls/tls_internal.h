@@ -17,6 +17,7 @@ struct tls_context {
 	struct tls_cache *cache;	      /* the caller's; NULL: none */
 	unsigned char identity[TLS_IDENTITY]; /* of everything that sessions of it depend on */
 	struct tls_tickets *tickets;	      /* servers; NULL: none */
+	bool wait_for_end;
 };
 
 /* The stream layer of one session. */
@@ -27,8 +28,9 @@ struct tls_session {
 	struct tls_cache *cache; /* where a client's session is kept; NULL: nowhere */
 	char key[TLS_KEY_HEX + 1];
 	bool offered, young; /* a session was, and it is too young to be replaced by the next one */
-	bool judged;	     /* the handshake is done, and the server is what the rules demand */
-	SSL_SESSION *fresh;  /* to be kept if it is */
+	bool wait_for_end;
+	bool judged;	    /* the handshake is done, and the server is what the rules demand */
+	SSL_SESSION *fresh; /* to be kept if it is */
 };
 
 /* Sets err to the text, then the library's oldest reason, and empties the library's queue. Returns false. */
@@ -46,7 +48,10 @@ bool tls_set_ciphers(SSL_CTX *ctx, const char *list, const char *exclude, struct
 bool tls_set_session_ciphers(SSL *ssl, const char *list, const char *exclude, struct err *err);
 /* What contexts of servers and clients have in common: modes, options, own certificate, authorities. */
 void tls_set_behaviour(SSL_CTX *ctx);
-bool tls_load_keys(SSL_CTX *ctx, const char *chain_files, const char *const pairs[4], struct err *err);
+bool tls_set_common(SSL_CTX *ctx, const struct tls_common *c, struct err *err);
+#define TLS_PAIRS 3 /* certificate and key files: RSA or any, ECDSA, DSA */
+bool tls_load_keys(
+	SSL_CTX *ctx, const char *chain_files, const char *const pairs[2 * TLS_PAIRS], struct err *err);
 bool tls_load_authorities(SSL_CTX *ctx, const char *ca_file, const char *ca_path, struct err *err);
 const EVP_MD *tls_find_digest(const char *name, struct err *err);
 /* Keys, each followed by its chain, in one or more PEM files. */

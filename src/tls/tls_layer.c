@@ -6,6 +6,8 @@
 #include "base/net.h"
 #include "tls/tls_internal.h"
 
+#define END_SECONDS 10 /* that a peer may take to say that it has ended too */
+
 /* What a failed call means to the stream: 0 end, -1 with errno. */
 static ssize_t outcome(SSL *ssl, int result, short *events)
 {
@@ -76,13 +78,29 @@ void tls_session_free(struct tls_session *t)
 	x_free(&t);
 }
 
+/* The peer's end, of which nothing depends any more. */
+static void await_end(SSL *ssl)
+{
+	int64_t deadline = deadline_in(END_SECONDS);
+	char rest[1024];
+	size_t n;
+
+	while (clock_mono() < deadline) {
+		if (SSL_read_ex(ssl, rest, sizeof(rest), &n) == 1)
+			continue;
+		if (SSL_get_error(ssl, 0) != SSL_ERROR_WANT_READ ||
+			net_wait(SSL_get_fd(ssl), POLLIN, deadline) <= 0)
+			return;
+	}
+}
+
 static void layer_close(void *ctx)
 {
 	struct tls_session *t = ctx;
 
 	ERR_clear_error();
-	if (SSL_is_init_finished(t->ssl))
-		SSL_shutdown(t->ssl);
+	if (SSL_is_init_finished(t->ssl) && SSL_shutdown(t->ssl) == 0 && t->wait_for_end)
+		await_end(t->ssl);
 	ERR_clear_error();
 	tls_session_free(t);
 }
@@ -127,6 +145,7 @@ struct tls_session *tls_session_new(struct tls_context *c, const struct stream *
 	struct tls_session *t = x_alloc(sizeof(*t));
 
 	t->pool = pool_new(1024);
+	t->wait_for_end = c->wait_for_end;
 	t->ssl = SSL_new(c->ssl);
 	if (t->ssl && net_nonblock(stream_fd(s), true) && SSL_set_fd(t->ssl, stream_fd(s)) == 1)
 		return t;
