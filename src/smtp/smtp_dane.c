@@ -31,7 +31,11 @@ static enum found look_up(struct smtp_delivery *d, const char *base, uint16_t po
 		if (answer.records[i].data.n >= TLSA_FIXED_BYTES)
 			records[i] = (struct tls_tlsa){
 				raw[0], raw[1], raw[2], str_from(answer.records[i].data, TLSA_FIXED_BYTES)};
-		usable = usable || tls_tlsa_usable(&records[i]);
+		if (answer.records[i].data.n >= TLSA_FIXED_BYTES &&
+			!tls_digest_listed(d->client->tls, raw[2]))
+			log_warning("%s: TLSA record with a digest that tls_dane_digests does not list: %u",
+				name, raw[2]);
+		usable = usable || tls_tlsa_usable(d->client->tls, &records[i]);
 	}
 	p->tlsa = records;
 	p->tlsa_count = answer.count;

@@ -160,6 +160,22 @@ static enum smtp_greeted tls_ended(enum smtp_tls_end end)
 	return end == SMTP_TLS_HANDSHAKE ? SMTP_NO_TLS : SMTP_NOT_GREETED;
 }
 
+/* More replies than commands right after the handshake: somebody else's commands came before ours
+ * (CVE-2009-3555). */
+static bool answered_early(struct smtp_session *s, struct pool *pool, struct dsn **why)
+{
+	if (!s->client->cfg->smtp_tls_block_early_mail_reply)
+		return false;
+	stream_fill(s->stream, 0);
+	if (stream_buffered(s->stream) == 0)
+		return false;
+	log_warning("%s: a reply came before its command, right after the TLS handshake", s->relay);
+	s->failed = true;
+	*why = dsn_make(pool, DSN_DELAYED, "4.7.0",
+		"host %s sent a reply before its command, right after the TLS handshake", s->label);
+	return true;
+}
+
 /* RFC 3207 section 4.2: what was learnt before TLS is forgotten. */
 static enum smtp_greeted start_tls(struct smtp_session *s, struct pool *pool, const char *nexthop,
 	const struct smtp_tls_policy *p, struct dsn **why)
@@ -178,7 +194,7 @@ static enum smtp_greeted start_tls(struct smtp_session *s, struct pool *pool, co
 		end = tls_ended(smtp_tls_begin(s, pool, p, why));
 	if (end == SMTP_GREETED && reply.code / 100 == 2) {
 		s->features = 0;
-		if (!introduce_ourselves(s, pool, nexthop, true, why))
+		if (!introduce_ourselves(s, pool, nexthop, true, why) || answered_early(s, pool, why))
 			end = SMTP_NOT_GREETED;
 	}
 	smtp_reply_free(&reply);

@@ -82,6 +82,43 @@ static bool acceptable(
 	return false;
 }
 
+static bool shake_hands(
+	struct smtp_session *s, struct pool *pool, const struct tls_rules *rules, struct dsn **why)
+{
+	struct err err = {""};
+
+	smtp_set_timeout(s, s->client->cfg->smtp_starttls_timeout);
+	if (tls_connect(s->stream, s->client->tls, rules, &err))
+		return true;
+	log_info("SSL_connect error to %s: %s", s->relay, err.text);
+	s->failed = true;
+	*why = dsn_make(pool, DSN_DELAYED, "4.7.5", "Cannot start TLS: handshake failure");
+	return false;
+}
+
+/* With the anchors of the policy, where it has some. */
+static bool connect_by(struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *p,
+	struct tls_rules *rules, struct dsn **why)
+{
+	struct tls_anchors *anchors;
+	struct err err = {""};
+	bool ok;
+
+	if (!p->anchor_files[0])
+		return shake_hands(s, pool, rules, why);
+	anchors = tls_anchors_read(p->anchor_files, &err);
+	if (!anchors) {
+		log_warning("smtp_tls_policy_maps: tafile: %s", err.text);
+		s->failed = true;
+		*why = dsn_make(pool, DSN_DELAYED, "4.7.5", "client TLS configuration problem");
+		return false;
+	}
+	rules->anchors = anchors;
+	ok = shake_hands(s, pool, rules, why);
+	tls_anchors_free(&anchors);
+	return ok;
+}
+
 enum smtp_tls_end smtp_tls_begin(
 	struct smtp_session *s, struct pool *pool, const struct smtp_tls_policy *p, struct dsn **why)
 {
@@ -97,7 +134,6 @@ enum smtp_tls_end smtp_tls_begin(
 		.tlsa = p->tlsa,
 		.tlsa_count = p->tlsa_count,
 	};
-	struct err err = {""};
 	const struct tls_info *info;
 
 	if (p->tlsa_base) {
@@ -112,13 +148,8 @@ enum smtp_tls_end smtp_tls_begin(
 	rules.name_count = names.count;
 	rules.fingerprints = prints.items;
 	rules.fingerprint_count = prints.count;
-	smtp_set_timeout(s, cfg->smtp_starttls_timeout);
-	if (!tls_connect(s->stream, s->client->tls, &rules, &err)) {
-		log_info("SSL_connect error to %s: %s", s->relay, err.text);
-		s->failed = true;
-		*why = dsn_make(pool, DSN_DELAYED, "4.7.5", "Cannot start TLS: handshake failure");
+	if (!connect_by(s, pool, p, &rules, why))
 		return SMTP_TLS_HANDSHAKE;
-	}
 	info = tls_session_info(s->stream);
 	log_session(s, info);
 	return acceptable(info, pool, p, why) ? SMTP_TLS_OK : SMTP_TLS_UNVERIFIED;

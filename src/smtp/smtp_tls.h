@@ -24,9 +24,10 @@ struct smtp_tls_policy {
 	const char *protocols, *grade, *exclude;
 	const char *match; /* strategies, names or fingerprints, separated by blanks, commas, colons ('|' for
 			      fingerprints) */
-	const char *servername; /* "", "hostname", "nexthop" or a name */
-	const char *nexthop;	/* name for certificates */
-	const char *tlsa_base;	/* DANE decides, by these records; NULL: it does not */
+	const char *anchor_files; /* tafile, separated by blanks; "": those of main.cf */
+	const char *servername;	  /* "", "hostname", "nexthop" or a name */
+	const char *nexthop;	  /* name for certificates */
+	const char *tlsa_base;	  /* DANE decides, by these records; NULL: it does not */
 	const struct tls_tlsa *tlsa;
 	size_t tlsa_count;
 };

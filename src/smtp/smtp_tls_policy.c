@@ -68,6 +68,9 @@ bool smtp_tls_open(struct smtp_client *c, struct err *err)
 		.dcert_file = cfg->smtp_tls_dcert_file,
 		.dkey_file = cfg->smtp_tls_dkey_file,
 		.common = tls_common_settings(cfg, log_warn),
+		.anchor_files = cfg->smtp_tls_trust_anchor_file,
+		.long_wildcards = cfg->tls_wildcard_matches_multiple_labels,
+		.dane_digests = cfg->tls_dane_digests,
 		.ca_file = cfg->smtp_tls_CAfile,
 		.ca_path = cfg->smtp_tls_CApath,
 		.verify_depth = cfg->smtp_tls_scert_verifydepth,
@@ -100,6 +103,7 @@ void smtp_tls_set_level(
 	bool mandatory = level >= SMTP_TLS_ENCRYPT;
 
 	p->level = level;
+	p->anchor_files = "";
 	p->protocols = mandatory ? cfg->smtp_tls_mandatory_protocols : cfg->smtp_tls_protocols;
 	p->grade = mandatory ? cfg->smtp_tls_mandatory_ciphers : cfg->smtp_tls_ciphers;
 	p->exclude = mandatory ? pool_printf(pool, "%s %s", cfg->smtp_tls_exclude_ciphers,
@@ -132,6 +136,8 @@ static bool attribute(struct pool *pool, struct str word, struct smtp_tls_policy
 				   : value;
 	else if (str_case_is(name, "servername"))
 		p->servername = value;
+	else if (str_case_is(name, "tafile") && p->level >= SMTP_TLS_VERIFY)
+		p->anchor_files = pool_printf(pool, "%s %s", p->anchor_files, value);
 	else
 		return false;
 	return true;
@@ -224,10 +230,10 @@ const char *smtp_tls_key(struct pool *pool, const struct smtp_tls_policy *p, con
 {
 	if (p->level == SMTP_TLS_NONE)
 		return "";
-	return pool_printf(pool, " %s %s %s %s %s %s %s %s", level_names[p->level], p->protocols, p->grade,
+	return pool_printf(pool, " %s %s %s %s %s %s %s %s %s", level_names[p->level], p->protocols, p->grade,
 		p->exclude, p->servername,
 		p->level >= SMTP_TLS_FINGERPRINT ? p->match
 		: p->tlsa_base			 ? p->tlsa_base
 						 : "",
-		p->nexthop, host ? host : "");
+		p->anchor_files, p->nexthop, host ? host : "");
 }

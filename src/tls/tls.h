@@ -94,6 +94,9 @@ struct tls_client_options {
 	const char *fingerprint_digest; /* NULL: sha256 */
 	const char *service;		/* sessions are taken up again by the same service only */
 	struct tls_cache *cache;	/* where sessions are kept, the caller's; NULL: nowhere */
+	const char *anchor_files;	/* who is trusted in place of ca_file and ca_path; "": these are */
+	bool long_wildcards;		/* "*.example" in a certificate is "a.b.example" too */
+	const char *dane_digests;	/* "": sha512 sha256 */
 };
 
 /* A TLSA record (RFC 6698): usage, selector, matching type, data. */
@@ -102,6 +105,7 @@ struct tls_tlsa {
 	struct str data;
 };
 
+struct tls_anchors;
 /* What is demanded of one server. Whether its certificate will do is for the caller to see in tls_info. */
 struct tls_rules {
 	const char *server; /* "host[address]:port", sessions are kept for; NULL: none are */
@@ -115,14 +119,20 @@ struct tls_rules {
 	size_t fingerprint_count;
 	/* DANE (RFC 7672): with usable records they alone decide, and the server's name is tlsa_base or one
 	 * of names. */
-	const char *tlsa_base; /* sent as server name too; NULL: no DANE */
+	const struct tls_anchors *anchors; /* who is trusted in place of the context's; NULL: these are */
+	const char *tlsa_base;		   /* sent as server name too; NULL: no DANE */
 	const struct tls_tlsa *tlsa;
 	size_t tlsa_count;
 };
 
-/* Records that RFC 7672 can use: DANE-TA and DANE-EE with a known selector and matching type and data that
- * fits. */
-bool tls_tlsa_usable(const struct tls_tlsa *record);
+/* Records that RFC 7672 can use: DANE-TA and DANE-EE with a known selector, a matching type that is listed
+ * and data that fits. */
+bool tls_tlsa_usable(const struct tls_context *c, const struct tls_tlsa *record);
+bool tls_digest_listed(const struct tls_context *c, uint8_t type);
+
+/* Certificates and public keys of PEM files, which are separated by blanks or commas. NULL: err. */
+struct tls_anchors *tls_anchors_read(const char *files, struct err *err);
+void tls_anchors_free(struct tls_anchors **anchors);
 
 struct tls_context *tls_client_context(
 	const struct tls_client_options *o, struct err *err); /* reads keys: before privileges drop */

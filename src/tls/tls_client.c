@@ -18,8 +18,15 @@ static bool set_up_client(struct tls_context *c, const struct tls_client_options
 	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, NULL);
 	if (o->verify_depth > 0)
 		SSL_CTX_set_verify_depth(c->ssl, o->verify_depth);
-	if (SSL_CTX_dane_enable(c->ssl) <= 0)
-		return tls_error(err, "DANE");
+	c->wildcards = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+		       (o->long_wildcards ? X509_CHECK_FLAG_MULTI_LABEL_WILDCARDS : 0);
+	if (o->anchor_files && o->anchor_files[0]) {
+		c->anchors = tls_anchors_read(o->anchor_files, err);
+		if (!c->anchors)
+			return false;
+	}
+	if (!tls_set_digests(c, o->dane_digests, err))
+		return false;
 	c->wait_for_end = o->common.wait_for_end;
 	return tls_set_common(c->ssl, &o->common, err) && tls_load_keys(c->ssl, o->chain_files, pairs, err) &&
 	       tls_load_authorities(c->ssl, o->ca_file, o->ca_path, err) && tls_resume_enable(c, o, err);
@@ -39,56 +46,52 @@ struct tls_context *tls_client_context(const struct tls_client_options *o, struc
 	return NULL;
 }
 
-bool tls_tlsa_usable(const struct tls_tlsa *r)
-{
-	static const size_t sizes[] = {0, 32, 64}; /* by matching type; 0: any */
-
-	if ((r->usage != 2 && r->usage != 3) || r->selector > 1 || r->type > 2)
-		return false;
-	return sizes[r->type] == 0 ? r->data.n > 0 : r->data.n == sizes[r->type];
-}
-
 /* RFC 7672 section 3.1: DANE-EE alone binds key and name, so neither names nor dates are checked there. */
-static bool apply_dane(SSL *ssl, const struct tls_rules *rules, struct err *err)
+static bool apply_dane(SSL *ssl, const struct tls_context *c, const struct tls_rules *rules, struct err *err)
 {
 	size_t usable = 0;
 
 	if (SSL_dane_enable(ssl, rules->tlsa_base) <= 0)
 		return tls_error(err, "DANE for %s", rules->tlsa_base);
 	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	SSL_set_hostflags(ssl, c->wildcards);
 	for (size_t i = 0; i < rules->name_count; i++)
 		if (!SSL_add1_host(ssl, rules->names[i]))
 			return tls_error(err, "DANE name %s", rules->names[i]);
 	for (size_t i = 0; i < rules->tlsa_count; i++) {
 		const struct tls_tlsa *r = &rules->tlsa[i];
 
-		if (tls_tlsa_usable(r) && SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->type,
-						  (const unsigned char *)r->data.p, r->data.n) > 0)
+		if (tls_tlsa_usable(c, r) && SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->type,
+						     (const unsigned char *)r->data.p, r->data.n) > 0)
 			usable++;
 	}
 	ERR_clear_error();
 	return usable > 0 || err_set(err, "no usable TLSA record");
 }
 
-bool tls_apply_rules(SSL *ssl, const struct tls_rules *rules, struct err *err)
+bool tls_apply_rules(SSL *ssl, const struct tls_context *c, const struct tls_rules *rules, struct err *err)
 {
+	const struct tls_anchors *anchors = rules->anchors ? rules->anchors : c->anchors;
+
 	if (!tls_set_session_protocols(ssl, rules->protocols, err) ||
 		!tls_set_session_ciphers(ssl, rules->cipher_list, rules->exclude_ciphers, err))
 		return false;
 	if (rules->tlsa_base)
-		return apply_dane(ssl, rules, err);
+		return apply_dane(ssl, c, rules, err);
+	if (anchors && !tls_anchors_apply(ssl, anchors, err))
+		return false;
 	if (rules->servername && rules->servername[0] && !SSL_set_tlsext_host_name(ssl, rules->servername))
 		return tls_error(err, "server name %s", rules->servername);
 	return true;
 }
 
-static bool has_name(X509 *cert, const char *name)
+static bool has_name(X509 *cert, const char *name, unsigned wildcards)
 {
 	size_t n = strlen(name);
 
 	while (n > 1 && name[n - 1] == '.')
 		n--;
-	return n > 0 && X509_check_host(cert, name, n, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+	return n > 0 && X509_check_host(cert, name, n, wildcards, NULL) == 1;
 }
 
 /* Whether `text` is these bytes in hexadecimal. */
@@ -134,7 +137,7 @@ static bool has_fingerprint(X509 *cert, const EVP_MD *digest, const struct tls_r
 	return found;
 }
 
-bool tls_peer_matches(const struct tls_session *t, const EVP_MD *digest, const struct tls_rules *rules)
+bool tls_peer_matches(const struct tls_session *t, const struct tls_context *c, const struct tls_rules *rules)
 {
 	X509 *cert = SSL_get0_peer_certificate(t->ssl);
 
@@ -147,9 +150,9 @@ bool tls_peer_matches(const struct tls_session *t, const EVP_MD *digest, const s
 	if (rules->tlsa_base)
 		return t->info.trusted && SSL_get0_dane_authority(t->ssl, NULL, NULL) >= 0;
 	if (rules->fingerprint_count > 0)
-		return has_fingerprint(cert, digest, rules);
+		return has_fingerprint(cert, c->digest, rules);
 	for (size_t i = 0; t->info.trusted && i < rules->name_count; i++)
-		if (has_name(cert, rules->names[i]))
+		if (has_name(cert, rules->names[i], c->wildcards))
 			return true;
 	return false;
 }

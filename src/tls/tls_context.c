@@ -160,5 +160,6 @@ void tls_context_free(struct tls_context **c)
 		return;
 	SSL_CTX_free((*c)->ssl);
 	tls_tickets_free(&(*c)->tickets);
+	tls_anchors_free(&(*c)->anchors);
 	x_free(c);
 }

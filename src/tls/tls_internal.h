@@ -18,6 +18,10 @@ struct tls_context {
 	unsigned char identity[TLS_IDENTITY]; /* of everything that sessions of it depend on */
 	struct tls_tickets *tickets;	      /* servers; NULL: none */
 	bool wait_for_end;
+	/* clients */
+	unsigned wildcards;	     /* X509_CHECK_FLAG_ bits for names */
+	uint8_t tlsa_sizes[256];     /* bytes of the data of a TLSA record, by matching type; 0: not listed */
+	struct tls_anchors *anchors; /* NULL: the authorities decide */
 };
 
 /* The stream layer of one session. */
@@ -64,8 +68,14 @@ struct tls_session *tls_session_new(struct tls_context *c, const struct stream *
 void tls_session_free(struct tls_session *t);
 bool tls_handshake(struct stream *s, struct tls_session *t, struct err *err);
 /* tls_client.c: before the handshake, and what became of it. */
-bool tls_apply_rules(SSL *ssl, const struct tls_rules *rules, struct err *err);
-bool tls_peer_matches(const struct tls_session *t, const EVP_MD *digest, const struct tls_rules *rules);
+bool tls_apply_rules(SSL *ssl, const struct tls_context *c, const struct tls_rules *rules, struct err *err);
+bool tls_peer_matches(
+	const struct tls_session *t, const struct tls_context *c, const struct tls_rules *rules);
+/* tls_digests.c */
+bool tls_set_digests(struct tls_context *c, const char *list, struct err *err);
+/* tls_anchors.c: bound by one handshake. */
+bool tls_anchors_apply(SSL *ssl, const struct tls_anchors *a, struct err *err);
+void tls_identity_anchors(EVP_MD_CTX *md, const struct tls_anchors *a); /* NULL: none */
 /* tls_resume.c: a client's sessions. tls_resume_offer: before the handshake, once the rules apply. _settle:
  * after it; the session is kept if the server may be taken for what the rules demand. _failed: the handshake
  * failed. */

@@ -200,7 +200,7 @@ bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules
 	if (!t)
 		return false;
 	SSL_set_connect_state(t->ssl);
-	if (!tls_apply_rules(t->ssl, rules, err)) {
+	if (!tls_apply_rules(t->ssl, c, rules, err)) {
 		tls_session_free(t);
 		return false;
 	}
@@ -208,7 +208,7 @@ bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules
 	if (!tls_handshake(s, t, err))
 		return false;
 	tls_describe(t, c->digest, false);
-	t->info.matched = tls_peer_matches(t, c->digest, rules);
+	t->info.matched = tls_peer_matches(t, c, rules);
 	demanding = rules->tlsa_base || rules->name_count + rules->fingerprint_count > 0;
 	tls_resume_settle(t, t->info.matched || !demanding);
 	return true;

@@ -37,6 +37,8 @@ bool tls_resume_enable(struct tls_context *c, const struct tls_client_options *o
 	tls_identity_bytes(md, &o->verify_depth, sizeof(o->verify_depth));
 	tls_identity_keys(md, c->ssl);
 	tls_identity_authorities(md, o->ca_file, o->ca_path);
+	tls_identity_anchors(md, c->anchors);
+	tls_identity_text(md, o->dane_digests);
 	c->cache = o->cache;
 	SSL_CTX_set_session_cache_mode(
 		c->ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
@@ -78,6 +80,7 @@ static bool make_key(const struct tls_context *c, const struct tls_rules *rules,
 	add_all(md, rules->names, rules->name_count);
 	add_all(md, rules->fingerprints, rules->fingerprint_count);
 	add_tlsa(md, rules);
+	tls_identity_anchors(md, rules->anchors);
 	if (!tls_identity_end(md, raw, &err))
 		return false;
 	for (size_t i = 0; i < sizeof(raw); i++)

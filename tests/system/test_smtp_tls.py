@@ -97,7 +97,7 @@ class TlsSink(threading.Thread):
             verb = line[:4].upper()
             self.commands.append(("tls " if secure else "") + line.decode().strip())
             if verb == b"EHLO":
-                say("250-sink\r\n" + ("250-STARTTLS\r\n" if self.offer and not secure else "") + ("250 SIZE" if secure or self.wrapped else "250 PIPELINING"))
+                say("250-sink\r\n" + ("250-STARTTLS\r\n" if self.offer and not secure else "") + ("250 SIZE" if secure or self.wrapped else "250 PIPELINING") + ("\r\n250 2.1.0 ok\r\n354 go" if secure and self.trick == "early" else ""))
             elif verb == b"STAR":
                 if self.trick == "refuse":
                     say("454 4.7.0 not now")
