@@ -4,6 +4,7 @@
 #include "smtpd/ehlo.h"
 #include "smtpd/filters.h"
 #include "smtpd/reply.h"
+#include "smtpd/server_names.h"
 #include "smtpd/session.h"
 #include "smtpd/tls_offer.h"
 #include "smtpd/transaction.h"
@@ -22,11 +23,12 @@ static const char *trust(const struct tls_info *info)
 
 bool tls_start(struct session *s)
 {
+	const struct tls_names names = {server_name_find, s};
 	const struct tls_info *info;
 	struct err err = {0};
 
 	stream_set_timeout(s->io, s->cfg->smtpd_starttls_timeout, true);
-	if (!tls_accept(s->io, s->server->tls, &err)) {
+	if (!tls_accept_by_name(s->io, s->server->tls, s->server->tls_names ? &names : NULL, &err)) {
 		log_info("SSL_accept error from %s: %s", s->client.text, err.text);
 		return false;
 	}
@@ -36,8 +38,9 @@ bool tls_start(struct session *s)
 	if (!info->reused)
 		client_limits_new_tls(s);
 	if (s->cfg->smtpd_tls_loglevel > 0)
-		log_info("%s TLS connection established from %s: %s%s%s", trust(info), s->client.text,
-			info->summary, *info->details ? " " : "", info->details);
+		log_info("%s TLS connection established from %s%s%s: %s%s%s", trust(info), s->client.text,
+			*info->server_name ? " to " : "", info->server_name, info->summary,
+			*info->details ? " " : "", info->details);
 	return true;
 }
 

@@ -310,6 +310,7 @@ void server_free(struct server **server)
 	resolver_free(&v->resolver);
 	tls_context_free(&v->tls);
 	tls_cache_free(&v->tls_cache);
+	maps_close(&v->tls_names);
 	maps_close(&v->ehlo_discard_maps);
 	maps_close(&v->command_filter);
 	maps_close(&v->dns_filter.maps);

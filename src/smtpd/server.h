@@ -63,6 +63,7 @@ struct server {
 	struct dns *dns;		    /* origin of the slots' resolvers; NULL: none could be made */
 	const char *banner, *stress_banner; /* smtpd_banner, expanded; under overload */
 	struct tls_context *tls;	    /* NULL: no TLS */
+	struct maps *tls_names;		    /* keys by server name; NULL: none */
 	struct tls_cache *tls_cache;	    /* sessions of clients without tickets; NULL: none */
 	enum tls_level tls_level;
 	bool standalone; /* sendmail -bs: no access control, mail goes to postdrop */

@@ -70,6 +70,13 @@ static struct tls_context *make_context(struct server *v, struct tls_server_opti
 
 	if (!tls_library_start(cfg, err))
 		return NULL;
+	if (*cfg->tls_server_sni_maps) {
+		v->tls_names = maps_open(
+			"tls_server_sni_maps", cfg->tls_server_sni_maps, TABLE_FOLD | TABLE_FILES, err);
+		if (!v->tls_names)
+			return NULL;
+		maps_warnings(v->tls_names, log_warn, NULL);
+	}
 	o->service = config_text(cfg, "service_name");
 	o->session_seconds = tls_cache_seconds(cfg->smtpd_tls_session_cache_timeout);
 	open_session_cache(v, o->session_seconds);

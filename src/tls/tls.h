@@ -70,6 +70,7 @@ struct tls_info {	      /* of an established session; strings live as long as th
 	const char *peer_issuer;
 	const char *peer_fingerprint;	  /* of the certificate, by the configured digest */
 	const char *peer_key_fingerprint; /* of its public key */
+	const char *server_name;	  /* that the client asked for and got the keys of; "" */
 	bool reused;
 	bool matched; /* client: trusted and with one of the names, or with one of the fingerprints, of the
 			 rules */
@@ -81,6 +82,17 @@ void tls_context_free(struct tls_context **c);
 /* The handshake, within the stream's timeout; the process ignores SIGPIPE. Plaintext input that is still
  * buffered is an attack: false, err says so (STARTTLS injection). */
 bool tls_accept(struct stream *s, struct tls_context *c, struct err *err);
+
+/* Keys by the name that the client asks for. find() answers for a name as the client sent it, of any bytes
+ * but NUL: the default keys, or these keys with their chains (PEM), or trouble: then the handshake fails. */
+enum tls_name { TLS_NAME_DEFAULT, TLS_NAME_FOUND, TLS_NAME_TROUBLE };
+struct tls_names {
+	enum tls_name (*find)(void *arg, const char *name, struct buf *pem);
+	void *arg;
+};
+#define TLS_NAME_PEM_MAX 100000 /* bytes */
+bool tls_accept_by_name(
+	struct stream *s, struct tls_context *c, const struct tls_names *names, struct err *err);
 
 /* ---- client */
 

@@ -120,6 +120,33 @@ static bool set_dh(SSL_CTX *ctx, const char *file, struct err *err)
 	return tls_error(err, "cannot use DH parameters of %s", file);
 }
 
+/* Called for each hello, with a name or without. */
+static int choose_name(SSL *ssl, int *alert, void *arg)
+{
+	struct tls_session *t = SSL_get_app_data(ssl);
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	struct buf pem = BUF(TLS_NAME_PEM_MAX);
+	enum tls_name found;
+	bool ok;
+
+	if (!t || !t->names || !name)
+		return SSL_TLSEXT_ERR_NOACK;
+	found = t->names->find(t->names->arg, name, &pem);
+	ok = found == TLS_NAME_FOUND &&
+	     tls_use_chains(ssl, "keys by server name", buf_slice(&pem), &t->name_trouble);
+	if (pem.data)
+		OPENSSL_cleanse(pem.data, pem.cap);
+	buf_free(&pem);
+	if (found == TLS_NAME_DEFAULT)
+		return SSL_TLSEXT_ERR_NOACK;
+	if (ok) {
+		t->info.server_name = pool_strdup(t->pool, name);
+		return SSL_TLSEXT_ERR_OK;
+	}
+	*alert = SSL_AD_INTERNAL_ERROR;
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 static bool set_up_server(struct tls_context *c, const struct tls_server_options *o, struct err *err)
 {
 	c->digest = tls_find_digest(o->fingerprint_digest, err);
@@ -128,6 +155,7 @@ static bool set_up_server(struct tls_context *c, const struct tls_server_options
 	tls_set_behaviour(c->ssl);
 	SSL_CTX_set_num_tickets(c->ssl, 1);
 	SSL_CTX_set_alpn_select_cb(c->ssl, choose_protocol, NULL);
+	SSL_CTX_set_tlsext_servername_callback(c->ssl, choose_name);
 	set_verification(c->ssl, o);
 	if (o->prefer_own_ciphers)
 		SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);

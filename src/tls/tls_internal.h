@@ -29,6 +29,8 @@ struct tls_session {
 	SSL *ssl;
 	struct pool *pool;
 	struct tls_info info;
+	const struct tls_names *names; /* servers: during the handshake */
+	struct err name_trouble;
 	struct tls_cache *cache; /* where a client's session is kept; NULL: nowhere */
 	char key[TLS_KEY_HEX + 1];
 	bool offered, young; /* a session was, and it is too young to be replaced by the next one */
@@ -60,6 +62,8 @@ bool tls_load_authorities(SSL_CTX *ctx, const char *ca_file, const char *ca_path
 const EVP_MD *tls_find_digest(const char *name, struct err *err);
 /* Keys, each followed by its chain, in one or more PEM files. */
 bool tls_load_chain_files(SSL_CTX *ctx, const char *files, struct err *err);
+/* The same from memory, for one session; what: in messages. */
+bool tls_use_chains(SSL *ssl, const char *what, struct str pem, struct err *err);
 /* A certificate file with chain and its key file ("" or same file: the key is in it). */
 bool tls_load_pair(SSL_CTX *ctx, const char *cert_file, const char *key_file, struct err *err);
 /* Makes the session over the stream's descriptor; tls_handshake does the rest and puts it in place, or frees

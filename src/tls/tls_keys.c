@@ -6,7 +6,8 @@
 
 /* What was read so far of the current key and its chain; lives while the files are read. */
 struct chain {
-	SSL_CTX *ctx;
+	SSL_CTX *ctx; /* what gets them: a context, or */
+	SSL *ssl;     /* one session */
 	EVP_PKEY *key;
 	X509 *leaf;
 	STACK_OF(X509) * others;
@@ -31,7 +32,8 @@ static bool chain_finish(struct chain *c, const char *file, struct err *err)
 		return true;
 	if (!c->leaf)
 		return err_set(err, "%s: a private key is not followed by its certificate", file);
-	ok = SSL_CTX_use_cert_and_key(c->ctx, c->leaf, c->key, c->others, 1) == 1;
+	ok = (c->ssl ? SSL_use_cert_and_key(c->ssl, c->leaf, c->key, c->others, 1)
+		     : SSL_CTX_use_cert_and_key(c->ctx, c->leaf, c->key, c->others, 1)) == 1;
 	if (!ok)
 		tls_error(err, "%s: certificate and key do not fit", file);
 	c->pairs++;
@@ -84,27 +86,48 @@ static bool chain_block(struct chain *c, const char *file, const char *kind, con
 	return true;
 }
 
-static bool chain_file(struct chain *c, const char *file, struct err *err)
+static bool chain_text(struct chain *c, const char *file, BIO *in, struct err *err)
 {
-	BIO *in = BIO_new_file(file, "r");
 	char *kind, *header;
 	unsigned char *der;
 	long len;
 	bool ok = true;
 
-	if (!in)
-		return tls_error(err, "cannot open %s", file);
 	while (ok && PEM_read_bio(in, &kind, &header, &der, &len)) {
 		ok = chain_block(c, file, kind, der, len, err);
 		OPENSSL_free(kind);
 		OPENSSL_free(header);
 		OPENSSL_clear_free(der, (size_t)len);
 	}
-	BIO_free(in);
 	if (ok && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
 		return tls_error(err, "%s: damaged PEM block", file);
 	ERR_clear_error();
 	return ok;
+}
+
+static bool chain_file(struct chain *c, const char *file, struct err *err)
+{
+	BIO *in = BIO_new_file(file, "r");
+	bool ok = in ? chain_text(c, file, in, err) : tls_error(err, "cannot open %s", file);
+
+	BIO_free(in);
+	return ok;
+}
+
+/* In place of all that the context has: a name's own keys, of whatever kinds. */
+bool tls_use_chains(SSL *ssl, const char *what, struct str pem, struct err *err)
+{
+	struct chain c = {.ssl = ssl};
+	BIO *in = BIO_new_mem_buf(pem.p, (int)pem.n);
+	bool ok;
+
+	ERR_clear_error();
+	SSL_certs_clear(ssl);
+	ok = in ? chain_text(&c, what, in, err) : tls_error(err, "%s", what);
+	ok = ok && chain_finish(&c, what, err);
+	chain_clear(&c);
+	BIO_free(in);
+	return ok && (c.pairs > 0 || err_set(err, "%s: no certificate found", what));
 }
 
 bool tls_load_chain_files(SSL_CTX *ctx, const char *files, struct err *err)

@@ -145,6 +145,7 @@ struct tls_session *tls_session_new(struct tls_context *c, const struct stream *
 	struct tls_session *t = x_alloc(sizeof(*t));
 
 	t->pool = pool_new(1024);
+	t->info.server_name = "";
 	t->wait_for_end = c->wait_for_end;
 	t->ssl = SSL_new(c->ssl);
 	if (t->ssl && net_nonblock(stream_fd(s), true) && SSL_set_fd(t->ssl, stream_fd(s)) == 1)
@@ -160,6 +161,8 @@ bool tls_handshake(struct stream *s, struct tls_session *t, struct err *err)
 		stream_set_layer(s, &layer, t);
 		return true;
 	}
+	if (t->name_trouble.text[0])
+		*err = t->name_trouble;
 	tls_resume_failed(t);
 	tls_session_free(t);
 	return false;
@@ -175,6 +178,12 @@ static bool ready(struct stream *s, struct err *err)
 
 bool tls_accept(struct stream *s, struct tls_context *c, struct err *err)
 {
+	return tls_accept_by_name(s, c, NULL, err);
+}
+
+bool tls_accept_by_name(
+	struct stream *s, struct tls_context *c, const struct tls_names *names, struct err *err)
+{
 	struct tls_session *t;
 
 	if (!ready(s, err))
@@ -183,8 +192,11 @@ bool tls_accept(struct stream *s, struct tls_context *c, struct err *err)
 	if (!t)
 		return false;
 	SSL_set_accept_state(t->ssl);
+	t->names = names;
+	SSL_set_app_data(t->ssl, t);
 	if (!tls_handshake(s, t, err))
 		return false;
+	t->names = NULL;
 	tls_describe(t, c->digest, true);
 	return true;
 }
