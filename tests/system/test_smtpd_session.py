@@ -248,7 +248,7 @@ def test_refusals_are_replaced(mta):
     with instance.client("map") as c:
         c.expect(250, "HELO c.example")
         assert c.command("FOO") == "450-4.7.9 in short: Error: command not recognized\n450 4.7.9 see 127.0.0.1"
-        assert c.command("DATA x") == "501-5.5.4 Syntax: DATA\n501 5.5.4 see 127.0.0.1"
+        assert c.command("RSET x") == "501-5.5.4 Syntax: RSET\n501 5.5.4 see 127.0.0.1"
         assert c.command("RCPT TO:<a@b.example>").startswith("503-5.5.1 ")
         assert c.command("VRFY a").startswith("521-5.5.9 away")
         assert c.line() is None

@@ -42,9 +42,11 @@ static void test_notify(void **state)
 	assert_string_equal(dsn_format_notify(bits, out), "SUCCESS,FAILURE");
 	assert_true(dsn_parse_notify(STR("NEVER"), &bits));
 	assert_false(dsn_parse_notify(STR("NEVER,DELAY"), &bits));
-	assert_false(dsn_parse_notify(STR("DELAY,DELAY"), &bits));
+	assert_true(dsn_parse_notify(STR("DELAY,delay,"), &bits));
+	assert_int_equal(bits, NOTIFY_DELAY);
 	assert_false(dsn_parse_notify(STR(""), &bits));
-	assert_false(dsn_parse_notify(STR("SUCCESS,"), &bits));
+	assert_false(dsn_parse_notify(STR(","), &bits));
+	assert_false(dsn_parse_notify(STR("SUCCESS,SOON"), &bits));
 }
 
 static void test_seconds(void **state)
