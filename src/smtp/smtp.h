@@ -38,6 +38,7 @@ struct smtp_client {
 	struct tls_cache *tls_cache; /* NULL: sessions are not kept */
 	int tls_level;		     /* enum smtp_tls_level by main.cf */
 	struct maps *tls_policies;
+	struct maps *tls_sites;		    /* smtp_tls_per_site; NULL: it does not count */
 	struct maps *passwords;		    /* NULL: no logins */
 	struct cache_file *login_cache;	    /* refused logins; NULL: none are kept */
 	struct matchlist *mechanism_filter; /* NULL: any */

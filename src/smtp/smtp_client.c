@@ -191,6 +191,7 @@ void smtp_client_free(struct smtp_client **c)
 	tls_context_free(&(*c)->tls);
 	tls_cache_free(&(*c)->tls_cache);
 	maps_close(&(*c)->tls_policies);
+	maps_close(&(*c)->tls_sites);
 	maps_close(&(*c)->passwords);
 	cache_file_free(&(*c)->login_cache);
 	matchlist_close(&(*c)->mechanism_filter);

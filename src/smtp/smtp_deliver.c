@@ -242,7 +242,8 @@ static void try_host(struct smtp_delivery *d, const struct smtp_host *host, cons
 	struct trial here = *t;
 	struct dsn *why;
 
-	if (smtp_dane(d, host, of && of->secure, &here.policy, &why) &&
+	if ((!host || smtp_tls_site(d, host->name, &here.policy, &why)) &&
+		smtp_dane(d, host, of && of->secure, &here.policy, &why) &&
 		smtp_sasl_key(d, host ? host->name : d->client->cfg->myhostname, t->text, &here.login, &why))
 		try_under(d, host, of && of->detect_loop, &here);
 	else

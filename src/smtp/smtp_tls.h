@@ -18,9 +18,13 @@ enum smtp_tls_level {
 	SMTP_TLS_SECURE
 };
 
+/* Words of smtp_tls_per_site; each overrides the ones before it. */
+enum smtp_tls_site { SMTP_SITE_UNKNOWN, SMTP_SITE_MAY, SMTP_SITE_NONE, SMTP_SITE_ENCRYPT, SMTP_SITE_VERIFY };
+
 /* For one destination. Strings live as long as the delivery or the configuration. */
 struct smtp_tls_policy {
 	enum smtp_tls_level level;
+	enum smtp_tls_site site; /* found so far */
 	const char *protocols, *grade, *exclude;
 	const char *match; /* strategies, names or fingerprints, separated by blanks, commas, colons ('|' for
 			      fingerprints) */
@@ -41,6 +45,11 @@ bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp
 /* Sets the level, with main.cf's settings for it. */
 void smtp_tls_set_level(
 	const struct config *cfg, struct pool *pool, struct smtp_tls_policy *p, enum smtp_tls_level level);
+/* What dane means without DNSSEC, and any level with implicit TLS. */
+void smtp_tls_adjust(struct smtp_delivery *d, struct smtp_tls_policy *p);
+/* What smtp_tls_per_site says of the next hop as written or of a host's name, on top of what it said before.
+ * false: *why. */
+bool smtp_tls_site(struct smtp_delivery *d, const char *name, struct smtp_tls_policy *p, struct dsn **why);
 struct smtp_host;
 /* What levels dane and dane-only mean for this host, by its TLSA records; other levels stay. mx_secure: its
  * name came from a validated answer. host NULL: a UNIX socket. false: the host cannot be used now, *why says

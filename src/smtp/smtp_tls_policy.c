@@ -80,13 +80,18 @@ bool smtp_tls_open(struct smtp_client *c, struct err *err)
 	c->tls_policies = maps_open("smtp_tls_policy_maps", cfg->smtp_tls_policy_maps, 0, err);
 	if (!c->tls_policies || !default_level(cfg, &level, err))
 		return false;
+	if (maps_empty(c->tls_policies) && cfg->smtp_tls_per_site[0]) {
+		c->tls_sites = maps_open("smtp_tls_per_site", cfg->smtp_tls_per_site, TABLE_FOLD, err);
+		if (!c->tls_sites)
+			return false;
+	}
 	if (cfg->smtp_tls_wrappermode && level < SMTP_TLS_ENCRYPT)
 		level = SMTP_TLS_ENCRYPT;
 	c->tls_level = level;
 	if (level == SMTP_TLS_DANE && strcmp(cfg->smtp_dns_support_level, "dnssec") != 0)
 		log_warning("smtp_tls_security_level = dane without smtp_dns_support_level = dnssec is the "
 			    "same as may");
-	if (level == SMTP_TLS_NONE && maps_empty(c->tls_policies))
+	if (level == SMTP_TLS_NONE && maps_empty(c->tls_policies) && !c->tls_sites)
 		return true;
 	if (!tls_library_start(cfg, err))
 		return false;
@@ -219,11 +224,21 @@ bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp
 	smtp_tls_set_level(cfg, d->pool, out, out->level);
 	if (!maps_empty(d->client->tls_policies) && !from_table(d, without_type(text), to, out, why))
 		return false;
-	if (out->level == SMTP_TLS_DANE && strcmp(cfg->smtp_dns_support_level, "dnssec") != 0)
-		smtp_tls_set_level(cfg, d->pool, out, SMTP_TLS_MAY);
-	if (cfg->smtp_tls_wrappermode && out->level < SMTP_TLS_ENCRYPT)
-		smtp_tls_set_level(cfg, d->pool, out, SMTP_TLS_ENCRYPT);
+	text = without_type(text);
+	if (!smtp_tls_site(d, pool_strndup(d->pool, text.p, text.n), out, why))
+		return false;
+	smtp_tls_adjust(d, out);
 	return true;
+}
+
+void smtp_tls_adjust(struct smtp_delivery *d, struct smtp_tls_policy *p)
+{
+	const struct config *cfg = d->client->cfg;
+
+	if (p->level == SMTP_TLS_DANE && strcmp(cfg->smtp_dns_support_level, "dnssec") != 0)
+		smtp_tls_set_level(cfg, d->pool, p, SMTP_TLS_MAY);
+	if (cfg->smtp_tls_wrappermode && p->level < SMTP_TLS_ENCRYPT)
+		smtp_tls_set_level(cfg, d->pool, p, SMTP_TLS_ENCRYPT);
 }
 
 const char *smtp_tls_key(struct pool *pool, const struct smtp_tls_policy *p, const char *host)

@@ -9,7 +9,7 @@ import postern  # noqa: E402
 import postfix  # noqa: E402
 from test_smtp_client import CLIENT, dns  # noqa: E402, F401
 from test_smtp_tls import UNTRUSTED, UNVERIFIED, ZONE, keys, server  # noqa: E402, F401
-from test_smtp_trust import FAR, ROWS, anchors, outcome_of, with_files  # noqa: E402, F401
+from test_smtp_trust import FAR, LEVELS, ROWS, SITES, anchors, kind_of, outcome_of, sites, with_files  # noqa: E402, F401
 
 pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour needs root")
 
@@ -28,5 +28,17 @@ def test_rows(tmp_path, dns, keys, anchors, server, main, certificate, domain, e
     instance.start()
     try:
         assert outcome_of(instance, domain) == (UNVERIFIED if expected == UNTRUSTED else expected)  # one text for both
+    finally:
+        instance.stop(check=False)
+
+
+@pytest.mark.parametrize("level, nexthop, host, expected", SITES)
+def test_sites(tmp_path, dns, keys, server, level, nexthop, host, expected):  # noqa: F811
+    dns(ZONE)
+    sink = server("domain")
+    instance = postfix.Instance(str(tmp_path / "neighbour"), dict(CLIENT, smtp_tls_CAfile=str(keys / "ca.pem"), **sites(nexthop, host, **LEVELS[level])))
+    instance.start()
+    try:
+        assert kind_of(instance, sink) == expected
     finally:
         instance.stop(check=False)

@@ -122,3 +122,49 @@ def test_early_replies(mta, dns, keys, server, block, trick, expected):  # noqa:
     instance = run(mta, keys, smtp_tls_security_level="may", smtp_tls_block_early_mail_reply=block)
     assert outcome_of(instance, "dest.example") == expected
     assert trick != "early" or not any(c.startswith("tls MAIL") for c in sink.commands)
+
+
+# smtp_tls_per_site: what main.cf says, the words for next hop and host, and whether the server's certificate of the wrong name will do, or there is no TLS.
+PLAIN, LOOSE, STRICT = "plain", "loose", "strict"
+LEVELS = {"none": {"smtp_tls_security_level": "none"}, "may": {"smtp_tls_security_level": "may"}, "verify": {"smtp_tls_security_level": "verify"}}
+SITES = [
+    ("none", "", "", PLAIN), ("none", "MAY", "", LOOSE), ("none", "", "MAY", LOOSE), ("none", "NONE", "MAY", PLAIN), ("none", "MUST", "", STRICT), ("none", "", "must", STRICT),
+    ("none", "MUST_NOPEERMATCH", "", LOOSE), ("may", "NONE", "", PLAIN), ("may", "", "NONE", PLAIN), ("may", "NONE", "MUST_NOPEERMATCH", LOOSE),
+    ("may", "MUST", "NONE", STRICT), ("may", "MUST_NOPEERMATCH", "MUST", STRICT), ("may", "MAY", "MUST", STRICT), ("verify", "MAY", "", STRICT), ("verify", "", "NONE", PLAIN),
+    ("verify", "MUST_NOPEERMATCH", "", LOOSE), ("verify", "MAY", "NONE", PLAIN), ("verify", "", "", STRICT),
+]
+
+
+def sites(nexthop, host, **main):
+    entries = "".join(" {%s = %s}" % (key, word) for key, word in (("dest.example", nexthop), ("MX.example", host), ("other.example", "MUST")) if word)
+    return dict(main, smtp_tls_per_site="inline:{%s }" % entries)
+
+
+def kind_of(instance, sink):
+    """What became of a message: how it went, or that it did not."""
+    result = outcome_of(instance, "dest.example")
+    if result == TAKEN:
+        return LOOSE if sink.mails == [True] else PLAIN
+    assert result[1] == "deferred" and "Server certificate not" in result[2], result
+    return STRICT
+
+
+@exercises("smtp_tls_per_site", "lmtp_tls_per_site")
+@pytest.mark.parametrize("level, nexthop, host, expected", SITES)
+def test_sites(mta, dns, keys, server, level, nexthop, host, expected):  # noqa: F811
+    dns(ZONE)
+    sink = server("domain")
+    assert kind_of(run(mta, keys, **sites(nexthop, host, **LEVELS[level])), sink) == expected
+
+
+@exercises("smtp_tls_per_site")
+@pytest.mark.parametrize("main, expected", [
+    (sites("MUST", "", smtp_tls_security_level="may", smtp_tls_policy_maps="inline:{ {elsewhere.example = none} }"), TAKEN),
+    (sites("NONSENSE", "", smtp_tls_security_level="may"), WRONG),
+    ({"smtp_tls_security_level": "may", "smtp_tls_per_site": "fail:x"}, WRONG),
+])
+def test_sites_that_do_not_count(mta, dns, keys, server, main, expected):  # noqa: F811
+    """With smtp_tls_policy_maps there is no other table; a table or word that is broken keeps mail back."""
+    dns(ZONE)
+    server("domain")
+    assert outcome_of(run(mta, keys, **main), "dest.example") == expected
