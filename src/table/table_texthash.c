@@ -14,7 +14,7 @@ static bool texthash_add(
 	else
 		buf_str(&folded, key);
 	if (ok && !entries_add(t->state, buf_slice(&folded), buf_slice(&value), false))
-		table_warn(t, "%s, line %d: duplicate entry: \"%s\"", path, line, buf_cstr(&folded));
+		table_warn(t, "%s, line %d: duplicate entry: \"" STR_FMT "\"", path, line, STR_ARG(key));
 	buf_free(&folded);
 	buf_free(&value);
 	return ok;

@@ -418,6 +418,7 @@ def add_lines(cases):
                 continue  # postalias has no such options: its usage is compared once
             cases.add("line%d %s %s" % (i, program, argv), files, ["postmap", "hash:t"], ["postmap", "hash:u"], ([program] + argv, "a\nzz\nB\n"), ["postmap", "-s", "hash:t"],
                       (["postmap", "-q", "-", "hash:u"], "a\nb\n"))
+    cases.add("twice", {"t": "Key One\nkey two\nKEY three\n"}, *[["postmap"] + options + ["-q", "KeY", "texthash:t"] for options in ([], ["-f"])])
     cases.add("files", files, ["postmap", "-F", "hash:files"], ["postmap", "-s", "hash:files"], ["postmap", "-Fs", "hash:files"], ["postmap", "-Fq", "b", "hash:files"], (["postmap", "-Fq", "-", "hash:files"], "a\nb\nc\nd\n"),
               ["postmap", "-Fq", "c", "texthash:files"], ["postmap", "-Fs", "texthash:files"], ["postmap", "-Fq", "a", "inline:{a=f1}"], ["postmap", "-Fq", "a", "static:f1"], ["postmap", "-Fq", "a", "static:missing"],
               ["postmap", "-Fq", "a", "regexp:{{/a/ f1}}"], ["postmap", "-Fq", "a", "pcre:{{/a/ f1,f2}}"], ["postmap", "-Fq", "1.2.3.4", "cidr:{{0.0.0.0/0 f2}}"], ["postmap", "-Fq", "a", "randmap:{f1}"],
