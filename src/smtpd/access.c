@@ -169,7 +169,7 @@ static void access_begin(struct access *a, struct session *s, enum access_stage 
 		a->sender = s->tx->sender;
 }
 
-static void access_subject(struct access *a, enum access_stage stage, const char *name)
+const char *access_stage_class(enum access_stage stage)
 {
 	static const char *const classes[STAGE_COUNT] = {[STAGE_CLIENT] = "Client host",
 		[STAGE_HELO] = "Helo command",
@@ -179,9 +179,14 @@ static void access_subject(struct access *a, enum access_stage stage, const char
 		[STAGE_END_OF_DATA] = "End-of-data",
 		[STAGE_ETRN] = "Etrn command"};
 
+	return classes[stage];
+}
+
+static void access_subject(struct access *a, enum access_stage stage, const char *name)
+{
 	a->stage = stage;
 	a->subject = name;
-	a->subject_class = classes[stage];
+	a->subject_class = access_stage_class(stage);
 }
 
 static enum verdict access_stage_list(struct access *a, enum access_stage stage, const char *name)

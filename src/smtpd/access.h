@@ -86,7 +86,9 @@ bool access_local_rewrite(struct session *s);
 
 /* ---- for the checks (access_*.c) */
 const struct restriction *access_find(struct str name);
+/* What a table alone stands for in a list of the stage; NULL: it may not stand alone. */
 const struct restriction *access_table_check(enum access_stage stage);
+const char *access_stage_class(enum access_stage stage); /* "Sender address" */
 /* Runs a list: VERDICT_DUNNO, _PERMIT or _REFUSE (a->refusal). */
 enum verdict access_list(struct access *a, const struct rule_list *list);
 void answer_refuse(struct access *a, struct answer *out, enum verdict verdict, int code, const char *status,

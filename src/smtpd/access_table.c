@@ -120,9 +120,7 @@ const struct restriction *access_table_check(enum access_stage stage)
 		[STAGE_HELO] = "check_helo_access",
 		[STAGE_MAIL] = "check_sender_access",
 		[STAGE_RCPT] = "check_recipient_access",
-		[STAGE_DATA] = "check_recipient_access",
-		[STAGE_END_OF_DATA] = "check_recipient_access",
 		[STAGE_ETRN] = "check_etrn_access"};
 
-	return access_find(str_c(names[stage]));
+	return names[stage] ? access_find(str_c(names[stage])) : NULL;
 }

@@ -5,7 +5,7 @@
 #include "smtpd/session.h"
 #include <ctype.h>
 
-#define VALUE_MAX 1000
+#define VALUE_MAX 255 /* bytes as sent */
 
 bool proxied_in_order(struct session *s, const char *verb, bool allowed, struct str rest)
 {
@@ -60,6 +60,10 @@ int proxied_next(struct session *s, const char *verb, bool (*known)(const char *
 	}
 	*out = (struct proxied){
 		.name = upper_name(s, str_first(word, (size_t)equals)), .kind = PROXIED_GIVEN};
+	if (word.n - (size_t)equals - 1 > VALUE_MAX) {
+		reply(s, "501 5.5.4 Error: attribute value too long");
+		return -1;
+	}
 	if (!known(out->name)) {
 		reply(s, "501 5.5.4 Bad %s attribute name: %s", verb, out->name);
 		return -1;

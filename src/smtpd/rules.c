@@ -166,7 +166,15 @@ static void rule_parse(struct rules_env *env, struct pool *pool, struct str word
 	rule->class_list = hash_get(env->classes, word);
 	if (rule->class_list)
 		return;
-	if (is_table_name(word) && access_table_check(stage)) {
+	if (is_table_name(word) && !access_table_check(stage)) {
+		rule->error = pool_printf(pool,
+			"specify one of (check_client_access, check_reverse_client_hostname_access, "
+			"check_helo_access, check_sender_access, check_recipient_access, check_etrn_access) "
+			"before %s restriction \"%s\"",
+			access_stage_class(stage), rule->name);
+		return;
+	}
+	if (is_table_name(word)) {
 		rule->row = access_table_check(stage);
 		rule->name = rule->row->name;
 		rule_set_table(env, pool, rule, word);

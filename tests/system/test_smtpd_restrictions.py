@@ -61,6 +61,7 @@ ROWS = [
     ({"smtpd_sender_restrictions": "reject"}, {}, "554 5.7.1 <a@c.example>: Sender address rejected: Access denied"),
     ({"smtpd_relay_restrictions": "reject"}, {}, REFUSED),
     ({"smtpd_data_restrictions": "reject"}, {"data": True}, "554 5.7.1 <DATA>: Data command rejected: Access denied"),
+    ({"smtpd_data_restrictions": "static:REJECT"}, {"data": True}, "451 4.3.5 Server configuration error"),
     ({"smtpd_end_of_data_restrictions": "reject"}, {"data": True}, "554 5.7.1 <END-OF-MESSAGE>: End-of-data rejected: Access denied"),
     ({"smtpd_data_restrictions": "reject_multi_recipient_bounce"}, {"data": True, "sender": "", "recipient": ["user@test.example", "user@relay.example"]},
      "550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce"),
