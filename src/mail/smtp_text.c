@@ -59,7 +59,9 @@ static int reply_line(struct str line, struct smtp_reply *reply, struct buf *tex
 		!isdigit((unsigned char)line.p[2]) || (line.n > 3 && line.p[3] != ' ' && line.p[3] != '-'))
 		return -1;
 	reply->code = (line.p[0] - '0') * 100 + (line.p[1] - '0') * 10 + (line.p[2] - '0');
-	after = str_trim(str_from(line, 4));
+	after = str_from(line, 4);
+	while (after.n > 0 && after.p[0] == ' ')
+		after = str_from(after, 1);
 	status = dsn_status_length(after);
 	if (status > 0 && status < sizeof(reply->status) && after.p[0] == line.p[0]) {
 		memcpy(reply->status, after.p, status);

@@ -119,7 +119,9 @@ struct smtp_delivery {
 	/* What happened last to recipients that are still undecided. */
 	const struct dsn *why;
 	const char *why_relay;
-	bool why_trouble; /* the destination as a whole is in trouble */
+	int why_use;		  /* of the connection, as agent_outcome has it */
+	bool why_trouble;	  /* the destination as a whole is in trouble */
+	const struct dsn **whose; /* by place in the request: what was said of this one alone; NULL: `why` */
 };
 
 /* smtp_deliver.c */

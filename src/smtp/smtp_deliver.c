@@ -55,26 +55,21 @@ struct trial {
 	struct smtp_tls_policy policy;
 	const char *text; /* as written */
 	const char *key;
-	const char *login; /* of the host under trial, for its key */
-	bool last;	   /* no other destination will be tried */
+	const char *login;    /* of the host under trial, for its key */
+	struct net_addr used; /* the host that a connection found by the key led to; len 0: none did */
+	bool last;	      /* no other destination will be tried */
 };
 
-static bool listed_for_reuse(const struct smtp_delivery *d)
+static bool listed_for_reuse(const struct smtp_delivery *d, const struct trial *t)
 {
-	struct smtp_destination to;
+	struct matchlist *list = d->client->cache_destinations;
 	struct err err = {""};
 
-	if (!d->client->cache_destinations)
-		return false;
-	if (matchlist_name(d->client->cache_destinations, str_c(d->request->nexthop), &err) == TABLE_FOUND)
-		return true;
-	if (!smtp_destination_parse(d->pool, str_c(d->request->nexthop), d->client->lmtp, 0, &to, &err) ||
-		!to.host)
-		return false;
-	return matchlist_name(d->client->cache_destinations, str_c(to.host), &err) == TABLE_FOUND;
+	return list && (matchlist_name(list, str_c(t->text), &err) == TABLE_FOUND ||
+			       (t->to.host && matchlist_name(list, str_c(t->to.host), &err) == TABLE_FOUND));
 }
 
-static bool may_keep(const struct smtp_delivery *d, const struct smtp_session *s)
+static bool may_keep(const struct smtp_delivery *d, const struct smtp_session *s, const struct trial *t)
 {
 	const struct config *cfg = d->client->cfg;
 	int64_t age = clock_mono() - s->made;
@@ -84,9 +79,10 @@ static bool may_keep(const struct smtp_delivery *d, const struct smtp_session *s
 	if (age >= cfg->smtp_connection_reuse_time_limit * NS_PER_SEC)
 		return false;
 	if (cfg->smtp_connection_reuse_count_limit > 0 &&
-		s->uses + 1 >= cfg->smtp_connection_reuse_count_limit)
+		s->uses + 1 > cfg->smtp_connection_reuse_count_limit)
 		return false;
-	return (d->request->busy_destination && cfg->smtp_connection_cache_on_demand) || listed_for_reuse(d);
+	return (d->request->busy_destination && cfg->smtp_connection_cache_on_demand) ||
+	       listed_for_reuse(d, t);
 }
 
 static void keep(struct smtp_delivery *d, struct smtp_session *s, const struct trial *t)
@@ -110,7 +106,7 @@ static bool lacks(const struct smtp_delivery *d, const struct smtp_session *s)
 /* Runs the transaction and gives the session back or ends it. false: the session was stale. */
 static bool use_session(struct smtp_delivery *d, struct smtp_session *s, const struct trial *t)
 {
-	bool keeping = may_keep(d, s) && !lacks(d, s);
+	bool keeping = may_keep(d, s, t) && !lacks(d, s);
 	enum transaction_end end;
 
 	d->agent->setup_us = clock_real() - d->agent->start_us;
@@ -120,7 +116,7 @@ static bool use_session(struct smtp_delivery *d, struct smtp_session *s, const s
 		return false;
 	}
 	smtp_notify(d, s);
-	if (keeping && !s->failed && !s->leaving && end == TRANSACTION_DONE)
+	if (keeping && !s->failed && !s->leaving && !s->out_of_protocol && end == TRANSACTION_DONE)
 		keep(d, s, t);
 	else
 		smtp_session_end(&s, end == TRANSACTION_QUIT);
@@ -257,8 +253,20 @@ static bool sessions_used_up(const struct smtp_delivery *d)
 	return limit > 0 && d->sessions >= limit;
 }
 
-static void try_hosts(struct smtp_delivery *d, const struct smtp_hosts *hosts, const struct trial *t)
+/* One that a connection of the cache led to has said what it had to say. */
+static void drop_used(struct smtp_hosts *hosts, const struct net_addr *used)
 {
+	size_t n = 0;
+
+	for (size_t i = 0; i < hosts->count; i++)
+		if (used->len == 0 || !net_same_host(&hosts->list[i].address, used))
+			hosts->list[n++] = hosts->list[i];
+	hosts->count = n;
+}
+
+static void try_hosts(struct smtp_delivery *d, struct smtp_hosts *hosts, const struct trial *t)
+{
+	drop_used(hosts, &t->used);
 	for (size_t i = 0; i < hosts->count && !smtp_all_decided(d) && !sessions_used_up(d); i++) {
 		d->last_host = t->last && i + 1 == hosts->count;
 		try_host(d, &hosts->list[i], hosts, t);
@@ -305,6 +313,19 @@ static bool begin_trial(struct smtp_delivery *d, struct str text, struct trial *
 	return true;
 }
 
+/* A connection that was made for the same destination. */
+static bool use_known(struct smtp_delivery *d, struct trial *t)
+{
+	struct smtp_session *s = smtp_cache_by_nexthop(d->client->cache, t->key);
+
+	if (s && !t->to.path && !net_peer(stream_fd(s->stream), &t->used))
+		t->used.len = 0;
+	if (use_cached(d, s, t))
+		return true;
+	t->used.len = 0;
+	return false;
+}
+
 /* false: no other destination may be tried. */
 static bool try_destination(struct smtp_delivery *d, struct str text, const struct route *route)
 {
@@ -317,8 +338,7 @@ static bool try_destination(struct smtp_delivery *d, struct str text, const stru
 	d->last_host = false;
 	if (!begin_trial(d, text, &t))
 		return true;
-	if (use_cached(d, smtp_cache_by_nexthop(d->client->cache, t.key), &t) &&
-		(smtp_all_decided(d) || d->agent->result.corrupt))
+	if (use_known(d, &t) && (smtp_all_decided(d) || d->agent->result.corrupt || t.to.path))
 		return true;
 	d->last_host = t.last;
 	if (t.to.path) {
@@ -407,6 +427,7 @@ void smtp_deliver(struct agent_delivery *agent)
 		.dns = agent->cache};
 
 	d.progress = pool_alloc(d.pool, d.request->recipient_count * sizeof(*d.progress) + 1);
+	d.whose = pool_alloc(d.pool, d.request->recipient_count * sizeof(*d.whose) + 1);
 	refuse_controls(&d);
 	if (smtp_all_decided(&d))
 		return;

@@ -49,12 +49,12 @@ void smtp_notify_heard(struct smtp_session *s, const struct smtp_reply *reply)
 		transcript_received(&s->transcript, str_trim(line));
 }
 
-/* 500 to 504: what we said is not understood. 2xx and 3xx come here when they answer something else. */
+/* 500 to 509: what we said is not understood. 2xx and 3xx come here when they answer something else. */
 void smtp_notify_judge(struct smtp_session *s, const struct smtp_reply *reply)
 {
 	int class = reply->code / 100;
 
-	if ((class != 4 && class != 5) || (reply->code >= 500 && reply->code <= 504))
+	if ((class != 4 && class != 5) || reply->code / 10 == 50)
 		s->out_of_protocol = true;
 }
 

@@ -36,12 +36,21 @@ static bool decides(const struct smtp_delivery *d, const struct dsn *dsn)
 }
 
 /* Keeps the relay's name in the delivery's pool, because the session may end first. */
-static void remember(
+static void remember_place(
 	struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s, bool trouble)
 {
 	d->why = dsn;
 	d->why_relay = pool_strdup(d->pool, relay_of(s));
+	d->why_use = use_of(s);
 	d->why_trouble = trouble;
+}
+
+static void remember(
+	struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s, bool trouble)
+{
+	remember_place(d, dsn, s, trouble);
+	for (size_t i = 0; i < d->request->recipient_count; i++)
+		d->whose[i] = NULL;
 }
 
 static void decide_all(struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s)
@@ -86,20 +95,27 @@ void smtp_fail_recipient(
 		decide(d, i, dsn, s);
 		return;
 	}
-	remember(d, dsn, s, false);
+	remember_place(d, dsn, s, false);
+	d->whose[i] = dsn;
 	log_trouble(d, dsn, s);
 }
 
 void smtp_fail_accepted(struct smtp_delivery *d, const struct dsn *dsn, const struct smtp_session *s)
 {
-	if (!decides(d, dsn)) {
-		remember(d, dsn, s, false);
-		log_trouble(d, dsn, s);
-		return;
-	}
-	for (size_t i = 0; i < d->request->recipient_count; i++)
-		if (d->progress[i] == PROGRESS_ACCEPTED)
+	bool decided = decides(d, dsn);
+
+	for (size_t i = 0; i < d->request->recipient_count; i++) {
+		if (d->progress[i] != PROGRESS_ACCEPTED)
+			continue;
+		if (decided)
 			decide(d, i, dsn, s);
+		else
+			d->whose[i] = dsn;
+	}
+	if (decided)
+		return;
+	remember_place(d, dsn, s, false);
+	log_trouble(d, dsn, s);
 }
 
 static enum dsn_action sent_action(const struct smtp_session *s)
@@ -130,6 +146,9 @@ void smtp_fail_rest(struct smtp_delivery *d)
 		return;
 	if (!d->why)
 		d->why = dsn_make(d->pool, DSN_DELAYED, "4.3.0", "mail system error: no host was tried");
+	for (size_t i = 0; i < d->request->recipient_count; i++)
+		if (!agent_decided(d->agent, i) && d->whose[i])
+			agent_outcome(d->agent, i, filtered(d, d->whose[i]), d->why_relay, d->why_use);
 	agent_outcome_rest(
 		d->agent, filtered(d, d->why), d->why_relay ? d->why_relay : "none", d->why_trouble);
 }

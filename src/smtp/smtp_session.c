@@ -44,6 +44,7 @@ static void warn_stray(void *session, struct str line)
 	char address[NET_HOST_MAX];
 	struct net_addr peer;
 
+	s->out_of_protocol = true;
 	if (!(s->features & FEATURE_PIPELINING) || s->warned_stray)
 		return;
 	s->warned_stray = true;
@@ -132,16 +133,16 @@ void smtp_reply_status(const struct smtp_reply *reply, char out[12])
 struct dsn *smtp_refusal(
 	struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, const char *command)
 {
-	bool soft = reply->code / 100 == 4;
+	bool soft = reply->code / 100 == 4, praise = reply->code / 100 == 2;
 	char status[12];
 	struct dsn *d;
 
 	smtp_notify_judge(s, reply);
 	smtp_reply_status(reply, status);
-	if (status[0] == '2')
+	if (praise)
 		snprintf(status, sizeof(status), "5.5.0");
-	d = dsn_make(pool, soft ? DSN_DELAYED : DSN_FAILED, status, "host %s said: %s (in reply to %s)",
-		s->label, reply->text, command);
+	d = dsn_make(pool, soft ? DSN_DELAYED : DSN_FAILED, status, "%shost %s said: %s (in reply to %s)",
+		praise ? "Protocol error: " : "", s->label, reply->text, command);
 	d->diag_type = "smtp";
 	d->diag_text = pool_strdup(pool, reply->text);
 	d->mta_type = "dns";

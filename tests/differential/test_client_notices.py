@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour nee
 REPLIES = {
     "fine": {}, "recipient": {"RCPT": "550 5.1.1 no"}, "later": {"RCPT": "450 4.1.1 no"}, "sender": {"MAIL": "550 5.1.1 no"}, "what": {"MAIL": "500 5.5.1 what"},
     "closed": {"": "554 no"}, "busy": {"": "421 no"}, "old": {"EHLO": "500 what"}, "deaf": {"EHLO": "500 what", "HELO": "500 what"}, "data": {"DATA": "554 no"},
-    "spam": {".": "554 5.7.1 spam"}, "number": {"RCPT": "999 x"}, "order": {"DATA": "503 5.5.1 order"}, "extra": {"MAIL": "250 ok\r\n250 extra"},
+    "spam": {".": "554 5.7.1 spam"}, "number": {"RCPT": "999 x"}, "order": {"DATA": "503 5.5.1 order"}, "stray": {"RCPT": "junk\r\n250 ok"}, "shy": {"RCPT": "505 x"}, "extra": {"MAIL": "250 ok\r\n250 extra"},
     "full": {"RCPT": "552 5.2.2 full"}, "syntax": {"RCPT": "501 5.5.4 syntax"}, "farewell": {"QUIT": "500 x"}, "space": {"RCPT": "452 4.3.1 space"},
 }
 CLASSES = ("bounce", "data", "policy", "protocol", "resource", "software")

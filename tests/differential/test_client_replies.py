@@ -115,3 +115,46 @@ def of_routes(kind, directory):
 @exercises("smtp_fallback_relay", "smtp_mx_session_limit")
 def test_routes(tmp_path):
     agree(of_routes, tmp_path)
+
+
+def first(reply):
+    """For the first recipient only."""
+    return lambda line: reply if "u0@" in line else "250 2.1.5 ok"
+
+
+SINGLE, LIMITED = "250-sink.example\r\n250 8BITMIME", {"smtp_connection_reuse_count_limit": "1"}
+KEPT = {  # name: (rules of the server, settings of the client)
+    "plain": ({}, {}), "limited": ({}, LIMITED), "rcpt504": ({"RCPT": "504 5.5.4 x"}, {}), "rcpt505": ({"RCPT": "505 x"}, {}), "rcpt550": ({"RCPT": "550 x"}, {}), "rcpt450": ({"RCPT": "450 x"}, {}),
+    "rcpt999": ({"RCPT": "999 x"}, {}), "rcpt354": ({"RCPT": "354 x"}, {}), "first504": ({"RCPT": first("504 x")}, {}), "first550": ({"RCPT": first("550 x")}, {}), "first450": ({"RCPT": first("450 x")}, {}),
+    "stray-rcpt": ({"RCPT": "junk\r\n250 ok"}, {}), "stray-single": ({"EHLO": SINGLE, "RCPT": "junk\r\n250 ok"}, {}), "stray-blank": ({"RCPT": "\r\n250 ok"}, {}), "dot504": ({"DOT": "504 x"}, {}), "dot554": ({"DOT": "554 x"}, {}),
+    "dot451": ({"DOT": "451 x"}, {}), "dot354": ({"DOT": "354 x"}, {}), "data503": ({"DATA": "503 x"}, {}), "data554": ({"DATA": "554 x"}, {}), "data250": ({"DATA": "250 x"}, {}), "data451": ({"DATA": "451 x"}, {}),
+    "helo": ({"EHLO": "502 no"}, {}), "mixed": ({"RCPT": "250-a\r\n550 b"}, {}),
+}
+
+
+def of_kept(kind, directory):
+    """Three messages one after the other to each server: how many connections, and what is logged of the recipients."""
+    sinks = {name: postern.Sink(rules=rules) for name, (rules, _) in KEPT.items()}
+    main = dict(MAIN, transport_maps="inline:{%s}" % ", ".join("{%s.example=%s:[127.0.0.1]:%d}" % (n, n, s.port) for n, s in sinks.items()), connection_cache_ttl_limit="600s",
+                smtp_connection_cache_destinations="127.0.0.1", smtp_connection_cache_time_limit="600s")
+    master = "".join("%s unix - - n - - smtp\n  -o { syslog_name=postfix/to-%s }\n" % (n, n) + "".join("  -o { %s = %s }\n" % pair for pair in o.items()) for n, (_, o) in KEPT.items())
+    instance = kind(directory, main, master=master)
+    try:
+        instance.start()
+        for _ in range(3):
+            for name in KEPT:
+                with instance.client() as c:
+                    queued = c.mail("", ["u0@%s.example" % name, "u1@%s.example" % name], "Subject: x\r\n\r\nx\r\n")
+                instance.wait_log("%s: to=<u0" % queued)
+                instance.wait_log("%s: to=<u1" % queued)
+        return {name: (sink.connections, [steady([line], sink.port) for line in sorted(re.findall(r"postfix/to-%s/smtp\[\d+\]: \w+: (to=.*)" % name, instance.log()))])
+                for name, sink in sinks.items()}
+    finally:
+        instance.stop(check=False)
+        for sink in sinks.values():
+            sink.close()
+
+
+@exercises("smtp_connection_cache_destinations", "smtp_connection_reuse_count_limit", "smtp_connection_cache_time_limit")
+def test_kept_connections(tmp_path):
+    agree(of_kept, tmp_path)

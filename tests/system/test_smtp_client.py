@@ -147,12 +147,12 @@ def test_mx_limits(mta, dns, sink, addresses, sessions, connected, refused):
 @exercises("smtp_connection_cache_destinations", "smtp_connection_reuse_count_limit")
 @pytest.mark.parametrize("lmtp", [False, True])
 def test_kept_connections(mta, sink, lmtp):
-    """Mail one after the other goes over one connection, which is given up after so many messages."""
+    """Mail one after the other goes over one connection, which is used again so many times."""
     server = sink(lmtp=lmtp)
     prefix = "lmtp" if lmtp else "smtp"
     target = "lmtp:inet:127.0.0.1:%d" % server.port if lmtp else "smtp:[127.0.0.1]:%d" % server.port
     instance = mta(dict(CLIENT, default_transport=target, **{prefix + "_connection_cache_destinations": "static:all", prefix + "_connection_cache_time_limit": "20s",
-                                                           prefix + "_connection_reuse_count_limit": "4"})).start()
+                                                           prefix + "_connection_reuse_count_limit": "3"})).start()
     for i in range(6):
         instance.send(recipients=["u%d@any.example" % i])
         outcome(instance, "u%d@any.example" % i)

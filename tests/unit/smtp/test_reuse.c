@@ -82,7 +82,7 @@ static void test_limits(void **state)
 {
 	static const char *const script[] = {
 		OPEN, MAIL_OK, MAIL_OK, "QUIT", "*next", OPEN, MAIL_OK, "QUIT", NULL};
-	struct run r = begin(script, "smtp_connection_reuse_count_limit = 2");
+	struct run r = begin(script, "smtp_connection_reuse_count_limit = 1");
 
 	assert_int_equal(deliver(&r, true), 0);
 	assert_int_equal(deliver(&r, true), 2);
