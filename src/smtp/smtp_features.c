@@ -3,6 +3,7 @@
 #include <ctype.h>
 
 #include "base/log.h"
+#include "smtp/smtp_sasl.h"
 #include "smtp/smtp_xforward.h"
 
 static const struct {
@@ -80,13 +81,21 @@ static int discarded(struct smtp_session *s)
 /* "AUTH PLAIN LOGIN", and the old form "AUTH=LOGIN PLAIN", of which there may be both. */
 static void add_mechanisms(struct smtp_session *s, struct str line)
 {
+	const char *offered, *taken;
 	struct str word;
 
-	while (str_word(&line, " \t=", &word))
-		s->mechanisms = pool_printf(
-			s->pool, "%s%s" STR_FMT, s->mechanisms, s->mechanisms[0] ? " " : "", STR_ARG(word));
-	if (!s->mechanisms[0] && s->client->passwords)
+	if (!s->client->passwords)
+		return;
+	while (line.n > 0 && strchr(" \t=", line.p[0]))
+		line = str_from(line, 1);
+	offered = pool_strndup(s->pool, line.p, line.n);
+	if (!str_word(&line, " \t=", &word))
 		log_warning("%s offered null AUTH mechanism list", s->relay);
+	taken = smtp_sasl_filter(s->client, s->pool, offered);
+	if (word.n > 0 && !taken[0])
+		log_warning("%s offered no supported AUTH mechanisms: '%s'", s->relay, offered);
+	s->mechanisms =
+		pool_printf(s->pool, "%s%s%s", s->mechanisms, s->mechanisms[0] && taken[0] ? " " : "", taken);
 }
 
 /* One that no number can hold is none. */

@@ -108,21 +108,19 @@ bool smtp_sasl_key(struct smtp_delivery *d, const char *host, const char *destin
 	return true;
 }
 
-/* The offered mechanisms that the filter lets through. */
-static const char *filtered(struct smtp_delivery *d, const char *offered)
+const char *smtp_sasl_filter(const struct smtp_client *c, struct pool *pool, const char *offered)
 {
 	struct str rest = str_c(offered), word;
 	struct buf kept = BUF(4096);
 	const char *text;
 
-	while (str_word(&rest, " ", &word)) {
+	while (str_word(&rest, " \t=", &word)) {
 		struct err err = {""};
 
-		if (!d->client->mechanism_filter ||
-			matchlist_name(d->client->mechanism_filter, word, &err) == TABLE_FOUND)
+		if (!c->mechanism_filter || matchlist_name(c->mechanism_filter, word, &err) == TABLE_FOUND)
 			buf_printf(&kept, "%s" STR_FMT, kept.len > 0 ? " " : "", STR_ARG(word));
 	}
-	text = pool_strdup(d->pool, buf_cstr(&kept));
+	text = pool_strdup(pool, buf_cstr(&kept));
 	buf_free(&kept);
 	return text;
 }
@@ -205,7 +203,7 @@ static bool exchange(struct smtp_delivery *d, struct smtp_session *s, const stru
 	bool has_initial = false, ok;
 	struct err err = {""};
 
-	if (!sasl_login_begin(login, filtered(d, s->mechanisms), &mechanism, &response, &has_initial, &err)) {
+	if (!sasl_login_begin(login, s->mechanisms, &mechanism, &response, &has_initial, &err)) {
 		buf_free(&response);
 		return cannot(d, s, err.text, why);
 	}
@@ -243,6 +241,13 @@ bool smtp_sasl_login(
 	}
 	if (status == TABLE_NOT_FOUND || !credentials.user[0] || !(s->features & FEATURE_AUTH))
 		return true;
+	if (!s->mechanisms[0]) {
+		*why = dsn_make(d->pool, DSN_DELAYED, "4.7.0",
+			"SASL authentication failed: server %s offered no compatible authentication "
+			"mechanisms for this type of connection security",
+			s->label);
+		return false;
+	}
 	if (smtp_sasl_cache_find(d->client, d->pool, &who, &before))
 		return refused(d, &before, "[CACHED] ", s->host, why);
 	login = sasl_login_new(&credentials, &err);

@@ -13,6 +13,8 @@ enum table_status smtp_sasl_credentials(struct smtp_delivery *d, const char *hos
 /* What tells connections apart by login, in d's pool; "" without. false: the table failed, *why says it. */
 bool smtp_sasl_key(struct smtp_delivery *d, const char *host, const char *destination, const char **key,
 	struct dsn **why);
+/* Which of these mechanisms the client takes, in pool. */
+const char *smtp_sasl_filter(const struct smtp_client *c, struct pool *pool, const char *offered);
 /* Logs in if there are credentials and the server offers AUTH. false: *why. */
 bool smtp_sasl_login(
 	struct smtp_delivery *d, struct smtp_session *s, const char *destination, struct dsn **why);

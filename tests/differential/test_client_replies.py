@@ -30,6 +30,8 @@ SERVERS = {  # name: (rules of the server, settings of the client)
     "stray-first": ({"EHLO": "250 x", "RCPT": "\r\n550 5.1.1 no"}, {}), "tab": ({"EHLO": "250 x", "RCPT": "550\t5.1.1 x\r\n550 5.1.1 y\tz"}, {}), "blanks": ({"RCPT": "550   5.1.1   no  "}, {}), "cr": ({"RCPT": "550 5.1.1 no\r\r"}, {}),
     "long": ({"RCPT": "550 5.1.1 " + "y" * 3000}, {}), "sized": ({"EHLO": offers("SIZE=100")}, {}), "size-bad": ({"EHLO": offers("SIZE 12abc")}, {}), "size-minus": ({"EHLO": offers("SIZE -1")}, {}),
     "size-huge": ({"EHLO": offers("SIZE 99999999999999999999")}, {}), "size-two": ({"EHLO": offers("size 1000000 x")}, {}), "utf8": ({"EHLO": offers("SMTPUTF8")}, {}), "auth-none": ({"EHLO": offers("AUTH")}, LOGIN),
+    "auth-other": ({"EHLO": offers("AUTH X-FOO PLAIN", "AUTH=LOGIN")}, dict(LOGIN, smtp_sasl_mechanism_filter="cram-md5")),
+    "auth-null-login": ({"EHLO": offers("AUTH")}, dict(LOGIN, smtp_sasl_password_maps="static:u:p")), "auth-other-login": ({"EHLO": offers("AUTH PLAIN")}, dict(LOGIN, smtp_sasl_mechanism_filter="!plain", smtp_sasl_password_maps="static:u:p")),
     "discard-some": ({}, {"smtp_discard_ehlo_keywords": "pipelining, dsn enhancedstatuscodes size 8bitmime starttls auth xforward"}), "discard-silent": ({}, {"smtp_discard_ehlo_keywords": "silent-discard, dsn"}),
     "discard-map": ({}, {"smtp_discard_ehlo_keyword_address_maps": "inline:{127.0.0.1=dsn}"}), "discard-old": ({"EHLO": "500 what"}, {"smtp_discard_ehlo_keywords": "dsn"}),
 }
