@@ -7,22 +7,10 @@ static const char *qid(const struct local_plan *plan)
 	return plan->agent->request->qid.text;
 }
 
-static const struct dsn *soften(const struct local_plan *plan, const struct dsn *dsn)
-{
-	struct dsn *soft;
-
-	if (dsn->action != DSN_FAILED || !plan->env->cfg->soft_bounce)
-		return dsn;
-	soft = dsn_copy(plan->pool, dsn);
-	soft->action = DSN_DELAYED;
-	soft->status[0] = '4';
-	return soft;
-}
-
 static const struct dsn *filtered(const struct local_plan *plan, const struct dsn *dsn)
 {
-	return soften(plan,
-		deliver_filter_status(plan->env->filter, "local_delivery_status_filter", plan->pool, dsn));
+	dsn = deliver_filter_status(plan->env->filter, "local_delivery_status_filter", plan->pool, dsn);
+	return plan->env->cfg->soft_bounce ? dsn_soften(plan->pool, dsn) : dsn;
 }
 
 static void decide_all(struct local_plan *plan, const struct dsn *dsn)

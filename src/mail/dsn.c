@@ -25,9 +25,9 @@ const char *dsn_probe_status(enum dsn_action a)
 	return a == DSN_FAILED || a == DSN_DELAYED || a == DSN_NONE ? "undeliverable" : "deliverable";
 }
 
-const char *dsn_log_status(enum dsn_action a)
+const char *dsn_log_status(const struct dsn *d)
 {
-	return action_names[a].log;
+	return d->softened ? "SOFTBOUNCE" : action_names[d->action].log;
 }
 
 /* A reason is one printable line, wherever its text came from. */
@@ -65,6 +65,19 @@ struct dsn *dsn_copy(struct pool *pool, const struct dsn *d)
 	copy->mta_type = pool_strdup(pool, d->mta_type);
 	copy->mta_name = pool_strdup(pool, d->mta_name);
 	return copy;
+}
+
+const struct dsn *dsn_soften(struct pool *pool, const struct dsn *d)
+{
+	struct dsn *soft;
+
+	if (d->action != DSN_FAILED)
+		return d;
+	soft = dsn_copy(pool, d);
+	soft->action = DSN_DELAYED;
+	soft->softened = true;
+	soft->status[0] = '4';
+	return soft;
 }
 
 static size_t digits_at(struct str text, size_t start)

@@ -27,6 +27,7 @@ struct dsn {
 	const char *diag_text; /* e.g. the remote reply "550 5.1.1 no such user" or NULL */
 	const char *mta_type;  /* "dns" or NULL */
 	const char *mta_name;  /* remote MTA or NULL */
+	bool softened;	       /* a failure that soft_bounce made a delay */
 };
 
 /* RFC 3461 NOTIFY= bits. 0: none given. */
@@ -37,11 +38,13 @@ enum dsn_ret { RET_NONE, RET_FULL, RET_HDRS };
 struct dsn *dsn_make(struct pool *pool, enum dsn_action action, const char *status, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 struct dsn *dsn_copy(struct pool *pool, const struct dsn *d);
+/* soft_bounce: a failure as a delay; anything else as it is. */
+const struct dsn *dsn_soften(struct pool *pool, const struct dsn *d);
 /* "5.1.1" at the start of text (RFC 3463 section 2): its length, or 0. */
 size_t dsn_status_length(struct str text);
-/* "failed", "delayed", ... of RFC 3464; and "bounced", "deferred", "sent" of the log. */
+/* "failed", "delayed", ... of RFC 3464; and "bounced", "deferred", "sent", "SOFTBOUNCE" of the log. */
 const char *dsn_action_name(enum dsn_action a);
-const char *dsn_log_status(enum dsn_action a);
+const char *dsn_log_status(const struct dsn *d);
 const char *dsn_probe_status(enum dsn_action a); /* "deliverable", "undeliverable" */
 /* "NEVER" or a comma list of SUCCESS, FAILURE, DELAY, in any case; false: syntax. */
 bool dsn_parse_notify(struct str text, int *bits);

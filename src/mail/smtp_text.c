@@ -63,7 +63,8 @@ static int reply_line(struct str line, struct smtp_reply *reply, struct buf *tex
 	while (after.n > 0 && after.p[0] == ' ')
 		after = str_from(after, 1);
 	status = dsn_status_length(after);
-	if (status > 0 && status < sizeof(reply->status) && after.p[0] == line.p[0]) {
+	if (status > 0 && status < sizeof(reply->status) && after.p[0] == line.p[0] &&
+		(status == after.n || after.p[status] == ' ')) {
 		memcpy(reply->status, after.p, status);
 		reply->status[status] = '\0';
 	} else {

@@ -37,9 +37,9 @@ static const char *format_delays(const struct message *m, int64_t now_us, char *
 	return out;
 }
 
-static const char *log_status(const struct message *m, enum dsn_action action)
+static const char *log_status(const struct message *m, const struct dsn *dsn)
 {
-	return m->env->flags & ENVELOPE_PROBE ? dsn_probe_status(action) : dsn_log_status(action);
+	return m->env->flags & ENVELOPE_PROBE ? dsn_probe_status(dsn->action) : dsn_log_status(dsn);
 }
 
 static void log_decision(const struct message *m, const struct decision *d, int64_t now_us)
@@ -54,7 +54,7 @@ static void log_decision(const struct message *m, const struct decision *d, int6
 		ev_address("orig_to", original), ev_text("relay", "none"),
 		ev_seconds("delay", now_us - m->env->arrival_us),
 		ev_text("delays", format_delays(m, now_us, delays, sizeof(delays))),
-		ev_text("dsn", d->dsn->status), ev_text("status", log_status(m, d->dsn->action)),
+		ev_text("dsn", d->dsn->status), ev_text("status", log_status(m, d->dsn)),
 		ev_text("text", d->dsn->reason)};
 
 	event_log(d->dsn->action == DSN_DELIVERED ? EV_DELIVERY : EV_DELIVERY_HELD, fields,

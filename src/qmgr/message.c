@@ -93,24 +93,12 @@ static enum recipient_state state_after(enum dsn_action action)
 	}
 }
 
-/* soft_bounce: the agent's permanent failure is taken as a temporary one. */
-static const struct dsn *soften(struct message *m, const struct dsn *dsn)
-{
-	struct dsn *soft;
-
-	if (dsn->action != DSN_FAILED || !m->qmgr->cfg->soft_bounce)
-		return dsn;
-	soft = dsn_copy(m->pool, dsn);
-	soft->action = DSN_DELAYED;
-	soft->status[0] = '4';
-	return soft;
-}
-
 static void decide(struct message *m, uint32_t index, const struct dsn *dsn, bool own)
 {
 	struct spool_recipient *rcpt = &m->env->recipients[index];
 
-	dsn = soften(m, dsn);
+	if (m->qmgr->cfg->soft_bounce)
+		dsn = dsn_soften(m->pool, dsn);
 	rcpt->state = state_after(dsn->action);
 	rcpt->last = dsn;
 	m->decisions[m->decided++] = (struct decision){index, dsn, rcpt->state, own};

@@ -29,9 +29,14 @@ static struct event_field conn_use_field(int conn_use)
 	return conn_use > 0 ? ev_int("conn_use", conn_use) : ev_text("conn_use", NULL);
 }
 
-static const char *log_status(const struct agent_delivery *d, enum dsn_action action)
+static bool is_probe(const struct agent_delivery *d)
 {
-	return d->request->flags & ENVELOPE_PROBE ? dsn_probe_status(action) : dsn_log_status(action);
+	return d->request->flags & ENVELOPE_PROBE;
+}
+
+static const char *log_status(const struct agent_delivery *d, const struct dsn *dsn)
+{
+	return is_probe(d) ? dsn_probe_status(dsn->action) : dsn_log_status(dsn);
 }
 
 void agent_log(struct agent_delivery *d, const char *address, const char *original, const struct dsn *dsn,
@@ -44,8 +49,8 @@ void agent_log(struct agent_delivery *d, const char *address, const char *origin
 	EVENT_LOG(DELIVERY, ev_text("qid", d->request->qid.text), ev_address("to", address),
 		ev_address("orig_to", different_original(original, address)), ev_text("relay", relay),
 		conn_use_field(conn_use), ev_seconds("delay", not_negative(now - d->request->arrival_us)),
-		ev_text("delays", delays), ev_text("dsn", dsn->status),
-		ev_text("status", log_status(d, dsn->action)), ev_text("text", dsn->reason));
+		ev_text("delays", delays), ev_text("dsn", dsn->status), ev_text("status", log_status(d, dsn)),
+		ev_text("text", dsn->reason));
 }
 
 static struct agent_job *job_of(const struct agent_delivery *d)
@@ -83,6 +88,8 @@ void agent_outcome(struct agent_delivery *d, size_t i, const struct dsn *dsn, co
 
 	if (agent_decided(d, i))
 		return;
+	if (service_config(d->service)->soft_bounce && !is_probe(d))
+		dsn = dsn_soften(d->pool, dsn);
 	agent_decide(d, i, dsn);
 	agent_log(d, r->address, r->original, dsn, relay, conn_use);
 }

@@ -32,7 +32,7 @@ static void decide(
 
 static bool decides(const struct smtp_delivery *d, const struct dsn *dsn)
 {
-	return dsn->action == DSN_FAILED || d->last_host;
+	return (dsn->action == DSN_FAILED && !d->client->cfg->soft_bounce) || d->last_host;
 }
 
 /* Keeps the relay's name in the delivery's pool, because the session may end first. */

@@ -27,7 +27,7 @@ SERVERS = {  # name: (rules of the server, settings of the client)
     "mail421": ({"MAIL": "421 4.3.0 no"}, {}), "one421": ({"RCPT": lambda line: "421 4.7.0 slow" if "u0@" in line else "250 2.1.5 ok"}, {}), "dot421": ({"DOT": "421 4.3.0 no"}, {}),
     "tls421": ({"EHLO": TLS, "STAR": "421 4.7.0 no"}, {"smtp_tls_security_level": "may"}), "tls554": ({"EHLO": TLS, "STAR": "554 5.7.0 no"}, ENCRYPT), "tls354": ({"EHLO": TLS, "STAR": "354 no"}, ENCRYPT),
     "tls454": ({"EHLO": TLS, "STAR": "454 4.7.0 no"}, ENCRYPT), "tls-none": ({}, ENCRYPT), "stray": ({"RCPT": "what\r\n550 5.1.1 no"}, {}), "stray-alone": ({"EHLO": "250 x", "RCPT": "what\r\n\r\nhm\r\n550 5.1.1 no"}, {}),
-    "stray-first": ({"EHLO": "250 x", "RCPT": "\r\n550 5.1.1 no"}, {}), "tab": ({"EHLO": "250 x", "RCPT": "550\t5.1.1 x\r\n550 5.1.1 y\tz"}, {}), "blanks": ({"RCPT": "550   5.1.1   no  "}, {}), "cr": ({"RCPT": "550 5.1.1 no\r\r"}, {}),
+    "stray-first": ({"EHLO": "250 x", "RCPT": "\r\n550 5.1.1 no"}, {}), "tab": ({"EHLO": "250 x", "RCPT": "550\t5.1.1 x\r\n550 5.1.1 y\tz"}, {}), "tab-after": ({"RCPT": "550 5.1.1\tx"}, {}), "blanks": ({"RCPT": "550   5.1.1   no  "}, {}), "cr": ({"RCPT": "550 5.1.1 no\r\r"}, {}),
     "long": ({"RCPT": "550 5.1.1 " + "y" * 3000}, {}), "sized": ({"EHLO": offers("SIZE=100")}, {}), "size-bad": ({"EHLO": offers("SIZE 12abc")}, {}), "size-minus": ({"EHLO": offers("SIZE -1")}, {}),
     "size-huge": ({"EHLO": offers("SIZE 99999999999999999999")}, {}), "size-two": ({"EHLO": offers("size 1000000 x")}, {}), "utf8": ({"EHLO": offers("SMTPUTF8")}, {}), "auth-none": ({"EHLO": offers("AUTH")}, LOGIN),
     "auth-other": ({"EHLO": offers("AUTH X-FOO PLAIN", "AUTH=LOGIN")}, dict(LOGIN, smtp_sasl_mechanism_filter="cram-md5")),
@@ -160,3 +160,41 @@ def of_kept(kind, directory):
 @exercises("smtp_connection_cache_destinations", "smtp_connection_reuse_count_limit", "smtp_connection_cache_time_limit")
 def test_kept_connections(tmp_path):
     agree(of_kept, tmp_path)
+
+
+SOFT = {  # name: rules of the first and the second host
+    "far": ({"RCPT": "550 5.1.1 no"}, {"RCPT": "551 5.1.2 no"}), "second": ({"RCPT": "550 5.1.1 no"}, {}), "half": ({"RCPT": first("550 5.1.1 no")}, {"RCPT": "450 4.2.0 later"}), "mail": ({"MAIL": "550 5.1.7 no"}, {}),
+    "data": ({"DATA": "554 5.6.0 no"}, {"DATA": "554 5.6.0 no"}), "closed": ({"CONNECT": "554 5.7.1 no"}, {"CONNECT": "421 no"}), "later": ({"RCPT": "450 4.1.1 no"}, {"RCPT": "550 5.1.1 no"}),
+}
+
+
+def of_soft(kind, directory):
+    zone, servers, maps = {}, [], []
+    for i, (name, rules) in enumerate(SOFT.items()):
+        zone[name + ".example"] = {"MX": [(10, "a.%s.example" % name), (20, "b.%s.example" % name)]}
+        for k, letter in enumerate("ab"):
+            address = "127.0.%d.%d" % (i + 1, k + 1)
+            zone["%s.%s.example" % (letter, name)] = {"A": [address]}
+            servers.append(postern.Sink(address, 25, rules=rules[k]))
+    maps = ", ".join("{%s.example=%s:}" % (n, n) for n in SOFT)
+    dns = postern.Dns(zone)
+    master = "".join("%s unix - - n - - smtp\n  -o { syslog_name=postfix/to-%s }\n" % (n, n) for n in SOFT)
+    instance = kind(directory, dict(MAIN, transport_maps="inline:{%s}" % maps, soft_bounce="yes", smtp_skip_5xx_greeting="no", inet_protocols="ipv4"), master=master)
+    try:
+        instance.start()
+        for name in SOFT:
+            with instance.client() as c:
+                queued = c.mail("s@client.example", ["u0@%s.example" % name, "u1@%s.example" % name], "Subject: x\r\n\r\nx\r\n")
+            instance.wait_log("%s: to=<u0" % queued, 30)
+            instance.wait_log("%s: to=<u1" % queued, 30)
+        return {name: steady(re.findall(r"postfix/to-%s/smtp\[\d+\]: (.*)" % name, instance.log()), 25) for name in SOFT}
+    finally:
+        instance.stop(check=False)
+        dns.close()
+        for server in servers:
+            server.close()
+
+
+@exercises("soft_bounce")
+def test_soft_bounce(tmp_path):
+    agree(of_soft, tmp_path)

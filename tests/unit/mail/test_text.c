@@ -28,7 +28,7 @@ static void test_dsn_is_one_line(void **state)
 	struct dsn *d = dsn_make(pool, DSN_FAILED, "5.1.1", "a%sb", "\r\n");
 
 	assert_string_equal(d->reason, "a  b");
-	assert_string_equal(dsn_log_status(d->action), "bounced");
+	assert_string_equal(dsn_log_status(d), "bounced");
 	pool_free(&pool);
 }
 
