@@ -159,6 +159,7 @@ def transcripts(kind, directory):
             settled(instance)
             for mail in sink.mails:
                 found[name].append([re.sub("queued as .*", "queued", line) for line in mail["data"].decode().split("\r\n") if line.startswith((" In: ", " Out: ", "Session")) and " Out: 250-" not in line])
+            found[name].sort()  # they are delivered at once
             sink.mails.clear()
         return found
     finally:
