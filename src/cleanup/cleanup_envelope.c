@@ -4,13 +4,14 @@
 
 #define ORCPT_TYPE "rfc822;"
 
-/* The canonical form of an envelope address, in the message's pool. */
-static const char *canonical_form(struct cleanup *c, int class, const char *address)
+const char *cleanup_canonical_form(struct cleanup *c, int class, const char *address)
 {
 	struct buf out = BUF(4 * ADDRESS_MAX);
 	const char *kept;
 
 	rewrite_address(c->env->resolver, true, str_c(address), &out);
+	if (class == CLASS_ENVELOPE_SENDER && rewrite_is_null_sender(c->env->resolver, buf_slice(&out)))
+		buf_clear(&out);
 	cleanup_map_address(c, class, &out);
 	kept = pool_strdup(c->pool, buf_cstr(&out));
 	buf_free(&out);
@@ -19,7 +20,7 @@ static const char *canonical_form(struct cleanup *c, int class, const char *addr
 
 void cleanup_sender(struct cleanup *c, const char *sender, const char *envid, enum dsn_ret ret, int flags)
 {
-	c->envelope.sender = canonical_form(c, CLASS_ENVELOPE_SENDER, sender);
+	c->envelope.sender = cleanup_canonical_form(c, CLASS_ENVELOPE_SENDER, sender);
 	c->envelope.envid = pool_strdup(c->pool, envid);
 	c->envelope.ret = ret;
 	c->envelope.flags |= flags;
@@ -77,7 +78,7 @@ void cleanup_recipient(
 {
 	const char *given = address[0] ? address : c->env->cfg->empty_address_recipient;
 	struct spool_recipient rcpt = {
-		.address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, given),
+		.address = cleanup_canonical_form(c, CLASS_ENVELOPE_RECIPIENT, given),
 		.original = pool_strdup(c->pool, original && original[0] ? original : address),
 		.orcpt = pool_strdup(c->pool, orcpt),
 		.notify = notify,
@@ -93,7 +94,7 @@ void cleanup_recipient(
 bool cleanup_extra_recipient(struct cleanup *c, const char *address, const char *orcpt, int notify)
 {
 	struct spool_recipient rcpt = {
-		.address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, address),
+		.address = cleanup_canonical_form(c, CLASS_ENVELOPE_RECIPIENT, address),
 		.orcpt = pool_strdup(c->pool, orcpt),
 		.notify = notify,
 	};
@@ -164,7 +165,7 @@ void cleanup_settle_recipients(struct cleanup *c)
 	}
 	if (!kept->original)
 		kept->original = kept->address;
-	kept->address = canonical_form(c, CLASS_ENVELOPE_RECIPIENT, c->redirect);
+	kept->address = cleanup_canonical_form(c, CLASS_ENVELOPE_RECIPIENT, c->redirect);
 	e->recipient_count = 1;
 }
 

@@ -123,6 +123,8 @@ void cleanup_complain(struct cleanup *c, const char *fmt, ...) __attribute__((fo
 bool cleanup_map_trouble(struct cleanup *c, const char *maps, const char *address, const struct err *err);
 /* Canonical tables and masquerading for an address in standard form. false: the message is lost. */
 bool cleanup_map_address(struct cleanup *c, int class, struct buf *address);
+/* What an envelope address becomes by standard form, tables and masquerading; in the message's pool. */
+const char *cleanup_canonical_form(struct cleanup *c, int class, const char *address);
 /* Adds what virtual alias expansion makes of the recipient. false: the message is lost. */
 bool cleanup_expand(struct cleanup *c, const struct spool_recipient *rcpt);
 void cleanup_add_recipient(struct cleanup *c, const struct spool_recipient *rcpt);

@@ -39,12 +39,9 @@ bool cleanup_expand(struct cleanup *c, const struct spool_recipient *rcpt)
 
 bool cleanup_add_bcc(struct cleanup *c, const char *address)
 {
-	struct buf out = BUF(4 * ADDRESS_MAX);
 	struct spool_recipient rcpt = {.notify = NOTIFY_NEVER};
 
-	rewrite_address(c->env->resolver, true, str_c(address), &out);
-	rcpt.address = rcpt.original = pool_strdup(c->pool, buf_cstr(&out));
-	buf_free(&out);
+	rcpt.address = rcpt.original = cleanup_canonical_form(c, CLASS_ENVELOPE_RECIPIENT, address);
 	return cleanup_expand(c, &rcpt);
 }
 

@@ -37,15 +37,18 @@ static bool answers_probe(const struct message *m, const char *address)
 	return cfg->address_verify_sender_ttl > 0 && verify_is_sender(cfg, address, clock_real());
 }
 
-/* Notices to the postmaster that nobody takes end here. */
-static bool discarded(struct message *m, uint32_t index, const char *address)
+/* Notices to the postmaster that nobody takes end here, where their sender is an address of this host. */
+static bool ends_notice(const struct message *m, const struct resolved *to)
 {
-	if (ascii_casecmp(address, m->qmgr->discard_address) != 0 && !answers_probe(m, address))
-		return false;
+	return to->class == CLASS_LOCAL &&
+	       str_case_is(address_local(str_c(to->recipient)), m->qmgr->cfg->double_bounce_sender);
+}
+
+static void discard(struct message *m, uint32_t index)
+{
 	own_decision(m, index,
 		dsn_make(m->pool, DSN_DELIVERED, "2.0.0", "undeliverable postmaster notification discarded"),
 		RECIPIENT_DONE);
-	return true;
 }
 
 /* postsuper -e: no more attempts. Its return tells why it was delayed, if it was. */
@@ -82,30 +85,47 @@ static bool probe_refused(struct message *m, uint32_t index)
 	return m->unproved;
 }
 
-static void find_route(struct message *m, uint32_t index, const char *filter)
+/* false: there is nowhere to go, which is decided. */
+static bool address_route(struct message *m, struct route *r)
 {
-	struct spool_recipient *rcpt = &m->env->recipients[index];
-	struct route *r = &m->routes[m->route_count];
+	struct spool_recipient *rcpt = &m->env->recipients[r->index];
 	struct resolved to;
 	struct err err = {""};
 
-	if (probe_refused(m, index) || expired_by_operator(m, index) || discarded(m, index, rcpt->address))
-		return;
-	*r = (struct route){.index = index, .address = rcpt->address};
-	if (filter != NULL) {
-		filter_route(m, r, filter);
-	} else if (resolve_address(resolver_for(m), m->env->sender, rcpt->address, m->pool, &to, &err) ==
-		   TABLE_FOUND) {
-		r->transport = to.transport;
-		r->nexthop = to.nexthop;
-		keep_original(rcpt, to.recipient);
-		rcpt->address = r->address = to.recipient;
-	} else {
+	if (resolve_address(resolver_for(m), m->env->sender, rcpt->address, m->pool, &to, &err) !=
+		TABLE_FOUND) {
 		log_warning("%s: cannot resolve <%s>: %s", m->id.text, rcpt->address, err.text);
-		own_decision(m, index, dsn_make(m->pool, DSN_DELAYED, "4.3.0", "address resolver failure"),
+		own_decision(m, r->index, dsn_make(m->pool, DSN_DELAYED, "4.3.0", "address resolver failure"),
 			RECIPIENT_PENDING);
+		return false;
+	}
+	keep_original(rcpt, to.recipient);
+	rcpt->address = r->address = to.recipient;
+	if (ends_notice(m, &to)) {
+		discard(m, r->index);
+		return false;
+	}
+	r->transport = to.transport;
+	r->nexthop = to.nexthop;
+	return true;
+}
+
+static void find_route(struct message *m, uint32_t index, const char *filter)
+{
+	const char *address = m->env->recipients[index].address;
+	struct route *r = &m->routes[m->route_count];
+
+	if (probe_refused(m, index) || expired_by_operator(m, index))
+		return;
+	if (answers_probe(m, address)) {
+		discard(m, index);
 		return;
 	}
+	*r = (struct route){.index = index, .address = address};
+	if (filter != NULL)
+		filter_route(m, r, filter);
+	else if (!address_route(m, r))
+		return;
 	m->route_count++;
 }
 

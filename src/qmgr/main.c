@@ -51,7 +51,6 @@ static bool start_reports(struct qmgr *q, struct err *err)
 	q->notifier = queue_notifier_new(service_name(q->service));
 	q->cleanup = cleanup_env_new(q->cfg, q->spool, q->resolver, q->notifier, err);
 	q->bounce = (struct bounce_env){q->cfg, q->cleanup, q->spool, NULL, q->reports};
-	q->discard_address = x_asprintf("%s@%s", q->cfg->double_bounce_sender, q->cfg->myorigin);
 	return q->cleanup != NULL;
 }
 
@@ -82,7 +81,6 @@ static void qmgr_free(struct qmgr *q)
 	master_cf_free(&q->master_cf);
 	sys_close(&q->epoll_fd);
 	sys_close(&q->handover_fd);
-	x_free(&q->discard_address);
 	x_free(&q);
 }
 

@@ -33,7 +33,6 @@ struct qmgr {
 	struct queue_notifier *notifier;
 	struct bounce_services *reports;
 	struct bounce_env bounce;
-	char *discard_address; /* double-bounce@myorigin */
 
 	struct service *service;
 	struct master_cf *master_cf;

@@ -79,8 +79,8 @@ static enum table_status expansion_step(struct alias_expansion *x, size_t i, str
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	struct address_list results = {0};
 	struct str extension;
-	enum table_status status =
-		rewrite_lookup(x->resolver, x->resolver->alias_maps, str_c(address), &value, &extension, err);
+	enum table_status status = rewrite_lookup(x->resolver, x->resolver->alias_maps, str_c(address),
+		maps_lookup_written, &value, &extension, err);
 
 	if (status == TABLE_FOUND && (!address_list_parse(buf_slice(&value), &results) || results.count == 0))
 		status = rewrite_no_address(str_c(address), buf_slice(&value), err);

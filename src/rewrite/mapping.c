@@ -214,7 +214,8 @@ static enum table_status masquerade(
 	if (status != TABLE_NOT_FOUND)
 		return status;
 	before = x_strndup(whole.p, whole.n);
-	buf_remove(address, whole.n - domain.n, domain.n - parent.n);
+	buf_truncate(address, whole.n - domain.n);
+	table_fold(parent, address);
 	resolve_record(trace, "masquerade", "masquerade_domains", str_c(before), buf_slice(address));
 	x_free(&before);
 	return TABLE_FOUND;
@@ -261,7 +262,8 @@ static enum table_status copy_for(const struct mapping *m, const struct resolve_
 {
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	struct address_list results = {0};
-	enum table_status status = rewrite_lookup(m->resolver, maps, str_c(address), &value, NULL, err);
+	enum table_status status =
+		rewrite_lookup(m->resolver, maps, str_c(address), maps_lookup_address, &value, NULL, err);
 
 	if (status == TABLE_FOUND && address_list_parse(buf_slice(&value), &results) && results.count > 0)
 		buf_puts(copy, results.items[0]);

@@ -46,6 +46,9 @@ void rewrite_address(struct resolver *r, bool local, struct str address, struct 
  * b.
  */
 void rewrite_written(struct resolver *r, bool local, struct str written, struct buf *out);
+/* Reports come from MAILER-DAEMON at myorigin; what else does is no more to be answered than they are: in
+ * standard form, it is the null sender. */
+bool rewrite_is_null_sender(const struct resolver *r, struct str sender);
 
 struct recipient_check {
 	enum table_status status; /* FOUND: exists or not listed; NOT_FOUND: unknown; RETRY */

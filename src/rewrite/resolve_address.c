@@ -37,8 +37,6 @@ static void split_text(struct resolution *s)
 
 	if (domain.n > 1 && domain.p[domain.n - 1] == '.' && domain.p[domain.n - 2] != '.')
 		domain.n--;
-	if (s->r->rules->resolve_numeric_domain && is_ipv4(domain))
-		domain = str_c(pool_printf(s->pool, "[" STR_FMT "]", STR_ARG(domain)));
 	s->parts = (struct address_parts){address_local(text), domain};
 }
 
@@ -70,35 +68,76 @@ static enum table_status domain_is_ours(struct resolution *s)
 	return status;
 }
 
+/* Puts a name where an address at this host has none; that may be an address at another host. */
+static void fill_empty_local(struct resolution *s)
+{
+	const char *name = s->r->rules->empty_address_recipient;
+	struct buf next = BUF(2 * ADDRESS_MAX);
+
+	buf_puts(&next, name);
+	if (address_at(str_c(name)) < 0) {
+		buf_putc(&next, '@');
+		buf_str(&next, address_domain(buf_slice(&s->text)));
+	}
+	resolve_record(s->trace, "rewrite", "empty_address_recipient", buf_slice(&s->text), buf_slice(&next));
+	set_text(s, &next);
+}
+
+static enum table_status look_at_domain(struct resolution *s)
+{
+	enum table_status status;
+
+	split_text(s);
+	status = domain_is_ours(s);
+	s->local = status == TABLE_FOUND;
+	return status == TABLE_NOT_FOUND ? TABLE_FOUND : status;
+}
+
 /* Strips our own domains as long as the local part names another address. Each round removes one of @ ! %, so
  * it ends. */
 static enum table_status strip_own_domains(struct resolution *s)
 {
+	bool filled = false;
 	enum table_status status;
 
-	do {
-		split_text(s);
-		status = domain_is_ours(s);
-		if (status != TABLE_FOUND && status != TABLE_NOT_FOUND)
-			return status;
-		s->local = status == TABLE_FOUND;
-	} while (s->local && descend(s));
-	return TABLE_FOUND;
+	while ((status = look_at_domain(s)) == TABLE_FOUND && s->local) {
+		if (s->parts.local.n == 0 && !filled) {
+			fill_empty_local(s);
+			filled = true;
+		} else if (!descend(s)) {
+			break;
+		}
+	}
+	return status;
 }
 
-/* An address without domain is ours; "user@" is so only where resolve_null_domain says so. */
-static void complete(struct resolution *s)
+/* The domain that stands for one that says less; false: it stays as it is. An address without domain is one
+ * at myhostname; "user@" is so only where resolve_null_domain says so. */
+static bool complete_domain(struct resolution *s)
 {
-	bool has_at = address_at(buf_slice(&s->text)) >= 0;
+	const struct config *rules = s->r->rules;
 
-	if (s->local && s->parts.local.n == 0)
-		s->parts.local = str_c(s->r->rules->empty_address_recipient);
-	if (s->parts.domain.n)
-		return;
-	if (has_at && !s->r->rules->resolve_null_domain)
-		s->bad = true;
-	else
-		s->parts.domain = str_c(s->r->rules->myhostname);
+	if (s->parts.domain.n) {
+		if (!rules->resolve_numeric_domain || !is_ipv4(s->parts.domain))
+			return false;
+		s->parts.domain = str_c(pool_printf(s->pool, "[" STR_FMT "]", STR_ARG(s->parts.domain)));
+		return true;
+	}
+	s->bad = address_at(buf_slice(&s->text)) >= 0 && !rules->resolve_null_domain;
+	if (!s->bad)
+		s->parts.domain = str_c(rules->myhostname);
+	return !s->bad;
+}
+
+static enum table_status complete(struct resolution *s)
+{
+	enum table_status status;
+
+	if (!complete_domain(s))
+		return TABLE_FOUND;
+	status = domain_is_ours(s);
+	s->local = status == TABLE_FOUND;
+	return status == TABLE_NOT_FOUND ? TABLE_FOUND : status;
 }
 
 static bool valid_utf8_hostname(struct resolution *s, struct str domain)
@@ -189,7 +228,6 @@ static enum table_status classify(struct resolution *s, struct resolved *out)
 /* The recipient in full; false: nothing can be delivered to it. */
 static bool settle(struct resolution *s, struct resolved *out)
 {
-	complete(s);
 	out->class = s->local ? CLASS_LOCAL : CLASS_DEFAULT;
 	out->recipient =
 		pool_printf(s->pool, STR_FMT "@" STR_FMT, STR_ARG(s->parts.local), STR_ARG(s->parts.domain));
@@ -220,9 +258,12 @@ static enum table_status finish(struct resolution *s, const char *sender, struct
 
 static enum table_status begin(struct resolution *s, const char *address)
 {
+	enum table_status status;
+
 	s->text = BUF(2 * ADDRESS_MAX);
 	buf_puts(&s->text, address[0] ? address : s->r->rules->empty_address_recipient);
-	return strip_own_domains(s);
+	status = strip_own_domains(s);
+	return status == TABLE_FOUND ? complete(s) : status;
 }
 
 enum table_status resolve_address_traced(struct resolver *r, const struct resolve_trace *trace,
@@ -246,8 +287,7 @@ enum table_status resolve_address(struct resolver *r, const char *sender, const 
 
 int resolve_path_flags(const struct resolver *r)
 {
-	return (r->rules->resolve_null_domain ? PATH_NULL_DOMAIN : 0) |
-	       (r->rules->resolve_numeric_domain ? PATH_NUMERIC : 0) |
+	return PATH_NULL_DOMAIN | (r->rules->resolve_numeric_domain ? PATH_NUMERIC : 0) |
 	       (r->rules->append_dot_mydomain ? PATH_SHORT_DOMAIN : 0);
 }
 

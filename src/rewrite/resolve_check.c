@@ -52,16 +52,15 @@ static enum table_status rewritten_elsewhere(const struct check *c)
 static void unknown_by_transport(
 	const struct resolver *r, const struct resolved *to, struct recipient_check *out)
 {
-	size_t n = dsn_status_length(str_c(to->nexthop));
-	bool retry = strcmp(to->transport, "retry") == 0;
-	bool alias =
-		to->class == CLASS_VIRTUAL_ALIAS && strcmp(to->nexthop, route_unknown_alias(r->rules)) == 0;
+	struct str reason = str_trim(str_c(to->nexthop));
+	size_t n = dsn_status_length(reason);
+	bool retry = strcmp(to->transport, "retry") == 0, alias = to->class == CLASS_VIRTUAL_ALIAS;
 
 	out->own_status = n > 0 && n < sizeof(out->dsn_text);
-	memcpy(out->dsn_text, out->own_status ? to->nexthop : "5.1.1", out->own_status ? n : 5);
+	memcpy(out->dsn_text, out->own_status ? reason.p : "5.1.1", out->own_status ? n : 5);
 	out->dsn_text[0] = retry ? '4' : '5';
 	out->dsn = out->dsn_text;
-	out->text = str_trim(str_from(str_c(to->nexthop), n)).p;
+	out->text = str_trim(str_from(reason, n)).p;
 	out->code = alias ? r->cfg->unknown_virtual_alias_reject_code : retry ? 450 : 550;
 	out->status = TABLE_NOT_FOUND;
 }

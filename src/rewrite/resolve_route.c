@@ -136,19 +136,21 @@ static enum table_status choose_by_class(struct route *t, enum address_class cla
 	return choose_default(t);
 }
 
-static enum table_status ask_part(struct route *t, struct str key, struct buf *value)
+typedef enum table_status ask_fn(struct maps *m, struct str key, struct buf *value, struct err *err);
+
+static enum table_status ask_key(struct route *t, ask_fn *ask, struct str key, struct buf *value)
 {
-	enum table_status status = maps_lookup_part(t->r->transport_maps, key, value, t->err);
+	enum table_status status = ask(t->r->transport_maps, key, value, t->err);
 
 	note(t, "transport", "transport_maps", key, buf_slice(value));
 	return status;
 }
 
-/* The domain and its parents in transport_maps. */
+/* The domain and its parents in transport_maps, and what stands for every domain. */
 static enum table_status ask_domains(struct route *t, struct buf *value)
 {
 	bool dotted = !t->r->transport_parents;
-	enum table_status status = ask_part(t, t->domain, value);
+	enum table_status status = ask_key(t, maps_lookup_part, t->domain, value);
 	struct str name = t->domain;
 
 	while (status == TABLE_NOT_FOUND && name.n && name.p[0] != '[') {
@@ -157,10 +159,10 @@ static enum table_status ask_domains(struct route *t, struct buf *value)
 		if (dot < 0)
 			break;
 		name = str_from(name, (size_t)dot + 1 + !dotted);
-		status = ask_part(t, name, value);
+		status = ask_key(t, maps_lookup_part, name, value);
 	}
 	if (status == TABLE_NOT_FOUND)
-		status = ask_part(t, STR("*"), value);
+		status = ask_key(t, maps_lookup, STR("*"), value);
 	return status;
 }
 

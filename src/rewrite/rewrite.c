@@ -94,6 +94,12 @@ void rewrite_address(struct resolver *r, bool local, struct str address, struct 
 	rewrite_finish_domain(r, local, out);
 }
 
+bool rewrite_is_null_sender(const struct resolver *r, struct str sender)
+{
+	return str_case_is(address_local(sender), "mailer-daemon") &&
+	       str_case_is(address_domain(sender), r->cfg->myorigin);
+}
+
 /* The first '!' leads to the site that is next, of the other marks the last one. */
 static bool find_special(const struct address_token *tokens, size_t count, char special, size_t *at)
 {

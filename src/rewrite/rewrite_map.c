@@ -11,8 +11,8 @@ enum table_status rewrite_no_address(struct str key, struct str value, struct er
 	return TABLE_MISCONFIGURED;
 }
 
-enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct str address, struct buf *value,
-	struct str *extension, struct err *err)
+enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct str address,
+	maps_address_fn *ask, struct buf *value, struct str *extension, struct err *err)
 {
 	enum table_status bare;
 
@@ -21,27 +21,37 @@ enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct s
 	bare = resolve_is_bare_domain(r, address_domain(address), err);
 	if (bare != TABLE_FOUND && bare != TABLE_NOT_FOUND)
 		return bare;
-	return maps_lookup_address(
-		maps, address, r->cfg->recipient_delimiter, bare == TABLE_FOUND, value, extension, err);
+	return ask(maps, address, r->cfg->recipient_delimiter, bare == TABLE_FOUND, value, extension, err);
+}
+
+/* A result in full: "@domain" is the user of the key there. */
+static void complete_result(struct str key, struct str result, struct str extension, struct buf *out)
+{
+	struct str local = address_local(key);
+
+	if (result.n && address_local(result).n == 0) {
+		if (str_ends(local, extension))
+			local.n -= extension.n;
+		buf_str(out, local);
+	}
+	buf_str(out, result);
 }
 
 void rewrite_map_result(struct resolver *r, struct str key, struct str result, struct str extension,
 	bool propagate, struct buf *out)
 {
-	struct buf joined = BUF(4 * ADDRESS_MAX);
-	struct str local = address_local(result), rest = str_from(result, local.n);
+	struct buf complete = BUF(4 * ADDRESS_MAX), form = BUF(4 * ADDRESS_MAX);
+	struct str local;
 
-	if (local.n == 0 && rest.n) {
-		local = address_local(key);
-		if (str_ends(local, extension))
-			local.n -= extension.n;
-	}
-	buf_str(&joined, local);
+	complete_result(key, result, extension, &complete);
+	rewrite_address(r, true, buf_slice(&complete), &form);
+	local = address_local(buf_slice(&form));
+	buf_str(out, local);
 	if (propagate)
-		buf_str(&joined, extension);
-	buf_str(&joined, rest);
-	rewrite_address(r, true, buf_slice(&joined), out);
-	buf_free(&joined);
+		buf_str(out, extension);
+	buf_str(out, str_from(buf_slice(&form), local.n));
+	buf_free(&complete);
+	buf_free(&form);
 }
 
 enum table_status rewrite_map(struct resolver *r, struct maps *maps, struct str address, bool propagate,
@@ -50,7 +60,8 @@ enum table_status rewrite_map(struct resolver *r, struct maps *maps, struct str 
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	struct address_list list = {0};
 	struct str extension;
-	enum table_status status = rewrite_lookup(r, maps, address, &value, &extension, err);
+	enum table_status status =
+		rewrite_lookup(r, maps, address, maps_lookup_written, &value, &extension, err);
 
 	*several = false;
 	if (status == TABLE_FOUND) {

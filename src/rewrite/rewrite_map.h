@@ -4,10 +4,13 @@
 
 #include "rewrite/resolve.h"
 
-/* Looks the address up in the order of ADDRESS_REWRITING. An extension that was not matched is in *extension
- * (may be NULL). */
-enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct str address, struct buf *value,
-	struct str *extension, struct err *err);
+typedef enum table_status maps_address_fn(struct maps *m, struct str address, const char *delimiters,
+	bool local_domain, struct buf *value, struct str *extension, struct err *err);
+
+/* Looks the address up in the order of ADDRESS_REWRITING; ask is maps_lookup_address or maps_lookup_written.
+ * An extension that was not matched is in *extension (may be NULL). */
+enum table_status rewrite_lookup(struct resolver *r, struct maps *maps, struct str address,
+	maps_address_fn *ask, struct buf *value, struct str *extension, struct err *err);
 /* The status of a lookup whose value has no address in it. */
 enum table_status rewrite_no_address(struct str key, struct str value, struct err *err);
 /* Appends what `result` makes of the address `key`, in standard form: "@domain" means the same user there.

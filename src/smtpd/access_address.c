@@ -1,5 +1,6 @@
 /* Checks of the sender's and the recipient's address. */
 #include "mail/address.h"
+#include "rewrite/rewrite_map.h"
 #include "smtpd/access.h"
 #include "smtpd/access_dns.h"
 #include "smtpd/session.h"
@@ -103,8 +104,8 @@ static bool has_sender_mapping(struct access *a, const char *address)
 
 	if (!maps)
 		return false;
-	found = maps_lookup_address(maps, str_c(address), a->session->cfg->recipient_delimiter, true, &value,
-			NULL, &err) == TABLE_FOUND;
+	found = rewrite_lookup(a->session->server->resolver, maps, str_c(address), maps_lookup_address,
+			&value, NULL, &err) == TABLE_FOUND;
 	buf_free(&value);
 	return found;
 }
@@ -115,7 +116,7 @@ static void check_listed(struct access *a, const char *address, bool sender, str
 	struct recipient_check check = {0};
 	struct err err = {0};
 
-	if (!to || (sender && has_sender_mapping(a, address)))
+	if (!to || (sender && has_sender_mapping(a, to->recipient)))
 		return;
 	resolve_check_recipient(a->session->server->resolver, to, &check, &err);
 	if (check.status == TABLE_NOT_FOUND) {

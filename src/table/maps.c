@@ -77,6 +77,11 @@ static enum table_status ask_member(
 	size_t before = value->len;
 	enum table_status status = table_lookup(t, key, value, err);
 
+	if (status == TABLE_FOUND && value->len == before) {
+		err_set(err, "%s lookup of " STR_FMT " returns an empty string result", m->parameter,
+			STR_ARG(str_first(key, 100)));
+		status = TABLE_MISCONFIGURED;
+	}
 	if (m->observe)
 		m->observe(m->observe_arg, table_spec(t), key, status, str_from(buf_slice(value), before));
 	return status;

@@ -10,6 +10,7 @@ struct query {
 	struct str local, domain; /* domain with its @, or empty */
 	struct str bare;	  /* local part without extension */
 	struct str extension;	  /* with its delimiter; empty: none */
+	bool written;		  /* only keys in external form */
 	struct buf *value;
 	struct err *err;
 };
@@ -39,7 +40,8 @@ static enum table_status ask(struct query *q, struct str local, struct str domai
 	quote(local, domain, &quoted);
 	if (!plain.over && !quoted.over) {
 		status = lookup(q->maps, buf_slice(&quoted), q->value, q->err);
-		if (status == TABLE_NOT_FOUND && !str_eq(buf_slice(&plain), buf_slice(&quoted)))
+		if (status == TABLE_NOT_FOUND && !q->written &&
+			!str_eq(buf_slice(&plain), buf_slice(&quoted)))
 			status = lookup(q->maps, buf_slice(&plain), q->value, q->err);
 	}
 	buf_free(&plain);
@@ -115,23 +117,38 @@ enum table_status maps_lookup_user(struct maps *m, struct str address, const cha
 	return ask_whole(&q, extension_kept);
 }
 
-enum table_status maps_lookup_address(struct maps *m, struct str address, const char *delimiters,
-	bool local_domain, struct buf *value, struct str *extension_kept, struct err *err)
+static enum table_status lookup_address(struct query *q, struct str address, const char *delimiters,
+	bool local_domain, struct str *extension_kept)
 {
-	struct query q = {.maps = m, .value = value, .err = err};
 	enum table_status status;
 	struct str none;
 
 	if (!extension_kept)
 		extension_kept = &none;
 	*extension_kept = STR("");
-	if (m->count == 0)
+	if (q->maps->count == 0)
 		return TABLE_NOT_FOUND;
-	query_init(&q, address, delimiters);
-	status = ask_whole(&q, extension_kept);
+	query_init(q, address, delimiters);
+	status = ask_whole(q, extension_kept);
 	if (status == TABLE_NOT_FOUND)
-		status = ask_user(&q, local_domain, extension_kept);
+		status = ask_user(q, local_domain, extension_kept);
 	if (status == TABLE_NOT_FOUND)
-		status = ask_domain(&q);
+		status = ask_domain(q);
 	return status;
+}
+
+enum table_status maps_lookup_address(struct maps *m, struct str address, const char *delimiters,
+	bool local_domain, struct buf *value, struct str *extension_kept, struct err *err)
+{
+	struct query q = {.maps = m, .value = value, .err = err};
+
+	return lookup_address(&q, address, delimiters, local_domain, extension_kept);
+}
+
+enum table_status maps_lookup_written(struct maps *m, struct str address, const char *delimiters,
+	bool local_domain, struct buf *value, struct str *extension_kept, struct err *err)
+{
+	struct query q = {.maps = m, .written = true, .value = value, .err = err};
+
+	return lookup_address(&q, address, delimiters, local_domain, extension_kept);
 }

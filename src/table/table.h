@@ -84,7 +84,7 @@ typedef void (*maps_observer)(
 	void *arg, const char *table, struct str key, enum table_status status, struct str value);
 void maps_observe(struct maps *m, maps_observer observe, void *arg);
 enum table_status maps_lookup(struct maps *m, struct str key, struct buf *value, struct err *err);
-/* As maps_lookup, without pattern tables: for parts of an address or name, and for "*". */
+/* As maps_lookup, without pattern tables: for parts of an address or name. */
 enum table_status maps_lookup_part(struct maps *m, struct str key, struct buf *value, struct err *err);
 /*
  * The order of address lookups (ADDRESS_REWRITING): user+ext@domain, user@domain, user+ext, user (when the
@@ -92,6 +92,10 @@ enum table_status maps_lookup_part(struct maps *m, struct str key, struct buf *v
  * the caller should put it back; what @domain matched has lost it.
  */
 enum table_status maps_lookup_address(struct maps *m, struct str address, const char *delimiters,
+	bool local_domain, struct buf *value, struct str *extension_kept, struct err *err);
+/* As maps_lookup_address, with quotes where the address is written with them: what canonical(5), virtual(5)
+ * and generic(5) tables are asked. */
+enum table_status maps_lookup_written(struct maps *m, struct str address, const char *delimiters,
 	bool local_domain, struct buf *value, struct str *extension_kept, struct err *err);
 /* Only user+ext@domain and user@domain. */
 enum table_status maps_lookup_user(struct maps *m, struct str address, const char *delimiters,

@@ -44,7 +44,8 @@ user@not.example user@both.example moved@test.example moved+ext@test.example MOV
 moved@alias.example moved@mailbox.example anyone@moved.example "mo~ved"@test.example moved@sub.moved.example moved@[127.0.0.1] moved
 t1@far.example t1+x@far.example t1@test.example t2@far.example t2@relay.example t2@test.example t3@far.example t3@relay.example t4@far.example
 t4+x@far.example t4@relay.example t5@far.example t5+x@far.example t5+y@far.example t6@far.example t7@far.example t8@mailbox.example t9@far.example
-t10@far.example t14@far.example t15@far.example t16@far.example
+t10@far.example t14@far.example t15@far.example t16@far.example t17@far.example
+user@far.example@192.0.2.9 user@192.0.2.9 "a%b"@ !
 u@exact.example u@sub.exact.example u@dot.example u@a.dot.example u@a.b.dot.example u@x.dot.example u@null.example u@nullhop.example
 u@hop.example u@error.example u@bare.example u@pattern.example u@pattern1.example sub@pattern.example u@list.example u@[192.0.2.50] u@[192.0.2.51]
 loop@test.example loop1@far.example many@test.example multi@test.example quoted@test.example self@test.example chain1@test.example chain3@test.example
@@ -56,8 +57,9 @@ ADDRESSES = [a.replace("~", " ") for a in ADDRESSES] + ["a b@test.example", "u s
 SENDING = [a.replace("~", " ") for a in """
 user known known+ext +ext user@test.example s1@client.example S2@Client.Example s1+x@client.example user@far.example x@a.mask.example x@a.no.mask.example root@a.mask.example
 x@mask.example many@test.example at+x@test.example quoted@test.example "us~er"@far.example user%far.example site!user user@dom. owner-list@test.example chain1@test.example
+mailer-daemon MAILER-DAEMON@test.example mailer-daemon@Test.Example mailer-daemon@mail.test.example mailer-daemon+x
 """.split()]
-PUT_OFF = ["r1@far.example", "r2@far.example", "r3@far.example"]  # stay in the queue
+PUT_OFF = ["r1@far.example", "r2@far.example", "r3@far.example", "t18@far.example", "u@empty.example", "moved@[192.0.2.10]"]  # stay in the queue
 
 TABLES = {
     "local_recipient_maps": "inline:{known=x, t1=x, moved=x, user@localhost=x, {@mail.test.example=x}, owner-list=x} regexp:{{/^\"us er\"@/ x}}",
@@ -73,7 +75,7 @@ ROUTES = {
     "transport_maps": "inline:{{t1@far.example=slow:hop1}, {t2@far.example=:hop2}, {t2@relay.example=:hop2}, {t3@far.example=slow:}, {t4@far.example=:},"
                       " {t4@relay.example=:}, {t5+x@far.example=slow:five}, {t6@far.example=slow}, {t7@far.example=error:5.7.7 no t7 here},"
                       " {t8@mailbox.example=:v8}, {t9@far.example=slow: [a]:25 , b.example}, {t10@far.example=error:}, {r1@far.example=retry}, {r2@far.example=retry:4.7.1 hm},"
-                      " {r3@far.example=retry:5.1.3 no}, {t14@far.example=error: }, {t15@far.example=:5.1.1 x}, {t16@far.example=discard:}, {exact.example=slow:exact}, {.dot.example=slow:dotted},"
+                      " {r3@far.example=retry:5.1.3 no}, {t14@far.example=error: }, {t15@far.example=:5.1.1 x}, {t16@far.example=discard:}, {t17@far.example=error: 5.1.2 x}, {t18@far.example=}, {empty.example=}, {exact.example=slow:exact}, {.dot.example=slow:dotted},"
                       " {x.dot.example=far:x}, {null.example=:}, {nullhop.example=slow:}, {hop.example=:[hop]:2525}, {error.example=error:mail is not wanted},"
                       " {bare.example=far}, {[192.0.2.50]=slow:literal}, {test.example=:}, {t1@test.example=slow:local1}, {mailer-daemon@mail.test.example=gone:x},"
                       " {list.example=slow:a.example, [b.example]:26}}"
@@ -83,7 +85,7 @@ SENDERS = {
     "sender_dependent_default_transport_maps": "inline:{{s1@client.example=slow:}, {@sender.example=far:sent}, {s2@client.example=DUNNO}, {<>=gone:null}, {s3@client.example=:x}}",
     "sender_dependent_relayhost_maps": "inline:{{s1@client.example=[s1.gw]}, {@sender.example=[sender.gw]}, {s2@client.example=[s2.gw]:26}, {@client.example=DUNNO}, {<>=[null.gw]}}",
 }
-MOVED = {"relocated_maps": "inline:{{moved@test.example=new@far.example}, {moved@far.example=a street, a town}, {@moved.example=nobody knows}, {moved=number +49 123},"
+MOVED = {"relocated_maps": "inline:{{moved@test.example=new@far.example}, {moved@[192.0.2.10]=}, {moved@far.example=a street, a town}, {@moved.example=nobody knows}, {moved=number +49 123},"
                            " {known+ext@test.example=ext.example}, {@relay.example=5.7.1 elsewhere}, {moved@alias.example=y}}"}
 
 ALIASES = ("inline:{{many@test.example=one@far.example, two@test.example three}, {multi@test.example=a@far.example,a@far.example}, {self@test.example=self@test.example},"
@@ -107,12 +109,19 @@ CONFIGURATIONS = {
     "relayhost": (dict(CLASSES, relayhost="[gw.example]:2525", default_transport="far", virtual_transport="slow:box", local_transport="local", **ROUTES),
                   ["", "s1@client.example"]),
     "senders": (dict(CLASSES, relayhost="[gw.example]", **SENDERS), ["", "s1@client.example", "S2+x@Client.example", "x@sender.example", "other@client.example", "s1"]),
+    "elsewhere": (dict(CLASSES, append_at_myorigin="no", mydestination="test.example, localhost", swap_bangpath="no", resolve_null_domain="yes", resolve_numeric_domain="yes",
+                       empty_address_recipient="nobody@far.example", **MOVED), ["s1@client.example"]),
+    "origin": ({"myorigin": "far.example"}, ["s1@client.example"]),
+    "star-pattern": (dict(CLASSES, transport_maps="regexp:{{/^t1/ far:t1}, {/^[^@]*$$/ slow:star}}"), ["s1@client.example"]),
     "star": (dict(CLASSES, transport_maps="inline:{{*=slow:star}, {test.example=:}, {far.example=:other}, {.far.example=far:}}", **SENDERS), ["x@sender.example"]),
     "moved": (dict(CLASSES, **MOVED), ["s1@client.example"]),
     "moved-known": (dict(CLASSES, show_user_unknown_table_name="no", **MOVED, **TABLES, **ROUTES), ["s1@client.example"]),
     "moved-pattern": (dict(CLASSES, relocated_maps="regexp:{{/^moved\\+?(.*)@(.*)$$/ $$1 at $$2}, {/^any/ 4.1.1 soon}}"), ["s1@client.example"]),
     "error": (dict(CLASSES, default_transport="error:5.1.2 mail to remote is not wanted", relay_transport="error:later", virtual_transport="error:4.2.1 soon",
                    sender_dependent_default_transport_maps="inline:{s1@client.example=far:}", local_transport="error"), ["s1@client.example", "s2@client.example"]),
+    "codes-moved": (dict(CLASSES, unknown_virtual_alias_reject_code="450", **MOVED), [""]),
+    "senders-mapped": ({"local_recipient_maps": "inline:{x=x}", "append_dot_mydomain": "yes", "sender_canonical_maps": "inline:{{known=a}, {@host=b}, {owner-list@test.example=c}, {@far.example=d}}",
+                        "relocated_maps": "inline:{@far.example=x, @host.parent.example=y}"}, [""]),
     "delimiters": (dict(CLASSES, recipient_delimiter="-.", **TABLES, **MOVED), ["s1@client.example"]),
     "no-original": (dict(CLASSES, enable_original_recipient="no", virtual_alias_maps=ALIASES), ["s1@client.example"]),
     "overlap": (dict(CLASSES, mydestination="test.example, both.example, alias.example, regexp:{{/^sub\\.far/ x}}, inline:{a.b.far.example=x}"), ["s1@client.example"]),
@@ -250,7 +259,7 @@ def test_settings_of_listeners_and_of_the_rewrite_service(tmp_path_factory, name
     assert not wrong, "\n".join(map(str, wrong))
 
 
-ENDLESS = "inline:{{empty@test.example=,}, {loop@test.example=loop1@far.example}, {loop1@far.example=loop@test.example}, {many@test.example=self@test.example, many@test.example, x@far.example}} regexp:{{/^(g.*)@test/ a$$1, $$1b@test.example}, {/^(.*)@far\\.example/ $$1$$1@far.example}}"
+ENDLESS = "inline:{{empty@test.example=,}, {nothing@test.example=}, {loop@test.example=loop1@far.example}, {loop1@far.example=loop@test.example}, {many@test.example=self@test.example, many@test.example, x@far.example}} regexp:{{/^(g.*)@test/ a$$1, $$1b@test.example}, {/^(.*)@far\\.example/ $$1$$1@far.example}}"
 MAILS = {
     "aliases": {"virtual_alias_maps": ALIASES}, "aliases-extensions": {"virtual_alias_maps": ALIASES, "propagate_unmatched_extensions": "canonical"},
     "aliases-delimiters": {"virtual_alias_maps": ALIASES, "recipient_delimiter": "-."}, "aliases-none": {"virtual_alias_maps": ALIASES, "recipient_delimiter": ""},
@@ -262,6 +271,13 @@ MAILS = {
     "masquerade": {"masquerade_domains": "no.mask.example mask.example", "masquerade_exceptions": "root",
                    "masquerade_classes": "envelope_sender, envelope_recipient, header_sender, header_recipient"},
     "masquerade-not": {"masquerade_domains": "!no.mask.example mask.example, far.example"},
+    "masquerade-case": {"masquerade_domains": "Mask.Example"},
+    "copies-mapped": {"always_bcc": "all+x@far.example", "recipient_bcc_maps": "static:known@far.example", "sender_bcc_maps": "static:sent@a.mask.example",
+                      "canonical_maps": "inline:{{@far.example=@hop.example}}", "masquerade_domains": "mask.example", "masquerade_classes": "envelope_recipient"},
+    "quotes": {"canonical_maps": "inline:{{a..b@test.example=c1@far.example}, {.a@test.example=c2@far.example}, {\".a\"@test.example=c3@far.example}} regexp:{{/^us er@/ c4@far.example}}"},
+    "quotes-aliases": {"virtual_alias_maps": "inline:{{a..b@test.example=c1@far.example}, {.a@test.example=c2@far.example}, {\".a\"=c3@far.example}} regexp:{{/^us er@/ c4@far.example}}"},
+    "quotes-copies": {"recipient_bcc_maps": "inline:{{a..b@test.example=c1@far.example}, {\".a\"=c3@far.example}} regexp:{{/^us er@/ c4@far.example}}"},
+    "percent": {"virtual_alias_maps": "inline:{{user@test.example=u%far.example}, {known@test.example=site!k}, {a@far.example=x%y@test.example}}"},
     "copies": {"recipient_bcc_maps": "inline:{{known=copy@far.example}, {@far.example=copy2}, {user+ext@test.example=copy3+y@far.example}}",
                "sender_bcc_maps": "inline:{{s1@client.example=sent@far.example}, {@sender.example=sent}}", "always_bcc": "always+x"},
     "unmapped": {"virtual_alias_maps": ALIASES, "canonical_maps": ALIASES, "receive_override_options": "no_address_mappings", "always_bcc": "never"},
@@ -272,7 +288,7 @@ def endless_replies(instance):
     """To messages whose recipient has no end of aliases, or none that is an address."""
     found = {}
     for listener in ("endless", "endless-few", "endless-canonical", "endless-copies"):
-        for address in ("empty@test.example", "loop@test.example", "loop1@far.example", "many@test.example", "grow@test.example", "u@far.example", "u@hop.example"):
+        for address in ("empty@test.example", "nothing@test.example", "loop@test.example", "loop1@far.example", "many@test.example", "grow@test.example", "u@far.example", "u@hop.example"):
             with instance.client(listener) as client:
                 for line in ("EHLO client.example", "MAIL FROM:<>", "RCPT TO:<%s>" % address):
                     client.expect(250, line)

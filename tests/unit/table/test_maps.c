@@ -126,8 +126,18 @@ static const struct address_case address_cases[] = {
 	{"inline:{{\"a.b.\"=bare}}", "a.b.@x.org", "+", true, "bare", ""},
 	{"inline:{user=1}", "user", "+", true, "1", ""},
 	{"inline:{user=1}", "user+e", "+", true, "1", "+e"},
+	{"inline:{u@x.org=}", "u@x.org", "+", true, "", ""},
+	{"inline:{@x.org=}", "u@x.org", "+", true, "", ""},
 	{"", "u@x.org", "+", true, NULL, ""},
 };
+
+/* An empty result is a mistake in the table. */
+static enum table_status wanted_status(const char *value)
+{
+	if (!value)
+		return TABLE_NOT_FOUND;
+	return value[0] ? TABLE_FOUND : TABLE_MISCONFIGURED;
+}
 
 static void test_addresses(void **state)
 {
@@ -140,14 +150,36 @@ static void test_addresses(void **state)
 		enum table_status status = maps_lookup_address(
 			m, str_c(c->address), c->delimiters, c->local, &value, &kept, &err);
 
-		if (status != (c->value ? TABLE_FOUND : TABLE_NOT_FOUND))
+		if (status != wanted_status(c->value))
 			fail_msg("%s in %s: status %d", c->address, c->maps, status);
 		if (c->value)
 			assert_string_equal(buf_cstr(&value), c->value);
+		if (status == TABLE_MISCONFIGURED)
+			assert_non_null(strstr(err.text, "returns an empty string result"));
 		assert_true(str_is(kept, c->extension));
 		buf_free(&value);
 		maps_close(&m);
 	}
+}
+
+static void test_addresses_as_written(void **state)
+{
+	struct maps *m = open_maps("inline:{{a..b@x.org=plain}, {\"c..d\"=quoted}, u=2}");
+	struct buf value = BUF(100);
+	struct err err;
+	struct str kept;
+
+	assert_int_equal(
+		maps_lookup_written(m, STR("a..b@x.org"), "+", true, &value, &kept, &err), TABLE_NOT_FOUND);
+	assert_int_equal(
+		maps_lookup_written(m, STR("c..d@x.org"), "+", true, &value, &kept, &err), TABLE_FOUND);
+	assert_string_equal(buf_cstr(&value), "quoted");
+	buf_clear(&value);
+	assert_int_equal(
+		maps_lookup_written(m, STR("u+e@x.org"), "+", true, &value, &kept, &err), TABLE_FOUND);
+	assert_true(str_is(kept, "+e"));
+	buf_free(&value);
+	maps_close(&m);
 }
 
 static void test_address_trouble(void **state)
@@ -291,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_broken_member_heals),
 		cmocka_unit_test(test_parts_skip_patterns),
 		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_addresses_as_written),
 		cmocka_unit_test(test_address_trouble),
 		cmocka_unit_test(test_matchlists),
 		cmocka_unit_test(test_match_files),
