@@ -75,7 +75,7 @@ static void say_mail(struct transaction *t)
 	}
 	if (features & FEATURE_DSN && r->ret != RET_NONE)
 		buf_printf(&t->line, " RET=%s", r->ret == RET_FULL ? "FULL" : "HDRS");
-	if (features & FEATURE_SMTPUTF8 && t->d->utf8)
+	if (features & FEATURE_SMTPUTF8 && (t->d->utf8 || r->flags & ENVELOPE_SMTPUTF8))
 		buf_puts(&t->line, " SMTPUTF8");
 	if (t->s->logged_in && t->s->client->cfg->smtp_send_dummy_mail_auth)
 		buf_puts(&t->line, " AUTH=<>");

@@ -218,6 +218,16 @@ def test_utf8_headers(neighbours, listener, options):
     compare_fields(neighbours(), listener, UTF8 + ODD, options=options)
 
 
+@exercises("smtputf8_enable")
+def test_utf8_is_passed_on(neighbours):
+    """SMTPUTF8 as the client gave it, whether or not it can be seen what for."""
+    def sent(instance, sink):
+        return [re.sub(r" (SIZE|BODY)=\S+", "", transaction(instance, sink, "plain", sender, ["<u@far.example>"], b"Subject: x\r\n\r\nx\r\n", options)[1]["sender"])
+                for sender, options in (("<s@client.example>", " SMTPUTF8"), ("<s@client.example>", ""), ("<>", " SMTPUTF8"), ("<\u00f6@client.example>", " SMTPUTF8"))]
+    ours, theirs = neighbours().each(sent)
+    assert ours == theirs
+
+
 def received(instance, sink, listener, paths, options):
     """The reply to each, and what of them goes out."""
     replies, mail = transaction(instance, sink, listener, "<s@client.example>", paths, b"Subject: x\r\n\r\nx\r\n", options)
