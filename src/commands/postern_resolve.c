@@ -3,6 +3,7 @@
 #include "commands/postern.h"
 #include "commands/resolve_answer.h"
 #include "config/service_config.h"
+#include "mail/address.h"
 #include "rewrite/alias_expand.h"
 #include "rewrite/mapping.h"
 
@@ -26,6 +27,23 @@ static void complain(void *arg, const char *text)
 	command_say(LOGL_WARNING, "%s", text);
 }
 
+/* The address that RCPT TO:<typed> means; what it cannot mean stays as it is, for the resolver to refuse. */
+static void take_typed(const struct inquiry *q, const char *typed, struct buf *address)
+{
+	struct buf path = BUF(20000);
+	struct err ignored = {""};
+	struct str rest;
+
+	buf_printf(&path, "<%s>", typed);
+	rest = buf_slice(&path);
+	if (!address_parse_path(
+		    &rest, PATH_NULL_OK | PATH_UTF8 | resolve_path_flags(q->router), address, &ignored)) {
+		buf_clear(address);
+		buf_puts(address, typed);
+	}
+	buf_free(&path);
+}
+
 /* Standard form, canonical tables, masquerading. */
 static bool rewrite(struct inquiry *q, const char *address, int class, struct buf *out, struct err *err)
 {
@@ -34,6 +52,8 @@ static bool rewrite(struct inquiry *q, const char *address, int class, struct bu
 	enum table_status status = TABLE_NOT_FOUND;
 
 	rewrite_address(q->writer, true, str_c(address), out);
+	if (class == CLASS_ENVELOPE_SENDER && rewrite_is_null_sender(q->writer, buf_slice(out)))
+		buf_clear(out);
 	resolve_record(&q->trace, "rewrite", NULL, str_c(address), buf_slice(out));
 	if (q->maps)
 		status = mapping_apply(q->mapping, &listener, class, out, &parameter, err);
@@ -129,10 +149,9 @@ static bool copy_by_table(struct inquiry *q, copy_fn *ask, const char *parameter
 	q->told.steps = json_object_get(q->answer, "steps");
 	status = ask(q->mapping, &q->trace, address, &copy, err);
 	ok = status == TABLE_FOUND || status == TABLE_NOT_FOUND || err_prefix(err, "%s", parameter);
-	if (status == TABLE_FOUND) {
-		rewrite_address(q->writer, true, buf_slice(&copy), &form);
-		ok = expand(q, buf_cstr(&form), sender, parameter, err);
-	}
+	if (status == TABLE_FOUND)
+		ok = rewrite(q, buf_cstr(&copy), CLASS_ENVELOPE_RECIPIENT, &form, err) &&
+		     expand(q, buf_cstr(&form), sender, parameter, err);
 	buf_free(&copy);
 	buf_free(&form);
 	return ok;
@@ -147,9 +166,9 @@ static bool always_copy(struct inquiry *q, const char *sender, struct err *err)
 	if (!*copy)
 		return true;
 	q->told.steps = json_object_get(q->answer, "steps");
-	rewrite_address(q->writer, true, str_c(copy), &form);
-	resolve_record(&q->trace, "copy", "always_bcc", STR(""), buf_slice(&form));
-	ok = expand(q, buf_cstr(&form), sender, "always_bcc", err);
+	resolve_record(&q->trace, "copy", "always_bcc", STR(""), str_c(copy));
+	ok = rewrite(q, copy, CLASS_ENVELOPE_RECIPIENT, &form, err) &&
+	     expand(q, buf_cstr(&form), sender, "always_bcc", err);
 	buf_free(&form);
 	return ok;
 }
@@ -165,24 +184,28 @@ static bool copies(struct inquiry *q, const char *address, const char *sender, s
 
 static bool rewrite_sender(struct inquiry *q, struct buf *sender, struct err *err)
 {
+	struct buf typed = BUF(20000);
 	bool ok;
 
+	take_typed(q, q->sender, &typed);
 	begin_steps(q, q->answer, "sender_steps");
-	ok = !*q->sender || rewrite(q, q->sender, CLASS_ENVELOPE_SENDER, sender, err);
+	ok = typed.len == 0 || rewrite(q, buf_cstr(&typed), CLASS_ENVELOPE_SENDER, sender, err);
 	answer_set(q->answer, "envelope_sender", buf_cstr(sender));
+	buf_free(&typed);
 	return ok;
 }
 
 static bool inquire(struct inquiry *q, struct err *err)
 {
-	struct buf sender = BUF(20000), result = BUF(20000);
+	struct buf sender = BUF(20000), typed = BUF(20000), result = BUF(20000);
 	bool ok;
 
 	answer_set(q->answer, "address", q->address);
 	answer_set(q->answer, "sender", q->sender);
 	ok = rewrite_sender(q, &sender, err);
 	begin_steps(q, q->answer, "steps");
-	ok = ok && rewrite(q, q->address, q->class, &result, err);
+	take_typed(q, q->address, &typed);
+	ok = ok && rewrite(q, buf_cstr(&typed), q->class, &result, err);
 	answer_set(q->answer, "result", buf_cstr(&result));
 	json_object_set_new(q->answer, "recipients", json_array());
 	if (ok && q->class == CLASS_ENVELOPE_RECIPIENT)
@@ -191,6 +214,7 @@ static bool inquire(struct inquiry *q, struct err *err)
 	if (!ok)
 		answer_set(q->answer, "error", err->text);
 	buf_free(&sender);
+	buf_free(&typed);
 	buf_free(&result);
 	return ok;
 }

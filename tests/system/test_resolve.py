@@ -49,6 +49,15 @@ def test_rewriting(mta):
     assert [(s["key"], s["value"]) for s in found["steps"] if s["step"] == "rewrite"] == [("user%far.example@localhost", "user@far.example")]
 
 
+def test_addresses_as_they_are_written(mta):
+    instance = mta(main=MAIN)
+    for written, recipient in (('"a b"@far.example', "a b@far.example"), ("<(c) user@far.example>", "user@far.example"), ("@x.example:user@far.example", "user@far.example"),
+                               ('"a%b"@far.example', "a%b@far.example"), ("a b@far.example", "a b@far.example")):
+        assert only(ask(instance, written))["recipient"] == recipient
+    assert [ask(instance, "user", "--sender", sender)["envelope_sender"] for sender in ('"s t"@x.example', "mailer-daemon", "<>")] == ["s t@x.example", "", ""]
+    assert only(ask(instance, "user@far..example"))["transport"] == "error"
+
+
 def changes(steps, *names):
     return [(s["parameter"], s["key"], s["value"]) for s in steps if s["step"] in names]
 
@@ -101,6 +110,8 @@ def test_copies(mta):
     assert [(r["address"], r["copy_by"]) for r in found["recipients"]] == [
         ("u@far.example", None), ("a@test.example", "recipient_bcc_maps"), ("b@other.example", "recipient_bcc_maps"), ("all@test.example", "always_bcc"),
         ("sent@test.example", "sender_bcc_maps")]
+    copied = mta(main=dict(REWRITING, always_bcc="old+x"))
+    assert [r["address"] for r in ask(copied, "user")["recipients"]] == ["user@test.example", "one+x@test.example"]
     instance = mta(main=dict(instance.main, receive_override_options="no_address_mappings"))
     assert [r["address"] for r in ask(instance, "team", "--sender", "s@client.example")["recipients"]] == ["team@test.example"]
 
