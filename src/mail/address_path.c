@@ -151,8 +151,6 @@ static bool path_check(struct str internal, int flags, struct err *err)
 		return err_set(err, "NUL or line break in address");
 	if ((flags & PATH_UTF8) && !utf8_valid(internal))
 		return err_set(err, "address is not valid UTF-8");
-	if (!(flags & PATH_UTF8) && (flags & PATH_STRICT) && address_has_8bit(internal))
-		return err_set(err, "8-bit address without SMTPUTF8");
 	return address_at(internal) < 0 || path_check_domain(address_domain(internal), flags, err);
 }
 

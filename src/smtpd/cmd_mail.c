@@ -235,7 +235,7 @@ bool cmd_mail(struct session *s, struct str rest)
 		reply(s, "501 5.1.7 Bad sender address syntax");
 		return false;
 	}
-	if (!take_parameters(s, rest, &options))
+	if (!take_parameters(s, rest, &options) || !path_may_be_utf8(s, sender, options.smtputf8))
 		return false;
 	if (options.verp && !*sender) {
 		reply(s, "503 5.5.4 Error: XVERP requires non-null sender");

@@ -162,7 +162,7 @@ bool cmd_rcpt(struct session *s, struct str rest)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
 		return false;
 	}
-	if (!take_parameters(s, rest, &options))
+	if (!path_may_be_utf8(s, recipient, s->tx->options.smtputf8) || !take_parameters(s, rest, &options))
 		return false;
 	path = str_first(path, (size_t)(rest.p - path.p));
 	keep_written(s, path, &options);

@@ -1,6 +1,7 @@
 #include "smtpd/command.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "mail/smtp_text.h"
 #include "smtpd/filters.h"
 #include "smtpd/reply.h"
@@ -166,12 +167,13 @@ static struct str without_blanks(struct str line)
 	return line;
 }
 
-static void bad_line(struct session *s)
+/* What is no command at all. */
+static void bad_line(struct session *s, const char *text)
 {
 	s->where = command_name(CMD_UNKNOWN);
 	client_error(s);
 	notify_note(s, NOTICE_PROTOCOL);
-	reply(s, "500 5.5.2 Error: bad syntax");
+	reply(s, "%s", text);
 }
 
 void command_run(struct session *s, struct str line)
@@ -180,7 +182,7 @@ void command_run(struct session *s, struct str line)
 	enum command_id id;
 
 	if (str_has_nul(line) || str_find(line, '\r') >= 0) {
-		bad_line(s);
+		bad_line(s, "500 5.5.2 Error: bad syntax");
 		return;
 	}
 	if (s->server->command_filter && !filter_line(s, &line))
@@ -188,7 +190,11 @@ void command_run(struct session *s, struct str line)
 	said = line;
 	line = without_blanks(line);
 	if (line.n == 0) {
-		bad_line(s);
+		bad_line(s, "500 5.5.2 Error: bad syntax");
+		return;
+	}
+	if (s->cfg->smtputf8_enable && !utf8_valid(line)) {
+		bad_line(s, "500 5.5.2 Error: bad UTF-8 syntax");
 		return;
 	}
 	smtp_split_command(line, &verb, &rest);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include "smtpd/ehlo.h"
+#include "smtpd/reply.h"
 #include "smtpd/session.h"
 
 bool path_keyword(struct str *rest, const char *keyword)
@@ -54,6 +55,14 @@ const char *path_parse(struct session *s, const char *verb, struct str *rest, in
 		log_illegal(s, verb, flags & PATH_ALONE ? said : str_first(said, said.n - rest->n));
 	buf_free(&internal);
 	return address;
+}
+
+bool path_may_be_utf8(struct session *s, const char *address, bool declared)
+{
+	if (declared || !s->cfg->strict_smtputf8 || !address_has_8bit(str_c(address)))
+		return true;
+	reply(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
+	return false;
 }
 
 bool path_wants_utf8(struct session *s, struct str rest)

@@ -35,9 +35,9 @@ LISTENERS = {
     "canonical": {"canonical_maps": "regexp:{{/^(.*)b(.*)@(.*)$$/ $${1}c.$${2}@$${3}}}", "canonical_classes": "header_sender, header_recipient"},
     "sender": {"canonical_maps": "static:one@s.example", "canonical_classes": "header_sender", "message_drop_headers": ""},
     "recipient": {"canonical_maps": "static:one@r.example", "canonical_classes": "header_recipient", "message_drop_headers": ""},
-    "few": {"header_address_token_limit": "7"}, "strict": {"strict_rfc821_envelopes": "yes"}, "bytes": {"smtputf8_enable": "no"},
+    "few": {"header_address_token_limit": "7"}, "strict": {"strict_rfc821_envelopes": "yes"}, "bytes": {"smtputf8_enable": "no"}, "declared": {"strict_smtputf8": "yes"},
 }
-OF_SMTPD = {"local_header_rewrite_clients", "remote_header_rewrite_domain", "strict_rfc821_envelopes", "smtputf8_enable"}
+OF_SMTPD = {"local_header_rewrite_clients", "remote_header_rewrite_domain", "strict_rfc821_envelopes", "smtputf8_enable", "strict_smtputf8"}
 FIELDS = ["To", "From", "Cc", "Reply-To", "Sender", "Resent-To", "Resent-From", "Resent-Cc", "Resent-Sender", "Resent-Reply-To", "Errors-To", "Return-Receipt-To",
           "Return-Path", "Bcc", "Resent-Bcc", "Apparently-To", "Disposition-Notification-To", "Mail-Followup-To", "Delivered-To", "X-To", "Subject"]
 
@@ -252,9 +252,27 @@ def test_recipients(neighbours, rewriting, listener):
     compare_recipients(neighbours(rewriting), listener, envelope_paths(ODD + soup("envelope", 300)) + bare)
 
 
-@pytest.mark.parametrize("listener,options", [("plain", " SMTPUTF8"), ("plain", ""), ("strict", " SMTPUTF8"), ("bytes", "")])
+@exercises("strict_smtputf8")
+@pytest.mark.parametrize("listener,options", [("plain", " SMTPUTF8"), ("plain", ""), ("strict", " SMTPUTF8"), ("strict", ""), ("bytes", ""), ("declared", ""), ("declared", " SMTPUTF8")])
 def test_utf8_recipients(neighbours, listener, options):
     compare_recipients(neighbours(), listener, envelope_paths(UTF8) + ["<plain@far.example>"], options)
+
+
+@exercises("strict_smtputf8", "smtputf8_enable")
+def test_utf8_commands(neighbours):
+    """Bytes that are no UTF-8, and what is said of it too late."""
+    lines = [b"MAIL FROM:<\xff@x.example>", b"MAIL FROM:<\xff@x.example> SMTPUTF8", b"MAIL FROM:<\xc3\xb6@x.example>", b"MAIL FROM:<\xc3\xb6@x.example> SMTPUTF8", b"RSET",
+             b"MAIL FROM:<a@x.example>", b"RCPT TO:<\xff@x.example>", b"RCPT TO:<\xc3\xb6@x.example>", b"RCPT TO:<b@x.example>", b"N\xffOP", b"NOOP \xff", b"NOOP \xc3\xb6"]
+
+    def said(instance, sink):
+        found = []
+        for listener in ("plain", "strict", "declared"):
+            with instance.client(listener) as client:
+                client.expect(250, "EHLO client.example")
+                found += [(listener, line, client.command(line)) for line in lines]
+        return found
+    ours, theirs = neighbours().each(said)
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("rewriting", sorted(REWRITING))

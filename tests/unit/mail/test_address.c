@@ -58,7 +58,7 @@ static const struct path_case {
 	{"<user@example.com", 0, NULL, NULL},
 	{"<user@ex,ample.com>", 0, NULL, NULL},
 	{"<us\303\251r@example.com>", 0, "us\303\251r@example.com", ""},
-	{"<us\303\251r@example.com>", PATH_STRICT, NULL, NULL},
+	{"<us\303\251r@example.com>", PATH_STRICT, "us\303\251r@example.com", ""},
 	{"<us\303\251r@b\303\274cher.example>", PATH_UTF8, "us\303\251r@b\303\274cher.example", ""},
 	{"<us\303r@example.com>", PATH_UTF8, NULL, NULL},
 	{"<user@b\303\274cher.example>", 0, NULL, NULL},
