@@ -118,7 +118,7 @@ static void fill_envelope(struct envelope *e, const struct submission *s, struct
 		.sender = s->sender, .envid = s->envid, .ret = s->ret, .flags = ENVELOPE_LOCAL | s->flags};
 	e->attributes = pool_alloc(pool, 5 * sizeof(*e->attributes));
 	add_attribute(e, "uid", pool_printf(pool, "%u", getuid()));
-	add_attribute(e, "rewrite_context", "local");
+	add_attribute(e, "rewrite_context", s->remote ? "remote" : "local");
 	add_attribute(e, "full_name", s->full_name);
 	add_attribute(e, "body", s->body);
 	add_attribute(e, "verp_delimiters", s->verp);
@@ -242,8 +242,10 @@ int main(int argc, char **argv)
 		give_up(&d, "%s", err.text);
 	open_spool(&d);
 	while (!d.done) {
-		if (!read_more(&d))
-			give_up(&d, "unexpected end of input");
+		if (!read_more(&d)) { /* the caller has given up, and told why */
+			spool_abort(&d.writer);
+			exit(EX_TEMPFAIL);
+		}
 		take_frames(&d);
 	}
 	buf_free(&d.in);

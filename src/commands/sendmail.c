@@ -249,6 +249,7 @@ static void submit(struct sendmail *s)
 		.ret = s->ret,
 		.notify = s->notify,
 		.flags = report_flags(s),
+		.remote = s->gateway,
 	};
 	struct submission_pipe *to;
 	struct err err;

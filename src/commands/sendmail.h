@@ -34,6 +34,7 @@ struct sendmail {
 	bool interval; /* -q with an interval, which is queue_run_delay's: a mail system is meant to run, not
 			  a message to be sent */
 	bool dots_are_text; /* -i */
+	bool gateway;	    /* -G */
 	int verbose;
 	struct address_list recipients;
 };

@@ -106,10 +106,18 @@ static enum endings endings_of(const char *value)
 	return strcmp(value, "strict") == 0 ? STRIP_IF_FIRST : STRIP_CR;
 }
 
-static void send_piece(struct copy *c, struct str piece, enum lines_result kind)
+/* The line without the CR that are to go. */
+static struct str without_end(struct copy *c, struct str piece, enum lines_result kind)
 {
 	if (c->endings == STRIP_IF_FIRST && kind != LINES_PART)
 		c->endings = kind == LINES_LINE_CRLF ? STRIP_CR : KEEP_CR;
+	while (c->endings == STRIP_CR && kind == LINES_LINE_CRLF && piece.n && piece.p[piece.n - 1] == '\r')
+		piece.n--;
+	return piece;
+}
+
+static void send_piece(struct copy *c, struct str piece, enum lines_result kind)
+{
 	submission_pipe_content(c->to, piece);
 	if (kind == LINES_LINE_CRLF && c->endings == KEEP_CR)
 		submission_pipe_content(c->to, STR("\r"));
@@ -123,12 +131,19 @@ static bool is_from_line(struct str piece)
 	return str_starts(piece, STR("From ")) || str_starts(piece, STR(">From "));
 }
 
+static bool is_dot(const struct copy *c, struct str piece, enum lines_result kind)
+{
+	return str_is(piece, ".") &&
+	       (kind == LINES_LINE || (kind == LINES_LINE_CRLF && c->endings == STRIP_CR));
+}
+
 /* false: the end of the message. */
 static bool take_piece(struct copy *c, struct str piece, enum lines_result kind)
 {
 	bool whole = kind != LINES_PART;
 
-	if (c->line_start && whole && !c->s->dots_are_text && str_is(piece, "."))
+	piece = without_end(c, piece, kind);
+	if (c->line_start && !c->s->dots_are_text && is_dot(c, piece, kind))
 		return false;
 	if (c->line_start) {
 		c->skipping = !c->begun && is_from_line(piece);

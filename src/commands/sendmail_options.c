@@ -146,6 +146,9 @@ static void parse_option(struct sendmail *s, int letter, char **argv)
 	case 'B':
 		parse_body(s, optarg);
 		break;
+	case 'G':
+		s->gateway = true;
+		break;
 	case 'N':
 		parse_notify(s, optarg);
 		break;

@@ -14,7 +14,8 @@ enum {
 	SUBMIT_RET,
 	SUBMIT_NOTIFY,
 	SUBMIT_RECIPIENT,
-	SUBMIT_FLAGS
+	SUBMIT_FLAGS,
+	SUBMIT_REMOTE
 };
 enum { ANSWER_ERROR = 1, ANSWER_QUEUE_ID };
 
@@ -50,6 +51,7 @@ void submission_encode(struct buf *out, const struct submission *s)
 	frame_u64(out, SUBMIT_RET, s->ret);
 	frame_u64(out, SUBMIT_NOTIFY, (uint64_t)s->notify);
 	frame_u64(out, SUBMIT_FLAGS, (uint64_t)s->flags);
+	frame_u64(out, SUBMIT_REMOTE, s->remote);
 	for (size_t i = 0; i < s->recipient_count; i++)
 		frame_text(out, SUBMIT_RECIPIENT, s->recipients[i]);
 	frame_end(out, mark);
@@ -109,6 +111,9 @@ static bool take_field(struct pool *pool, const struct frame_field *f, struct su
 		/* A probe that nobody is told of is not for users. */
 		s->flags = (int)(frame_field_u64(f) & (ENVELOPE_REPORT | ENVELOPE_PROBE));
 		return s->flags != ENVELOPE_PROBE || err_set(err, "malformed envelope");
+	case SUBMIT_REMOTE:
+		s->remote = frame_field_u64(f) != 0;
+		return true;
 	case SUBMIT_RECIPIENT:
 		return take_address(pool, f, &s->recipients[s->recipient_count++], err);
 	default:

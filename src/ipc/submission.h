@@ -21,6 +21,7 @@ struct submission {
 	enum dsn_ret ret;
 	int notify;
 	int flags;		 /* ENVELOPE_REPORT, with it ENVELOPE_PROBE */
+	bool remote;		 /* headers are those of mail from elsewhere */
 	const char **recipients; /* internal forms */
 	size_t recipient_count;
 };

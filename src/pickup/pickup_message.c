@@ -84,7 +84,7 @@ static bool is_local_context(const struct intake *in)
 {
 	const char *context = envelope_attribute(in->e, "rewrite_context");
 
-	return !is_requeued(in) || !context || strcmp(context, "local") == 0;
+	return !context || strcmp(context, "local") == 0;
 }
 
 /* Pieces of at most line_length_limit, as the SMTP server gives them. */

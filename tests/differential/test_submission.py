@@ -24,6 +24,7 @@ CONFIGURATIONS = {
     "missing": {"always_add_missing_headers": "yes", "undisclosed_recipients_header": "To: nobody we tell of:;", "message_drop_headers": "subject, x-dropped, Received"},
     "obsolete": {"header_from_format": "obsolete", "always_add_missing_headers": "yes", "undisclosed_recipients_header": "", "message_drop_headers": ""},
     "returned": {"transport_maps": "inline:{y.example=error:no}"}, "reported": {"transport_maps": "inline:{y.example=error:no}", "disable_verp_bounces": "yes"},
+    "strict": {"sendmail_fix_line_endings": "strict"}, "never": {"sendmail_fix_line_endings": "never", "remote_header_rewrite_domain": "remote.invalid"},
     "few": {"duplicate_filter_limit": "2"}, "one": {"duplicate_filter_limit": "1", "enable_original_recipient": "no"},
 }
 ALIASES = "inline:{{many@y.example=a@y.example, b@y.example, c@y.example, a@y.example, b@y.example, d@y.example, c@y.example}, {more@y.example=c@y.example, a@y.example, e@y.example}}"
@@ -42,6 +43,9 @@ HEADERS = [SUBJECT, "x\n", "\nx\n", "From: a\nTo: b\n\nx\n", "Cc: c\n\nx\n", "Bc
 ODD = ["J. (D) O'x", "\\", "(", "J. (x) D"]
 NAMED = [(LIST + ["-F", name, "a@y.example"], "x\n") for name in ODD + ["Some One", 'Q "r" s', "", "a@b", "x" * 100, "J. D", "a <b>"]]
 SENT = [(LIST + [option for option in options] + ["a@y.example"], text) for text, options in itertools.product(HEADERS, ([], ["-F", "Full Name"]))]
+SENT += [(["-G"] + LIST + ["a@y.example"], text) for text in HEADERS[:4]] + [(["-G", "-t", "-F", "Full Name"], "To: a@y.example\n\nx\n")]
+ENDS = [(LIST + options + ["a@y.example"], text) for options in ([], ["-i"]) for text in (
+    "A: b\r\r\n c\r\r\r\n\r\r\nx: y\r\r\n", "A: b\r\n\r\nx\ny\r\r\n.\r\nz\n", "A: b\n\nx\r\n.\r\nz\r\r\n", "A: b\n\nx\r\r\n.\r\r\nz\n", "From x\r\nA: b\nC: d\r\n\nx\r\n", "From x\nA: b\r\n\nx\r\r\n.\n.")]
 SENT += [(["-t"] + LIST, "To: a@y.example, B <b@y.example>\nCc: a@y.example\nBcc: c@y.example\n\nx\n")]
 TWICE = [(LIST + to, SUBJECT) for to in (["a@y.example", "a@y.example"], ["a@y.example", "A@y.example", "a@Y.example"], ["many@y.example"], ["many@y.example", "a@y.example"],
                                          ["a@y.example", "many@y.example"], ["many@y.example", "more@y.example"], ["c@y.example", "more@y.example", "many@y.example", "e@y.example"])]
@@ -112,15 +116,17 @@ def cases(name):
     settings = CONFIGURATIONS[name]
     if "duplicate_filter_limit" in settings:
         return TWICE + VERP[-5:]
+    if "sendmail_fix_line_endings" in settings:
+        return ENDS + SENT[-7:]
     if "transport_maps" in settings:
         return VERP[:12] + VERP[-8:]
     if "always_add_missing_headers" in settings:
         return SENT + (NAMED if settings.get("header_from_format") != "obsolete" else NAMED[len(ODD):])  # 3.7 makes comments without end of some
-    return VERP + QUOTED + OLD + XVERP + (SENT + NAMED + TWICE if name == "plain" else TWICE)
+    return VERP + QUOTED + OLD + XVERP + (SENT + ENDS + NAMED + TWICE if name == "plain" else TWICE)
 
 
 @exercises("default_verp_delimiters", "verp_delimiter_filter", "smtpd_authorized_verp_clients", "header_from_format", "message_drop_headers", "always_add_missing_headers",
-           "undisclosed_recipients_header", "enable_original_recipient", "duplicate_filter_limit")
+           "undisclosed_recipients_header", "enable_original_recipient", "duplicate_filter_limit", "sendmail_fix_line_endings", "remote_header_rewrite_domain")
 @pytest.mark.parametrize("name", sorted(CONFIGURATIONS))
 def test_submission(tmp_path_factory, name):
     pair = [Side(make, str(tmp_path_factory.mktemp(make.__module__)), CONFIGURATIONS[name]) for make in (postern.Instance, postfix.Instance)]
