@@ -18,6 +18,7 @@ struct bounce_env {
 	struct spool *spool;
 	const struct bounce_templates *templates; /* NULL: built in */
 	const struct bounce_services *services;	  /* whose settings and templates hold; NULL: these */
+	const struct queue_id *known_as;	  /* in reports and the log; NULL: the message's own id */
 };
 
 /*

@@ -24,7 +24,7 @@ static void log_report(const struct report *r, const struct queue_id *id)
 			"postmaster delivery status notification"},
 	};
 
-	EVENT_LOG(BOUNCE, ev_text("qid", r->e->id.text), ev_text("kind", kinds[r->kind][r->audience]),
+	EVENT_LOG(BOUNCE, ev_text("qid", report_message_id(r)), ev_text("kind", kinds[r->kind][r->audience]),
 		ev_text("report_qid", id->text));
 }
 
@@ -201,7 +201,7 @@ static bool begin(struct report *r, struct err *err)
 	make_boundary(r);
 	log_report(r, cleanup_id(r->out));
 	cleanup_sender(r->out, r->from, NULL, RET_NONE, flags);
-	cleanup_attribute(r->out, "log_ident", r->e->id.text);
+	cleanup_attribute(r->out, "log_ident", report_message_id(r));
 	cleanup_recipient(r->out, r->to, NULL, NULL, NOTIFY_NEVER);
 	return true;
 }

@@ -25,6 +25,11 @@ struct report {
 	int64_t now_us;
 };
 
+static inline const char *report_message_id(const struct report *r)
+{
+	return r->env->known_as ? r->env->known_as->text : r->e->id.text;
+}
+
 /* ---- bounce_text.c: lines of the report. Control bytes never pass; bytes >= 0x80 only where the report is
  * UTF-8. */
 bool bounce_line(struct report *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -37,7 +37,7 @@ static void message_fields(struct report *r)
 	bounce_line(r, "Reporting-MTA: dns; %s", r->env->cfg->myhostname);
 	if (r->e->envid != NULL)
 		bounce_folded(r, "Original-Envelope-Id: %s", r->e->envid);
-	bounce_line(r, "X-%s-Queue-ID: %s", name, r->e->id.text);
+	bounce_line(r, "X-%s-Queue-ID: %s", name, report_message_id(r));
 	bounce_line(r, "X-%s-Sender: %s; %s", name, address_type(r, sender), sender);
 	date_field(r, "Arrival-Date", r->e->arrival_us);
 }

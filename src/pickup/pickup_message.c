@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/log.h"
 #include "bounce/bounce.h"
 #include "mail/event.h"
@@ -132,11 +133,23 @@ static enum pickup_result remove_message(const struct intake *in)
 	return PICKUP_STOP;
 }
 
-/* The sender of a message that may not enter the queue gets it back. */
-static enum pickup_result return_message(const struct intake *in, const char *status, const char *text)
+static void log_refused(const struct intake *in, const char *id, const struct spool_recipient *rcpt)
+{
+	const int64_t now = clock_real(), delay = now > in->e->arrival_us ? now - in->e->arrival_us : 0;
+	char seconds[24], delays[32];
+
+	snprintf(delays, sizeof(delays), "%s/0/0/0", event_format_seconds(delay, seconds, sizeof(seconds)));
+	EVENT_LOG(DELIVERY_REFUSED, ev_text("qid", id), ev_address("to", rcpt->address),
+		ev_seconds("delay", delay), ev_text("delays", delays), ev_text("dsn", rcpt->last->status),
+		ev_text("text", rcpt->last->reason));
+}
+
+/* The sender of a message that may not enter the queue gets it back. id: what it would have had there. */
+static enum pickup_result return_message(
+	const struct intake *in, const struct queue_id *id, const char *status, const char *text)
 {
 	const struct bounce_env env = {
-		in->env->cfg, in->env->cleanup, in->env->spool, NULL, in->env->reports};
+		in->env->cfg, in->env->cleanup, in->env->spool, NULL, in->env->reports, id};
 	uint32_t *indexes = pool_alloc(in->pool, (in->e->recipient_count + 1) * sizeof(*indexes));
 	struct queue_id report = {""};
 	struct err err = {""};
@@ -144,21 +157,21 @@ static enum pickup_result return_message(const struct intake *in, const char *st
 	for (size_t i = 0; i < in->e->recipient_count; i++) {
 		in->e->recipients[i].last = dsn_make(in->pool, DSN_FAILED, status, "%s", text);
 		indexes[i] = (uint32_t)i;
+		log_refused(in, id->text, &in->e->recipients[i]);
 	}
 	if (!bounce_send(&env, BOUNCE_FAILURE, QUEUE_MAILDROP, in->e, indexes, in->e->recipient_count,
 		    &report, &err)) {
 		log_warning("%s: cannot return the message: %s", in->id->text, err.text);
 		return PICKUP_LATER;
 	}
-	log_info("%s: refused: %s; sender non-delivery notification: %s", in->id->text, text,
-		report.text[0] ? report.text : "none");
 	return remove_message(in);
 }
 
 static enum pickup_result finish(struct intake *in)
 {
+	const struct queue_id id = *cleanup_id(in->c);
 	struct cleanup_result result;
-	char text[TEXT_MAX];
+	char text[TEXT_MAX], *reason = text;
 
 	cleanup_end(&in->c, &result, text, sizeof(text));
 	switch (result.status) {
@@ -171,8 +184,10 @@ static enum pickup_result finish(struct intake *in)
 	default:
 		break;
 	}
+	if (str_starts(str_c(text), STR("Error: ")))
+		reason += strlen("Error: ");
 	if (result.dsn[0] != '4')
-		return return_message(in, result.dsn, text);
+		return return_message(in, &id, result.dsn, reason);
 	log_warning("%s: %s", in->id->text, text);
 	return PICKUP_LATER;
 }

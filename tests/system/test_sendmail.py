@@ -315,6 +315,21 @@ def test_message_that_may_not_enter_comes_back(system):
     wait_for(lambda: not mta.queued("maildrop"))
 
 
+@exercises("header_checks")
+@pytest.mark.parametrize("text,status,reason", [("A: b\n\n", "5.7.1", "no"), ("Received: x\n" * 60 + "\n", "5.4.0", "too many hops")])
+def test_log_of_a_message_that_may_not_enter(system, text, status, reason):
+    """One id in all lines about it; a line for each recipient, as programs that read logs know them; and nothing when sendmail itself gives up."""
+    instance = system(header_checks="regexp:{{/^A/ REJECT no}}")
+    accepted(instance, "-f", HERE, "u@far.example", "v@far.example", text=text)
+    qid = instance.wait_log(r"pickup\[\d+\]: (\w+): uid=").group(1)
+    instance.wait_log(r"bounce\[\d+\]: %s: sender non-delivery notification: " % qid)
+    for address in ("u@far.example", "v@far.example"):
+        assert re.search(r"cleanup\[\d+\]: %s: to=<%s>, relay=none, delay=[\d.]+, delays=[\d.]+/0/0/0, dsn=%s, status=bounced \(%s\)" % (qid, address, status, reason), instance.log())
+    assert b"Queue-ID: %s\n" % qid.encode() in delivered(instance)[0]
+    assert sendmail(instance, "-t", text="X: y\n\n").returncode == 75
+    assert not re.search("postdrop.*warning", instance.log())
+
+
 def test_garbage_in_maildrop_is_removed(system):
     mta = system()
     path = os.path.join(mta.queue, "maildrop", "ABCDEF01234")
