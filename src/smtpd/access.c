@@ -114,7 +114,8 @@ static bool take_answer(struct access *a, const struct answer *answer)
 		return false;
 	if (answer->verdict == VERDICT_PERMIT)
 		return true;
-	if (a->warn) {
+	/* What nobody understands refuses, warn_if_reject or not. */
+	if (a->warn && answer->refusal.classes != NOTICE_SOFTWARE) {
 		note_refusal(a, &answer->refusal);
 		access_log(a, "reject_warning", refusal_text(a->session, &answer->refusal));
 		return false;
@@ -142,8 +143,6 @@ enum verdict access_list(struct access *a, const struct rule_list *list)
 			a->warn = true;
 			continue;
 		}
-		/* What nobody understands refuses, warn_if_reject or not. */
-		a->warn &= !rule->error;
 		run_rule(a, rule, &answer);
 		trace_add(a, list->parameter, rule, &answer);
 		if (answer.verdict == VERDICT_PERMIT && !rule->error && rule->row)
