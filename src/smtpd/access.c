@@ -134,6 +134,9 @@ enum verdict access_list(struct access *a, const struct rule_list *list)
 	bool outer_warn = a->warn;
 	enum verdict result = VERDICT_DUNNO;
 
+	/* What is thrown away needs no further decisions. */
+	if (a->effects.discard)
+		return result;
 	for (size_t i = 0; i < list->count; i++) {
 		const struct rule *rule = &list->rules[i];
 		struct answer answer = {.verdict = VERDICT_DUNNO};
