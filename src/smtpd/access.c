@@ -274,7 +274,7 @@ static bool check_sender_listed(struct access *a)
 {
 	struct answer answer = {.verdict = VERDICT_DUNNO};
 
-	if (!a->session->cfg->smtpd_reject_unlisted_sender || a->sender_checked)
+	if (!a->session->cfg->smtpd_reject_unlisted_sender || a->sender_checked || a->effects.discard)
 		return true;
 	access_subject(a, STAGE_MAIL, sender_subject(a->session, a->sender));
 	check_unlisted_sender(NULL, a, &answer);

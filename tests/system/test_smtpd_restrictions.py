@@ -100,6 +100,7 @@ ROWS = [
     (recipients("check_reverse_client_hostname_access inline:{ {c.example=permit_auth_destination} }"), {}, "451 4.3.5 Server configuration error"),
     (recipients("check_reverse_client_hostname_access inline:{ {c.example=DUNNO} }"), {}, OK),
     (recipients("reject", smtpd_client_restrictions="check_client_access static:DISCARD", smtpd_sender_restrictions="reject"), {}, OK),
+    (recipients("permit", smtpd_client_restrictions="check_client_access static:DISCARD", smtpd_reject_unlisted_sender="yes"), {"sender": "x@test.example"}, OK),
     (recipients("warn_if_reject no_such_restriction"), {}, "451 4.3.5 Server configuration error"),
     (recipients("warn_if_reject check_sender_access inline:{ {c.example=no_such_action} }"), {}, "451 4.3.5 Server configuration error"),
     *hosts_of("client", "c.example[198.51.100.7]", "Client host"),
