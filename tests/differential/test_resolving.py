@@ -21,7 +21,7 @@ MAIN = {
     "mydestination": "test.example, mail.test.example, localhost", "myorigin": "test.example", "mydomain": "parent.example", "notify_classes": "",
     "smtpd_relay_restrictions": "permit_mynetworks, reject", "recipient_delimiter": "+", "smtpd_recipient_limit": "2000", "smtputf8_enable": "no",
     "smtpd_hard_error_limit": "5000", "smtpd_soft_error_limit": "5000", "smtpd_error_sleep_time": "0", "local_transport": "local:$$myhostname",
-    "duplicate_filter_limit": "0", "smtpd_junk_command_limit": "5000", "proxy_interfaces": "192.0.2.9",
+    "duplicate_filter_limit": "0", "smtpd_junk_command_limit": "5000", "proxy_interfaces": "192.0.2.9", "enable_long_queue_ids": "yes",
 }
 OPEN = {"smtpd_reject_unlisted_recipient": "no"}
 
