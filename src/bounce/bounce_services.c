@@ -38,6 +38,7 @@ struct bounce_services *bounce_services_new(
 		set->templates = bounce_templates_load(
 			set->cfg->bounce_template_file, set->own || kind == 0 ? warn : NULL, arg);
 	}
+	config_make_latest(cfg);
 	return s;
 }
 

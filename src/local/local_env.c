@@ -94,7 +94,8 @@ struct local_env *local_env_new(const struct config *cfg, struct spool *spool, s
 	env->file_origins = bits_of(cfg->allow_mail_to_files, origins);
 	env->propagate = bits_of(cfg->propagate_unmatched_extensions, origins);
 	env->delivered_contexts = bits_of(cfg->prepend_delivered_header, contexts);
-	if (!deliver_settings_make(&env->deliver, cfg, "mailbox_delivery_lock", cfg->mailbox_delivery_lock,
+	if (!deliver_settings_make(&env->deliver, cfg, "mailbox_delivery_lock",
+		    cfg->sun_mailtool_compatibility ? "dotlock" : cfg->mailbox_delivery_lock,
 		    cfg->mailbox_size_limit, err) ||
 		!find_default_rights(env, err) || !open_tables(env, err) || !open_queue(env, err))
 		local_env_free(&env);

@@ -86,6 +86,11 @@ static void log_report(enum log_level level, const char *text)
 	log_line(level, "%s", text);
 }
 
+static void end_for_table(const char *text)
+{
+	log_fatal("%s", text);
+}
+
 void service_open_log(struct service *s)
 {
 	struct log_options options = {
@@ -100,6 +105,8 @@ void service_open_log(struct service *s)
 
 	log_open(&options);
 	table_report_to(log_report);
+	if (s->config->daemon_table_open_error_is_fatal)
+		table_on_unavailable(end_for_table);
 }
 
 int service_raise_limits(void)

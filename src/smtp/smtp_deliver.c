@@ -299,7 +299,8 @@ static bool begin_trial(struct smtp_delivery *d, struct str text, struct trial *
 	struct dsn *why;
 
 	t->text = pool_strndup(d->pool, text.p, text.n);
-	if (!smtp_destination_parse(d->pool, text, d->client->lmtp, d->client->port, &t->to, &err)) {
+	if (!smtp_destination_parse(d->pool, text, d->client->lmtp,
+		    d->client->cfg->enable_idna2003_compatibility, d->client->port, &t->to, &err)) {
 		log_warning("%s: %s", d->request->qid.text, err.text);
 		not_tried(d, dsn_make(d->pool, DSN_DELAYED, "4.3.5", "%s", err.text));
 		return false;

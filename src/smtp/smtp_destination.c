@@ -71,14 +71,14 @@ static bool split(struct str text, struct str *host, struct str *port, bool *bra
 	return host->n > 0 && (text.n == 0 || port->n > 0);
 }
 
-static const char *ascii_name(struct pool *pool, struct str host, struct err *err)
+static const char *ascii_name(struct pool *pool, struct str host, bool idna2003, struct err *err)
 {
 	char *name = pool_strndup(pool, host.p, host.n), *ascii = NULL;
 	int status;
 
 	if (!address_has_8bit(host))
 		return name;
-	status = idn2_to_ascii_8z(name, &ascii, IDN2_NONTRANSITIONAL);
+	status = idn2_to_ascii_8z(name, &ascii, idna2003 ? IDN2_TRANSITIONAL : IDN2_NONTRANSITIONAL);
 	if (status != IDN2_OK) {
 		err_set(err, "domain name %s cannot be converted to ASCII: %s", name, idn2_strerror(status));
 		return NULL;
@@ -88,7 +88,7 @@ static const char *ascii_name(struct pool *pool, struct str host, struct err *er
 	return name;
 }
 
-static bool parse_inet(struct pool *pool, struct str text, bool lmtp, uint16_t default_port,
+static bool parse_inet(struct pool *pool, struct str text, bool lmtp, bool idna2003, uint16_t default_port,
 	struct smtp_destination *out, struct err *err)
 {
 	struct str host, port;
@@ -102,12 +102,12 @@ static bool parse_inet(struct pool *pool, struct str text, bool lmtp, uint16_t d
 	if (bracketed && str_case_starts(host, STR("ipv6:")))
 		host = str_from(host, 5);
 	out->lookup_mx = !bracketed && !lmtp;
-	out->host = ascii_name(pool, host, err);
+	out->host = ascii_name(pool, host, idna2003, err);
 	return out->host;
 }
 
-bool smtp_destination_parse(struct pool *pool, struct str text, bool lmtp, uint16_t default_port,
-	struct smtp_destination *out, struct err *err)
+bool smtp_destination_parse(struct pool *pool, struct str text, bool lmtp, bool idna2003,
+	uint16_t default_port, struct smtp_destination *out, struct err *err)
 {
 	*out = (struct smtp_destination){0};
 	if (lmtp && str_starts(text, STR("unix:"))) {
@@ -119,5 +119,5 @@ bool smtp_destination_parse(struct pool *pool, struct str text, bool lmtp, uint1
 	}
 	if (lmtp && str_starts(text, STR("inet:")))
 		text = str_from(text, 5);
-	return parse_inet(pool, text, lmtp, default_port, out, err);
+	return parse_inet(pool, text, lmtp, idna2003, default_port, out, err);
 }

@@ -15,10 +15,11 @@ struct smtp_destination {
 
 /*
  * "domain", "domain:port", "[host]", "[host]:port", "[ipv6:address]"; for LMTP also "unix:path",
- * "inet:host:port", and a name is a host's. Strings are in pool. false: cannot be used, err says why.
+ * "inet:host:port", and a name is a host's. idna2003: names beyond ASCII are converted as that standard had
+ * it (enable_idna2003_compatibility). Strings are in pool. false: cannot be used, err says why.
  */
-bool smtp_destination_parse(struct pool *pool, struct str text, bool lmtp, uint16_t default_port,
-	struct smtp_destination *out, struct err *err);
+bool smtp_destination_parse(struct pool *pool, struct str text, bool lmtp, bool idna2003,
+	uint16_t default_port, struct smtp_destination *out, struct err *err);
 /* A port by number or by name. */
 bool smtp_port(struct str text, uint16_t *port);
 

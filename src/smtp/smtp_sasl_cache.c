@@ -24,8 +24,8 @@ bool smtp_sasl_cache_open(struct smtp_client *c, struct err *err)
 
 	if (!name[0])
 		return true;
-	path = cache_file_path(
-		c->lmtp ? "lmtp_sasl_auth_cache_name" : "smtp_sasl_auth_cache_name", name, err);
+	path = cache_file_path(c->lmtp ? "lmtp_sasl_auth_cache_name" : "smtp_sasl_auth_cache_name", name,
+		c->cfg->default_cache_db_type, err);
 	if (!path)
 		return false;
 	c->login_cache = cache_file_new(c->cfg, "SASL authentication cache", path, ENTRY_MAX, err);

@@ -28,6 +28,8 @@ static bool vrfy_address(struct session *s, struct str text, bool utf8)
 		reply(s, "501 5.1.3 Bad recipient address syntax");
 		return false;
 	}
+	if (!path_may_be_utf8(s, address, utf8))
+		return false;
 	if (!access_rcpt(s, "VRFY", address, &refusal)) {
 		reply_refusal(s, &refusal);
 		return false;

@@ -31,7 +31,7 @@ struct cache_file {
 	struct err why;
 };
 
-char *cache_file_path(const char *parameter, const char *map, struct err *err)
+char *cache_file_path(const char *parameter, const char *map, const char *default_type, struct err *err)
 {
 	struct str text = str_trim(str_c(map)), type;
 	char *name, *type_name, *path = NULL;
@@ -40,9 +40,10 @@ char *cache_file_path(const char *parameter, const char *map, struct err *err)
 	if (str_starts(text, STR("proxy:")))
 		text = str_from(text, 6);
 	colon = str_find(text, ':');
-	type = colon < 0 ? STR("") : str_first(text, (size_t)colon);
+	type = colon < 0 ? str_c(text.n ? default_type : "") : str_first(text, (size_t)colon);
 	if (!str_is(type, "lmdb") && !str_is(type, "btree") && !str_is(type, "hash")) {
-		err_set(err, "%s: %s: lmdb:, btree: or hash: is wanted", parameter, map);
+		err_set(err, "%s: %s: lmdb:, btree: or hash: is wanted, not \"" STR_FMT "\"", parameter, map,
+			STR_ARG(type));
 		return NULL;
 	}
 	name = x_strndup(text.p + colon + 1, text.n - (size_t)(colon + 1));

@@ -13,9 +13,9 @@
 struct config;
 struct cache_file; /* used by many threads */
 
-/* The file of "btree:/directory/name", with proxy: before it or not; lmdb: and hash: are the same. The caller
- * frees it. NULL: another type. */
-char *cache_file_path(const char *parameter, const char *map, struct err *err);
+/* The file of "btree:/directory/name", with proxy: before it or not; lmdb: and hash: are the same. A path
+ * alone has the default type (default_cache_db_type). The caller frees it. NULL: another type. */
+char *cache_file_path(const char *parameter, const char *map, const char *default_type, struct err *err);
 /* A file in a directory that is not mail_owner's is looked for in data_directory instead: true, with the new
  * path. */
 bool cache_file_redirect(const struct config *cfg, char **path);

@@ -189,6 +189,19 @@ void table_report_to(table_report_fn report)
 	reporter = report;
 }
 
+static table_unavailable_fn on_unavailable; /* set once, before there are threads */
+
+void table_on_unavailable(table_unavailable_fn unavailable)
+{
+	on_unavailable = unavailable;
+}
+
+void table_unavailable(const char *text)
+{
+	if (on_unavailable)
+		on_unavailable(text);
+}
+
 void table_report(enum log_level level, const char *fmt, ...)
 {
 	struct buf text = BUF(2 * TABLE_VALUE_MAX);

@@ -63,6 +63,11 @@ bool table_tick(struct buf *which);
 typedef void (*table_report_fn)(enum log_level level, const char *text);
 void table_report_to(table_report_fn report);
 void table_report(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Called when a table cannot be opened (daemon_table_open_error_is_fatal); set once, before threads start;
+ * until then such a table waits for better times. */
+typedef void (*table_unavailable_fn)(const char *text);
+void table_on_unavailable(table_unavailable_fn unavailable);
+void table_unavailable(const char *text);
 /* Calls name() for each type, in alphabetical order (postconf -m). */
 void table_each_type(void (*name)(void *arg, const char *type), void *arg);
 /* Lower case as keys have it: ASCII and, in valid UTF-8, every letter. */

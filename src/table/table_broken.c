@@ -120,6 +120,7 @@ struct table *table_broken(
 	if (spec) {
 		b->spec = x_strdup(spec);
 		table_outside_allow(spec);
+		table_unavailable(reason);
 		t->pattern = spec_is_pattern(spec);
 	}
 	t->state = b;

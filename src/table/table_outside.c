@@ -181,6 +181,7 @@ static void __attribute__((noreturn)) helper(const int *ends, pid_t parent, uid_
 		dup2(ends[i], HELPER_FD_MIN + i);
 	close_range(HELPER_FD_MIN + CHANNELS, ~0u, 0);
 	table_report_to(NULL);
+	table_on_unavailable(NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == parent && sys_become(uid, gid, &gid, 1, &err)) {
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

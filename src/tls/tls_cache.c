@@ -31,7 +31,7 @@ static void complain(struct tls_cache *c, const struct err *err)
 struct tls_cache *tls_cache_open(const struct config *cfg, const char *parameter, const char *map,
 	int seconds, tls_warn_fn *warn, struct err *err)
 {
-	char *path = cache_file_path(parameter, map, err);
+	char *path = cache_file_path(parameter, map, cfg->default_cache_db_type, err);
 	struct err trouble = {""};
 	struct tls_cache *c;
 

@@ -20,7 +20,8 @@ static char *file_path(const struct config *cfg, struct err *err)
 {
 	if (str_trim(str_c(cfg->address_verify_map)).n == 0)
 		return x_asprintf("%s/verify_volatile.lmdb", cfg->data_directory);
-	return cache_file_path("address_verify_map", cfg->address_verify_map, err);
+	return cache_file_path(
+		"address_verify_map", cfg->address_verify_map, cfg->default_cache_db_type, err);
 }
 
 static bool open_cache(struct verify *v, struct err *err)

@@ -102,11 +102,11 @@ def test_macros_of_each_stage(mail):  # noqa: F811
         assert dialogue.macros[letter] == {"{daemon_name}": "our name", "{of_%s}" % stage: stage}, stage
 
 
-@exercises("mailbox_delivery_lock")
-@pytest.mark.parametrize("how, waits", [("dotlock", True), ("fcntl", False)])
-def test_how_mailboxes_are_locked(system, how, waits):  # noqa: F811
+@exercises("mailbox_delivery_lock", "sun_mailtool_compatibility")
+@pytest.mark.parametrize("how, mailtool, waits", [("dotlock", "no", True), ("fcntl", "no", False), ("fcntl", "yes", True)])
+def test_how_mailboxes_are_locked(system, how, mailtool, waits):  # noqa: F811
     """Somebody else's lock file."""
-    mta = system(mailbox_delivery_lock=how, deliver_lock_attempts="1", stale_lock_time="1000s")
+    mta = system(mailbox_delivery_lock=how, sun_mailtool_compatibility=mailtool, deliver_lock_attempts="1", stale_lock_time="1000s")
     mta.stop()
     mta.set(mail_spool_directory=mta.mail)
     mta.start()

@@ -274,3 +274,15 @@ def test_server_dies_in_the_middle(mta, sink):
     instance.wait_log(r"lost connection with .* while sending end of data -- message may be sent more than once", 10, count=3)
     instance.wait_log(r"status=sent", 20)
     assert len(server.wait(1)) == 1
+
+
+@exercises("enable_idna2003_compatibility")
+@pytest.mark.parametrize("compatible, name", [("no", "xn--fa-hia.example"), ("yes", "fass.example")])
+def test_names_of_older_standards(mta, sink, dns, compatible, name):
+    """The sharp s of the German domain, which two standards write in ASCII differently."""
+    server = sink()
+    dns({name: {"A": ["127.0.0.1"]}})
+    instance = mta({"enable_idna2003_compatibility": compatible, "transport_maps": "inline:{x.example=smtp:[fa\u00df.example]:%d}" % server.port}).start()
+    instance.send(recipients=["u@x.example"])
+    assert outcome(instance, "u@x.example")[1] == "sent"
+    assert len(server.wait()) == 1

@@ -153,6 +153,31 @@ def test_names_of_the_process(mta):
     instance.wait_log(r"daemon started -- version 9.9,")
 
 
+MUST_SAY = "553 5.6.7 Must declare SMTPUTF8 to send unicode address"
+
+
+@exercises("strict_smtputf8", "smtputf8_enable")
+def test_addresses_beyond_ascii(mta):
+    """Without SMTPUTF8, and commands that are not UTF-8."""
+    instance = mta({"local_recipient_maps": "", "smtpd_hard_error_limit": "100"}, services={"strict": {"strict_smtputf8": "yes"}, "lax": {}, "off": {"strict_smtputf8": "yes", "smtputf8_enable": "no"}}).start()
+    for listener, plain_path, utf8_path in (("strict", MUST_SAY, "250"), ("lax", "250", "250"), ("off", MUST_SAY, None)):
+        with instance.client(listener) as c:
+            c.expect(250, "EHLO c")
+            assert c.command("MAIL FROM:<\u00fc@x.example>").startswith(plain_path)
+            assert c.command("VRFY \u00fc@test.example").startswith(plain_path.replace("250", "252"))
+            c.command("RSET")
+            c.expect(250, "MAIL FROM:<>")
+            assert c.command("RCPT TO:<\u00fc@test.example>").startswith(plain_path)
+            c.expect(250, "RSET")
+            if utf8_path:
+                c.expect(250, "MAIL FROM:<\u00fc@x.example> SMTPUTF8")
+                c.expect(250, "RCPT TO:<\u00fc@test.example>")
+                assert c.command(b"NOOP \xfc") == "500 5.5.2 Error: bad UTF-8 syntax"
+            else:
+                c.expect(250, "NOOP \u00fc")
+                c.expect(250, b"NOOP \xfc")
+
+
 @exercises("queue_file_attribute_count_limit")
 def test_attributes_of_a_message(mta):
     instance = mta(services={"few": {"queue_file_attribute_count_limit": "1"}, "many": {}}).start()

@@ -482,3 +482,31 @@ def test_servers_that_anybody_may_be_do_not_choose_commands(mta):
     mail.send(recipients=["postmaster@test.example"])
     mail.wait_log(r"warning: tcp:127\.0\.0\.1:1 is unavailable\. tcp:127\.0\.0\.1:1 map is not allowed for security-sensitive data")
     mail.wait_log(r"to=<postmaster@test\.example>.*status=deferred")
+
+
+@exercises("daemon_table_open_error_is_fatal")
+@pytest.mark.parametrize("fatal", ["no", "yes"])
+def test_table_that_is_not_there(mta, fatal):
+    """What the table is for fails, or the whole daemon does, until the table is there."""
+    instance = mta({"daemon_table_open_error_is_fatal": fatal, "smtpd_recipient_restrictions": "check_recipient_access hash:$config_directory/later",
+                    "smtpd_relay_restrictions": "permit_mynetworks, reject", "service_throttle_time": "1s", "worker_processes": "1"}).start()
+    if fatal == "yes":
+        instance.wait_log(r"postfix/smtpd\[\d+\]: fatal: open database .*/later\.db: No such file")
+    else:
+        with instance.client() as c:
+            c.expect(250, "EHLO c")
+            c.expect(250, "MAIL FROM:<>")
+            c.expect(451, "RCPT TO:<user@test.example>")
+    with open(os.path.join(instance.config, "later"), "w") as f:
+        f.write("user@test.example OK\n")
+    instance.command("postmap", "hash:" + os.path.join(instance.config, "later"))
+
+    def accepted():
+        try:
+            with instance.client() as c:
+                c.expect(250, "EHLO c")
+                c.expect(250, "MAIL FROM:<>")
+                return c.command("RCPT TO:<user@test.example>").startswith("250")
+        except (AssertionError, OSError):
+            return False
+    wait_for(accepted, 20, "use of the table")

@@ -221,6 +221,20 @@ def test_what_lasts(mta, target):
     assert t.asked == ["good@w.example"] * 3
 
 
+@exercises("default_cache_db_type", "address_verify_map")
+def test_type_of_the_table(mta, target):
+    """A path alone has the type of all caches."""
+    t = target()
+    instance = mta(basic(t, address_verify_map="$data_directory/cache", default_cache_db_type="btree"), {"a": {}}).start()
+    assert ask(instance, "good@w.example") == "250 2.1.5 Ok"
+    assert os.path.exists(instance.data + "/cache.db") and not os.path.exists(instance.data + "/cache.lmdb")
+    instance.stop()
+    instance.set(default_cache_db_type="tables")
+    instance.start()
+    assert ask(instance, "good@w.example").endswith("Address verification status unavailable")
+    instance.wait_log('lmdb:, btree: or hash: is wanted, not "tables"')
+
+
 @exercises("address_verify_map")
 def test_unusable_table(mta, target):
     """R133: no probes while what they find out cannot be kept; afterwards all is well."""

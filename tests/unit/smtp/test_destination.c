@@ -46,7 +46,8 @@ static void test_parse(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct smtp_destination to;
 		struct err err = {""};
-		bool ok = smtp_destination_parse(pool, str_c(rows[i].text), rows[i].lmtp, 25, &to, &err);
+		bool ok =
+			smtp_destination_parse(pool, str_c(rows[i].text), rows[i].lmtp, false, 25, &to, &err);
 
 		assert_int_equal(ok, rows[i].ok);
 		assert_int_equal(err.text[0] == '\0', ok);

@@ -20,7 +20,7 @@ static struct cache_file *make(const char *name, size_t value_max)
 	struct config cfg = test_config();
 	struct err err = {""};
 	struct cache_file *c;
-	char *spec = test_spec("lmdb", name), *path = cache_file_path("x", spec, &err);
+	char *spec = test_spec("lmdb", name), *path = cache_file_path("x", spec, "lmdb", &err);
 
 	cfg.mail_owner = getpwuid(geteuid())->pw_name;
 	assert_non_null(path);
@@ -111,11 +111,11 @@ static void test_names(void **state)
 	static const struct {
 		const char *map, *path;
 	} cases[] = {{"btree:/d/x", "/d/x.db"}, {" proxy:hash:/d/x ", "/d/x.db"}, {"lmdb:/d/x", "/d/x.lmdb"},
-		{"cdb:/d/x", NULL}, {"/d/x", NULL}, {"", NULL}};
+		{"cdb:/d/x", NULL}, {"/d/x", "/d/x.db"}, {"", NULL}};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct err err = {""};
-		char *path = cache_file_path("parameter", cases[i].map, &err);
+		char *path = cache_file_path("parameter", cases[i].map, "btree", &err);
 
 		assert_int_equal(path != NULL, cases[i].path != NULL);
 		if (path)
