@@ -186,6 +186,7 @@ static bool begin(struct report *r, struct err *err)
 {
 	const bool filtered = str_lists(r->env->cfg->internal_mail_filter_classes, "bounce");
 	const struct cleanup_options options = {
+		.origin = "bounce",
 		.local_rewrite = true,
 		.internal = !filtered,
 		.no_session = filtered,

@@ -197,6 +197,7 @@ bool notice_send(const struct config *cfg, struct cleanup_env *cleanup, const st
 {
 	const bool filtered = str_lists(cfg->internal_mail_filter_classes, "notify");
 	const struct cleanup_options options = {.local_rewrite = true,
+		.origin = "notify",
 		.internal = !filtered,
 		.no_session = filtered,
 		.queue = QUEUE_INCOMING,

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "cleanup/cleanup_private.h"
+#include "mail/address.h"
 
 struct reply {
 	const char *dsn, *text;
@@ -160,6 +161,28 @@ static void note_filter(struct cleanup *c)
 		cleanup_note(c, "content_filter", filter);
 }
 
+static bool is_beyond_ascii(const struct cleanup *c)
+{
+	if (c->utf8_header || address_has_8bit(str_c(c->envelope.sender)))
+		return true;
+	for (size_t i = 0; i < c->envelope.recipient_count; i++)
+		if (address_has_8bit(str_c(c->envelope.recipients[i].address)))
+			return true;
+	return false;
+}
+
+/* Who brings such mail may not know that it wants SMTPUTF8 on its way. */
+static void detect_utf8(struct cleanup *c)
+{
+	const struct config *cfg = c->env->cfg;
+	const char *classes = cfg->smtputf8_autodetect_classes;
+
+	if (cfg->smtputf8_enable && c->options.origin &&
+		(str_case_lists(classes, c->options.origin) || str_case_lists(classes, "all")) &&
+		is_beyond_ascii(c))
+		c->envelope.flags |= ENVELOPE_SMTPUTF8;
+}
+
 static bool commit(struct cleanup *c)
 {
 	struct err err;
@@ -176,6 +199,7 @@ static bool commit(struct cleanup *c)
 	if (c->options.internal)
 		c->envelope.flags |= ENVELOPE_INTERNAL;
 	note_filter(c);
+	detect_utf8(c);
 	cleanup_note(c, "rewrite_context", c->options.local_rewrite ? "local" : "remote");
 	if (!spool_commit(&c->writer, &c->envelope, &err))
 		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, pool_printf(c->pool, "Error: %s", err.text));

@@ -37,6 +37,7 @@ struct cleanup_options {
 	const char *client;	 /* "name[addr]" or "local" for log lines */
 	struct milters *milters; /* of the session that brings it, told of the envelope already; or NULL */
 	bool no_session;	 /* came without one: non_smtpd_milters see it */
+	const char *origin;	 /* its word in smtputf8_autodetect_classes; NULL: none */
 };
 
 struct cleanup_result {

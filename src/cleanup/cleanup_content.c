@@ -40,6 +40,8 @@ bool cleanup_write(struct cleanup *c, struct str line, bool partial)
 	if (c->status != CLEANUP_OK)
 		return false;
 	cleanup_note_line(c, line, partial);
+	if (!c->in_body && has_8bit(line))
+		c->utf8_header = true;
 	if (!spool_content(c->writer, line) || (!partial && !spool_content(c->writer, CRLF)))
 		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, NULL);
 	return true;

@@ -465,9 +465,13 @@ bool cleanup_follow(struct cleanup *c, const char *where, struct milter_verdict 
 
 static bool write_headers(const struct display *d)
 {
-	for (size_t i = 0; i < d->count; i++)
-		if (!cleanup_write_lines(d->c, str_c(d->headers[i].text)))
+	for (size_t i = 0; i < d->count; i++) {
+		struct str text = str_c(d->headers[i].text);
+
+		d->c->utf8_header = d->c->utf8_header || address_has_8bit(text);
+		if (!cleanup_write_lines(d->c, text))
 			return false;
+	}
 	return (!d->body && !d->c->body_start) || cleanup_write(d->c, STR(""), false);
 }
 

@@ -93,6 +93,7 @@ struct cleanup {
 	uint64_t body_start; /* offset of the body in the content; 0: no empty line ended the header yet */
 	const char *reply;   /* see struct cleanup_result */
 	bool in_body;
+	bool utf8_header;   /* the message's own header has bytes beyond ASCII */
 	bool mid_line;	    /* the last piece was partial */
 	size_t line_length; /* bytes of the present line so far */
 	int seen;

@@ -18,6 +18,7 @@ static struct cleanup *begin(const struct local_plan *plan, struct err *err)
 {
 	const char *context = delivery_attribute(plan->agent->request, "rewrite_context");
 	const struct cleanup_options options = {
+		.origin = "forward",
 		.local_rewrite = !context || strcmp(context, "local") == 0,
 		.forwarded = true,
 		.queue = QUEUE_INCOMING,

@@ -216,6 +216,7 @@ static bool all_done(const struct envelope *e)
 static enum pickup_result take_over(struct intake *in)
 {
 	const struct cleanup_options options = {.local_rewrite = is_local_context(in),
+		.origin = is_requeued(in) ? NULL : "sendmail",
 		.queue = QUEUE_INCOMING,
 		.client = "local",
 		.no_session = true};

@@ -47,8 +47,10 @@ static void add_attributes(struct session *s, struct cleanup *c)
 
 static bool begin_cleanup(struct session *s, struct message *m, struct err *err)
 {
-	struct cleanup_options options = {
-		.client = s->client.text, .queue = QUEUE_INCOMING, .milters = filters_milters(s)};
+	struct cleanup_options options = {.origin = "smtpd",
+		.client = s->client.text,
+		.queue = QUEUE_INCOMING,
+		.milters = filters_milters(s)};
 	const struct transaction *tx = s->tx;
 
 	options.local_rewrite =

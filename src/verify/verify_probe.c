@@ -41,8 +41,11 @@ static bool commit(struct cleanup *c, struct err *err)
 
 static bool inject(struct verify *v, struct cleanup_env *env, const char *address, struct err *err)
 {
-	struct cleanup_options options = {
-		.local_rewrite = true, .internal = true, .client = "local", .queue = QUEUE_INCOMING};
+	struct cleanup_options options = {.origin = "verify",
+		.local_rewrite = true,
+		.internal = true,
+		.client = "local",
+		.queue = QUEUE_INCOMING};
 	struct cleanup *c = cleanup_begin(env, &options, err);
 
 	if (!c)

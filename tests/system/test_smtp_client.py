@@ -286,3 +286,24 @@ def test_names_of_older_standards(mta, sink, dns, compatible, name):
     instance.send(recipients=["u@x.example"])
     assert outcome(instance, "u@x.example")[1] == "sent"
     assert len(server.wait()) == 1
+
+
+SUBJECT = "Subject: gr\u00fc\u00dfe\r\n\r\nx\r\n"
+
+
+@exercises("smtputf8_autodetect_classes")
+@pytest.mark.parametrize("classes, by_command, by_smtp, by_alias", [
+    (None, "bounced", "sent", "sent"), ("smtpd", "sent", "bounced", "bounced"), ("forward", "sent", "sent", "bounced"), ("all", "bounced", "bounced", "bounced"), ("", "sent", "sent", "sent")])
+def test_mail_that_needs_smtputf8(mta, sink, classes, by_command, by_smtp, by_alias):
+    """A header beyond ASCII, and a server that does not know SMTPUTF8."""
+    server = sink(keywords=["8BITMIME"])
+    instance = mta({"smtputf8_autodetect_classes": classes, "transport_maps": "inline:{x.example=smtp:[127.0.0.1]:%d}" % server.port, "alias_maps": "inline:{list=alias@x.example}",
+                    "owner_request_special": "no", "notify_classes": ""}).start()
+    instance.command("sendmail", "-f", "s@test.example", "command@x.example", input=SUBJECT)
+    for recipient in ("smtp@x.example", "list@test.example"):
+        instance.send(sender="", recipients=[recipient], body=SUBJECT)
+    for recipient, expected in (("command", by_command), ("smtp", by_smtp), ("alias", by_alias)):
+        dsn, status, text, _ = outcome(instance, recipient + "@x.example")
+        assert status == expected, (recipient, text)
+        if status == "bounced":
+            assert dsn == "5.6.7" and text.startswith("SMTPUTF8 is required, but was not offered by host 127.0.0.1"), text
