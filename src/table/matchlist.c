@@ -40,17 +40,17 @@ static bool looks_like_net(struct str word)
 	return word.p[0] == '[' || str_find(word, '/') >= 0;
 }
 
-/* 0: not an address, whatever stands around it. */
+/* Whose addresses a network that makes no sense may have been about; 0: nobody's, it is not made of what
+ * networks are made of. */
 static int family_of(struct str word)
 {
-	struct net_addr a;
-	size_t n = 0;
-
-	if (word.n && word.p[0] == '[')
-		word = str_from(word, 1);
-	while (n < word.n && word.p[n] != ']' && word.p[n] != '/')
-		n++;
-	return net_parse_ip(str_first(word, n), 0, &a) ? a.ss.ss_family : 0;
+	for (size_t i = 0; i < word.n; i++) {
+		if (!word.p[i] || !strchr("0123456789abcdefABCDEF./:[]", word.p[i]))
+			return 0;
+	}
+	if (str_find(word, ':') >= 0)
+		return AF_INET6;
+	return str_find(word, '/') >= 0 ? AF_INET : 0;
 }
 
 static struct member *new_member(struct matchlist *m, struct str word, bool negated)

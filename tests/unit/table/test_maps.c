@@ -241,11 +241,16 @@ static const struct match_case match_cases[] = {
 	{"[2001:db8::1]/32, 192.0.2.1", 0, "unknown", "192.0.2.1", TABLE_FOUND},
 	{"[2001:db8::1]/32, 192.0.2.1", 0, "unknown", "2001:db8::1", TABLE_MISCONFIGURED},
 	{"[::1, 192.0.2.1", 0, "unknown", "::1", TABLE_MISCONFIGURED},
+	{"[be:be]", 0, "unknown", "::1", TABLE_MISCONFIGURED},
+	{"[be:be]", 0, "unknown", "192.0.2.1", TABLE_NOT_FOUND},
+	{"192/8", 0, "unknown", "192.0.2.1", TABLE_MISCONFIGURED},
+	{"[192.0.2.1", 0, "unknown", "192.0.2.1", TABLE_NOT_FOUND},
+	{"192.0.2.1/x", 0, "unknown", "192.0.2.1", TABLE_NOT_FOUND},
 	{"x/y [z] [] b.org/24", 0, "b.org", "192.0.2.1", TABLE_NOT_FOUND},
 	{"192.0.2.1/24", 0, "b.org", NULL, TABLE_NOT_FOUND},
 	{"127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128", 0, "unknown", "192.0.2.1", TABLE_NOT_FOUND},
 	{"[::ffff:192.0.2.0]/120", 0, "unknown", "192.0.2.9", TABLE_FOUND},
-	{"[::ffff:192.0.2.1]/90", 0, "unknown", "192.0.2.1", TABLE_MISCONFIGURED},
+	{"[::ffff:192.0.2.1]/90", 0, "unknown", "2001:db8::1", TABLE_MISCONFIGURED},
 };
 
 static void test_matchlists(void **state)
