@@ -48,7 +48,7 @@ def test_firewall_that_makes_stars(sending):
 @exercises("smtp_pix_workarounds", "smtp_pix_workaround_threshold_time", "smtp_pix_workaround_maps", "lmtp_pix_workaround_maps")
 @pytest.mark.parametrize("settings,esmtp,said", [
     ({}, False, "disable_esmtp for"), ({"smtp_pix_workarounds": "delay_dotcrlf"}, True, None), ({"smtp_pix_workarounds": "unheard_of"}, True, "unknown workaround"),
-    ({"smtp_pix_workaround_maps": "inline:{127.0.0.1=}, static:delay_dotcrlf"}, True, None),
+    ({"smtp_pix_workaround_maps": "inline:{127.0.0.1=delay_dotcrlf}, static:disable_esmtp"}, True, None),
     ({"smtp_pix_workaround_maps": "inline:{127.0.0.1=disable_esmtp}", "smtp_pix_workarounds": ""}, False, "disable_esmtp for")])
 def test_choice_of_workarounds(sending, settings, esmtp, said):
     instance, sink = sending({"CONNECT": "220 *****"}, **settings)
