@@ -64,10 +64,7 @@ static void take_overrides(struct loader *l)
 /* A row of other programs whose default cannot be had either, because it refers to a bad value. */
 static void store_nothing(struct loader *l, const struct row *row)
 {
-	bool text = row->type == ROW_TEXT || row->type == ROW_RAW || row->type == ROW_TABLES ||
-		    row->type == ROW_ENUM;
-
-	if (text)
+	if (row->type == ROW_TEXT || row->type == ROW_RAW || row->type == ROW_TABLES || row->words)
 		*(const char **)(void *)((char *)l->cfg + row->offset) = "";
 }
 
@@ -99,7 +96,7 @@ static bool store_row(struct loader *l, const struct row *row)
 	struct err err;
 
 	if (names_expand(l->cfg->names, name, &err)) {
-		if (row->type == ROW_ENUM)
+		if (row->words)
 			lower_words(l, v);
 		if (value_store(l->cfg, row, name, v->text, &err))
 			return true;

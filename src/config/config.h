@@ -23,8 +23,9 @@ struct config {
 #define PARAM_BOOL(name, ...) bool name;
 #define PARAM_INT(name, ...) int name;
 #define PARAM_SIZE(name, ...) long long name;
-#define PARAM_TIME(name, ...) int name;		/* seconds */
-#define PARAM_ENUM(name, ...) const char *name; /* one of its words, checked */
+#define PARAM_TIME(name, ...) int name;		 /* seconds */
+#define PARAM_ENUM(name, ...) const char *name;	 /* one of its words, checked */
+#define PARAM_WORDS(name, ...) const char *name; /* a list of its words, checked, in lower case */
 #include "config/parameters.def"
 	struct config_names *names;
 };

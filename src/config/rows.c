@@ -19,6 +19,7 @@
 #define PARAM_TIME(n, d, u, lo, hi, t, s, p, m, x)                                                           \
 	{ROW(TIME, n, d, t, s, p, m, x), .unit = u, .min = lo, .max = hi},
 #define PARAM_ENUM(n, d, w, t, s, p, m, x) {ROW(ENUM, n, d, t, s, p, m, x), .words = w},
+#define PARAM_WORDS(n, d, w, t, s, p, m, x) {ROW(WORDS, n, d, t, s, p, m, x), .words = w},
 
 const struct row rows[] = {
 #include "config/parameters.def"

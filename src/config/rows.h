@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include <stddef.h>
 
-enum row_type { ROW_TEXT, ROW_RAW, ROW_TABLES, ROW_BOOL, ROW_INT, ROW_SIZE, ROW_TIME, ROW_ENUM };
+enum row_type { ROW_TEXT, ROW_RAW, ROW_TABLES, ROW_BOOL, ROW_INT, ROW_SIZE, ROW_TIME, ROW_ENUM, ROW_WORDS };
 
 enum row_mark {
 	ROW_ACTIVE,
@@ -21,7 +21,7 @@ struct row {
 	enum row_type type;
 	const char *dflt;  /* NULL: computed */
 	const char *twin;  /* NULL: no lmtp_ twin; else the twin's default, "=": the same with lmtp_ names */
-	const char *words; /* ROW_ENUM */
+	const char *words; /* ROW_ENUM, ROW_WORDS */
 	char unit;	   /* ROW_TIME */
 	long long min, max;
 	const char *since, *programs;

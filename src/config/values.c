@@ -97,6 +97,18 @@ static bool is_word(const char *words, struct str text)
 	}
 }
 
+static bool check_words(const struct row *row, const char *name, const char *text, struct err *err)
+{
+	struct str rest = str_c(text), word;
+
+	while (str_word(&rest, ", \t\r\n", &word)) {
+		if (!is_word(row->words, word))
+			return err_set(err, "parameter %s: unknown word \"" STR_FMT "\" (use any of: %s)",
+				name, STR_ARG(word), row->words);
+	}
+	return true;
+}
+
 static bool store_text(
 	const char **field, const struct row *row, const char *name, const char *text, struct err *err)
 {
@@ -105,6 +117,8 @@ static bool store_text(
 	if (row->type == ROW_ENUM && !is_word(row->words, str_c(text)))
 		return err_set(
 			err, "parameter %s: unknown value \"%s\" (use one of: %s)", name, text, row->words);
+	if (row->type == ROW_WORDS && !check_words(row, name, text, err))
+		return false;
 	*field = text;
 	return true;
 }
@@ -126,6 +140,7 @@ bool value_store(
 	case ROW_RAW:
 	case ROW_TABLES:
 	case ROW_ENUM:
+	case ROW_WORDS:
 		return store_text(field, row, name, text, err);
 	}
 	return false;

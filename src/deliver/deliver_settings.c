@@ -1,33 +1,10 @@
 #include "deliver/deliver.h"
 #include <unistd.h>
 
-static int lock_bit(struct str word)
+static bool take_locks(const char *parameter, const char *value, int *locks, struct err *err)
 {
-	static const struct {
-		const char *name;
-		int bit;
-	} words[] = {{"fcntl", LOCK_FCNTL}, {"flock", LOCK_FLOCK}, {"dotlock", LOCK_DOTLOCK}};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (str_is(word, words[i].name))
-			return words[i].bit;
-	}
-	return 0;
-}
-
-static bool parse_locks(const char *parameter, const char *value, int *locks, struct err *err)
-{
-	struct str rest = str_c(value), word;
-
-	*locks = 0;
-	while (str_word(&rest, ", \t\r\n", &word)) {
-		int bit = lock_bit(word);
-
-		if (!bit)
-			return err_set(err, "parameter %s: unknown method \"" STR_FMT "\"", parameter,
-				STR_ARG(word));
-		*locks |= bit;
-	}
+	*locks = (str_lists(value, "fcntl") ? LOCK_FCNTL : 0) | (str_lists(value, "flock") ? LOCK_FLOCK : 0) |
+		 (str_lists(value, "dotlock") ? LOCK_DOTLOCK : 0);
 	return *locks != 0 || err_set(err, "parameter %s: no method", parameter);
 }
 
@@ -41,5 +18,5 @@ bool deliver_settings_make(struct deliver_settings *out, const struct config *cf
 		if (*p == '/' || *p == ':')
 			*p = '_';
 	}
-	return parse_locks(lock_parameter, locks, &out->locks, err);
+	return take_locks(lock_parameter, locks, &out->locks, err);
 }

@@ -25,18 +25,21 @@ static bool set_protocols(struct smtp_client *c, struct err *err)
 	return c->want_v4 || c->want_v6 || err_set(err, "inet_protocols: no protocol");
 }
 
+static void set_resolver(struct smtp_client *c)
+{
+	const char *options = c->cfg->smtp_dns_resolver_options;
+
+	if (str_lists(options, "res_defnames"))
+		c->short_names |= DNS_APPEND_DOMAIN;
+	if (str_lists(options, "res_dnsrch"))
+		c->short_names |= DNS_SEARCH_PARENTS;
+}
+
 static bool set_lookups(struct smtp_client *c, struct err *err)
 {
-	struct str rest = str_c(c->cfg->smtp_host_lookup), word;
-
-	while (str_word(&rest, " \t\r\n,", &word)) {
-		if (str_is(word, "dns"))
-			c->lookup_dns = true;
-		else if (str_is(word, "native"))
-			c->lookup_native = true;
-		else
-			return err_set(err, "smtp_host_lookup: unknown method " STR_FMT, STR_ARG(word));
-	}
+	set_resolver(c);
+	c->lookup_dns = str_lists(c->cfg->smtp_host_lookup, "dns");
+	c->lookup_native = str_lists(c->cfg->smtp_host_lookup, "native");
 	c->lookup_mx =
 		!c->cfg->disable_dns_lookups && strcmp(c->cfg->smtp_dns_support_level, "disabled") != 0;
 	if (!c->lookup_mx) {
@@ -44,22 +47,6 @@ static bool set_lookups(struct smtp_client *c, struct err *err)
 		c->lookup_native = true;
 	}
 	return c->lookup_dns || c->lookup_native || err_set(err, "smtp_host_lookup: no method");
-}
-
-static bool set_resolver(struct smtp_client *c, struct err *err)
-{
-	struct str rest = str_c(c->cfg->smtp_dns_resolver_options), word;
-
-	while (str_word(&rest, " \t\r\n,", &word)) {
-		if (str_is(word, "res_defnames"))
-			c->short_names |= DNS_APPEND_DOMAIN;
-		else if (str_is(word, "res_dnsrch"))
-			c->short_names |= DNS_SEARCH_PARENTS;
-		else
-			return err_set(
-				err, "smtp_dns_resolver_options: unknown option " STR_FMT, STR_ARG(word));
-	}
-	return true;
 }
 
 /* An address may stand in brackets. */
@@ -171,11 +158,11 @@ struct smtp_client *smtp_client_new(struct service *s, const struct config *cfg,
 	c->lmtp = lmtp;
 	if (!smtp_port(str_c(cfg->smtp_tcp_port), &c->port))
 		err_set(err, "smtp_tcp_port: unknown port: %s", cfg->smtp_tcp_port);
-	else if (set_protocols(c, err) && set_lookups(c, err) && set_resolver(c, err) &&
-		 set_sources(c, err) && open_tables(c, err) && smtp_tls_open(c, err) &&
-		 smtp_sasl_open(c, err) && smtp_generic_open(c, err) && smtp_notices_open(c, err) &&
-		 smtp_dialogue_open(c, err) && smtp_checks_open(c, &c->checks, err) &&
-		 (c->dns = dns_new(err)) && (c->own = own_addresses_new(cfg, err)))
+	else if (set_protocols(c, err) && set_lookups(c, err) && set_sources(c, err) && open_tables(c, err) &&
+		 smtp_tls_open(c, err) && smtp_sasl_open(c, err) && smtp_generic_open(c, err) &&
+		 smtp_notices_open(c, err) && smtp_dialogue_open(c, err) &&
+		 smtp_checks_open(c, &c->checks, err) && (c->dns = dns_new(err)) &&
+		 (c->own = own_addresses_new(cfg, err)))
 		return c;
 	smtp_client_free(&c);
 	return NULL;

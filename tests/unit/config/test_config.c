@@ -118,6 +118,8 @@ static void test_bad_files(void **state)
 		{"smtpd_helo_required = maybe\n", "bad boolean configuration: smtpd_helo_required = maybe"},
 		{"smtpd_tls_security_level = strong\n",
 			"parameter smtpd_tls_security_level: unknown value \"strong\""},
+		{"notify_classes = Resource, fun\n",
+			"parameter notify_classes: unknown word \"fun\" (use any of: bounce|2bounce|"},
 		{"mynetworks_style = street\n",
 			"unknown mynetworks mask style value \"street\" in \"street\""},
 		{"inet_protocols = ipv5\n", "unknown inet_protocols value \"ipv5\" in \"ipv5\""},

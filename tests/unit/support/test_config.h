@@ -12,6 +12,7 @@ static inline struct config test_config(void)
 #define PARAM_RAW(name, ...) .name = "",
 #define PARAM_TABLES(name, ...) .name = "",
 #define PARAM_ENUM(name, ...) .name = "",
+#define PARAM_WORDS(name, ...) .name = "",
 #include "config/parameters.def"
 	};
 
