@@ -1,10 +1,13 @@
 #include "config/config.h"
 
 #include "base/mem.h"
+#include "base/sys.h"
 #include "config/names.h"
 #include "config/values.h"
 #include <pthread.h>
 #include <unistd.h>
+
+#define ORIGIN_FILE_MAX 65536
 
 struct loader {
 	struct config *cfg;
@@ -59,6 +62,43 @@ static void take_overrides(struct loader *l)
 	names_set(l->cfg->names, "config_directory", l->cfg->names->directory);
 	if (s->stress)
 		names_set(l->cfg->names, "stress", "yes");
+}
+
+/* The first line of a file, as Debian has it. */
+static bool read_origin(struct loader *l, const char *path, struct buf *name)
+{
+	struct buf text = BUF(ORIGIN_FILE_MAX);
+	struct str rest, line = {"", 0};
+	struct err err;
+
+	if (!sys_read_file(path, &text, &err)) {
+		buf_free(&text);
+		buf_puts(name, l->source->origin ? l->source->origin : "");
+		return name->len > 0 || err_set(l->err, "parameter myorigin: %s", err.text);
+	}
+	rest = buf_slice(&text);
+	str_word(&rest, "\n", &line);
+	buf_str(name, str_trim(line));
+	buf_free(&text);
+	return name->len > 0 || err_set(l->err, "parameter myorigin: %s is empty", path);
+}
+
+/* A path stands for the name in that file. */
+static bool take_origin(struct loader *l)
+{
+	const char *text = names_expand(l->cfg->names, "myorigin", l->err);
+	struct buf name = BUF(ORIGIN_FILE_MAX);
+	bool ok = text != NULL;
+
+	if (ok && text[0] == '/') {
+		ok = read_origin(l, text, &name);
+		names_set(l->cfg->names, "myorigin", buf_cstr(&name));
+		text = buf_cstr(&name);
+	}
+	if (ok && strpbrk(text, ", \t\r$"))
+		ok = err_set(l->err, "parameter myorigin: one name is wanted: \"%s\"", text);
+	buf_free(&name);
+	return ok;
 }
 
 /* A row of other programs whose default cannot be had either, because it refers to a bad value. */
@@ -171,7 +211,7 @@ static bool load(struct loader *l)
 	if (!read_main(l))
 		return false;
 	take_overrides(l);
-	if (!names_compute(l->cfg->names, l->err) || !store_rows(l))
+	if (!names_compute(l->cfg->names, l->err) || !take_origin(l) || !store_rows(l))
 		return false;
 	expand_rest(l);
 	warn_marks(l);

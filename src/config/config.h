@@ -45,6 +45,8 @@ struct config_source {
 	bool stress;		 /* $stress is "yes" */
 	const char *main_text;	 /* the text of main.cf, read by the caller; NULL: read the file */
 	const char *master_text; /* the same of master.cf, for master_cf_load */
+	const char *origin;	 /* myorigin where it names a file out of reach, in a jail; NULL: that is an
+				    error */
 };
 
 /*

@@ -90,11 +90,11 @@ static void test_rows(void **state)
 static void test_syntax(void **state)
 {
 	const struct config *cfg = loaded(
-		"# comment\n\n  \nrelayhost =  a\n  # inside\n\n  b  \r\n\tc\nmyorigin=$foo\nfoo = x = y\n"
+		"# comment\n\n  \nrelayhost =  a\n  # inside\n\n  b  \r\n\tc\nmail_name=$foo\nfoo = x = y\n"
 		"empty =\n");
 
 	assert_string_equal(cfg->relayhost, "a  b  \tc");
-	assert_string_equal(cfg->myorigin, "x = y");
+	assert_string_equal(cfg->mail_name, "x = y");
 	assert_string_equal(config_text(cfg, "empty"), "");
 	config_free(&cfg);
 }
@@ -123,6 +123,8 @@ static void test_bad_files(void **state)
 		{"mynetworks_style = street\n",
 			"unknown mynetworks mask style value \"street\" in \"street\""},
 		{"inet_protocols = ipv5\n", "unknown inet_protocols value \"ipv5\" in \"ipv5\""},
+		{"myorigin = a, b\n", "parameter myorigin: one name is wanted: \"a, b\""},
+		{"myorigin = /nonexistent\n", "parameter myorigin: open /nonexistent: No such file"},
 		{"myorigin = ${x\n", "parameter myorigin: truncated macro reference: \"${x\""},
 		{"myorigin = $myorigin\n",
 			"parameter myorigin: unreasonable macro call nesting: \"myorigin\""},
