@@ -11,6 +11,7 @@
 #include "base/sys.h"
 #include "commands/postern.h"
 #include "config/master_cf.h"
+#include "config/programs.h"
 #include "spool/spool.h"
 
 /* As an ordinary user everything belongs to that user and his group: there is nobody to keep out but the
@@ -211,6 +212,27 @@ static void check_tree(struct checker *c)
 	check_setgid(c, "postdrop");
 }
 
+static void check_program(struct checker *c, const struct master_service *s)
+{
+	const struct program *program = program_find(s->command);
+	char *path = program_path(program, s->command, c->instance->config->daemon_directory);
+
+	if (program->kind != PROGRAM_LIBRARY && access(path, X_OK) != 0)
+		complain(c, "service %s (master.cf, line %d) is not available: there is no program %s",
+			s->name, s->line, path);
+	x_free(&path);
+}
+
+static void check_services(struct checker *c)
+{
+	struct err err = {""};
+	struct master_cf *table = master_cf_load(c->instance->config, &err);
+
+	for (size_t n = 0; table && n < table->count; n++)
+		check_program(c, &table->services[n]);
+	master_cf_free(&table);
+}
+
 bool postern_services_valid(const struct instance *i, postern_report_fn report, void *arg)
 {
 	struct err err = {""};
@@ -272,7 +294,8 @@ int postern_check(struct instance *i)
 		return 1;
 	}
 	check_tree(&c);
-	postern_services_valid(i, report_complaint, &c);
+	if (postern_services_valid(i, report_complaint, &c))
+		check_services(&c);
 	check_names(i);
 	return 0;
 }

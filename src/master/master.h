@@ -7,9 +7,9 @@
 
 #include "base/list.h"
 #include "config/master_cf.h"
+#include "config/programs.h"
 #include "master/address.h"
 #include "master/loop.h"
-#include "master/programs.h"
 #include "service/shared.h"
 #include <sys/types.h>
 

@@ -114,8 +114,7 @@ static bool program_present(struct mservice *s)
 	const struct config *cfg = s->master->settings->config;
 
 	x_free(&s->file);
-	s->file = x_asprintf(
-		"%s/%s", cfg->daemon_directory, s->program->file ? s->program->file : s->entry->command);
+	s->file = program_path(s->program, s->entry->command, cfg->daemon_directory);
 	if (access(s->file, X_OK) == 0)
 		return true;
 	log_line(s->type == SERVICE_INET ? LOGL_ERROR : LOGL_WARNING,

@@ -66,6 +66,13 @@ def test_check_names_a_bad_service(mta):
     assert re.search(r"warning: service odd \(master.cf, line \d+\): .*smtp_connect_timeout", done.stdout), done.stdout
 
 
+def test_check_names_a_service_without_program(mta):
+    a = mta(master="gate inet n - n - 1 postscreen\nflush unix - - n - 0 flush\n")
+    done = a.control("check", check=False)
+    assert re.search(r"warning: service gate \(master.cf, line \d+\) is not available: there is no program .*/postscreen\n", done.stdout), done.stdout
+    assert "service flush" not in done.stdout
+
+
 def test_relative_configuration_directory(mta):
     a = mta()
     for verb in ("start", "status", "reload", "stop"):

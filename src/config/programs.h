@@ -1,6 +1,6 @@
 /* The programs that master.cf may name, and how each is run. */
-#ifndef MASTER_PROGRAMS_H
-#define MASTER_PROGRAMS_H
+#ifndef CONFIG_PROGRAMS_H
+#define CONFIG_PROGRAMS_H
 
 #include <stdbool.h>
 
@@ -20,5 +20,7 @@ struct program {
 
 /* Never NULL: what is not known is run one task at a time. */
 const struct program *program_find(const char *command);
+/* The file of the command in daemon_directory; the caller frees it. */
+char *program_path(const struct program *p, const char *command, const char *directory);
 
 #endif

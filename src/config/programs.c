@@ -1,6 +1,8 @@
-#include "master/programs.h"
+#include "config/programs.h"
 
 #include <string.h>
+
+#include "base/mem.h"
 
 static const struct program programs[] = {
 	{"smtpd", PROGRAM_THREADED, false, NULL},
@@ -33,4 +35,9 @@ const struct program *program_find(const char *command)
 			return &programs[i];
 	}
 	return &other;
+}
+
+char *program_path(const struct program *p, const char *command, const char *directory)
+{
+	return x_asprintf("%s/%s", directory, p->file ? p->file : command);
 }
