@@ -161,8 +161,15 @@ def listeners(rows, keys):
     return services, of_row
 
 
-def outcome(instance, listener, keys, clear=False, max=V13, ciphers=None, certificate=None):
+def outcome(instance, listener, keys, **client):
+    """Returns when the log has the whole session: its lines are not the next one's."""
     mark = instance.log_size()
+    found = talk(instance, listener, keys, mark, **client)
+    instance.wait_log(r"disconnect from", since=mark)
+    return found
+
+
+def talk(instance, listener, keys, mark, clear=False, max=V13, ciphers=None, certificate=None):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_verify_locations(keys / "ca.pem")
