@@ -86,6 +86,15 @@ bool buf_putc(struct buf *b, char c)
 	return buf_add(b, &c, 1);
 }
 
+bool buf_integer(struct buf *b, uint64_t v, size_t n)
+{
+	char bytes[sizeof(v)];
+
+	for (size_t i = 0; i < n; i++, v >>= 8)
+		bytes[i] = (char)(unsigned char)v;
+	return buf_add(b, bytes, n);
+}
+
 /* Most texts fit into what is there already. */
 bool buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {

@@ -26,6 +26,7 @@ bool buf_add(struct buf *b, const void *data, size_t n); /* false when it would 
 bool buf_str(struct buf *b, struct str s);
 bool buf_puts(struct buf *b, const char *s);
 bool buf_putc(struct buf *b, char c);
+bool buf_integer(struct buf *b, uint64_t v, size_t n); /* n <= 8 bytes, lowest first, as cursors read them */
 bool buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void buf_truncate(struct buf *b, size_t len); /* to at most len bytes */

@@ -249,3 +249,40 @@ int ascii_casecmp(const char *a, const char *b)
 	}
 	return (unsigned char)lower(*a) - (unsigned char)lower(*b);
 }
+
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
+int str_take_escape(const char **p)
+{
+	static const char letters[] = "abfnrtv\\", meant[] = "\a\b\f\n\r\t\v\\";
+	const char *known = **p ? strchr(letters, **p) : NULL;
+	int value = 0;
+
+	if (known) {
+		(*p)++;
+		return meant[known - letters];
+	}
+	if (!is_octal(**p))
+		return -1;
+	for (int i = 0; i < 3 && is_octal(**p); i++)
+		value = value * 8 + *(*p)++ - '0';
+	return value & 255;
+}
+
+bool str_has_8bit(struct str s)
+{
+	uint64_t word, high = 0;
+
+	while (s.n >= sizeof(word)) {
+		memcpy(&word, s.p, sizeof(word));
+		high |= word;
+		s.p += sizeof(word);
+		s.n -= sizeof(word);
+	}
+	for (size_t i = 0; i < s.n; i++)
+		high |= (unsigned char)s.p[i];
+	return (high & UINT64_C(0x8080808080808080)) != 0;
+}

@@ -58,6 +58,11 @@ static inline bool ascii_is_control(char c) /* whatever the locale; DEL is one *
 	return (unsigned char)c < ' ' || c == 0x7f;
 }
 
+/* Takes an escape of C off *p, which points behind its backslash: \\a, \\n and the like, one to three octal
+ * digits. The byte; -1: it is none, and nothing is taken. */
+int str_take_escape(const char **p);
+bool str_has_8bit(struct str s); /* a byte beyond ASCII */
+
 static inline bool ascii_is_space(char c) /* whatever the locale */
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');

@@ -163,10 +163,10 @@ static void note_filter(struct cleanup *c)
 
 static bool is_beyond_ascii(const struct cleanup *c)
 {
-	if (c->utf8_header || address_has_8bit(str_c(c->envelope.sender)))
+	if (c->utf8_header || str_has_8bit(str_c(c->envelope.sender)))
 		return true;
 	for (size_t i = 0; i < c->envelope.recipient_count; i++)
-		if (address_has_8bit(str_c(c->envelope.recipients[i].address)))
+		if (str_has_8bit(str_c(c->envelope.recipients[i].address)))
 			return true;
 	return false;
 }

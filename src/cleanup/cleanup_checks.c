@@ -18,13 +18,7 @@ struct matched {
 
 const char *cleanup_shown(const struct cleanup *c, struct str text, char *out, size_t size)
 {
-	const unsigned char last = c->env->cfg->smtputf8_enable ? 0xff : 0x7f;
-	size_t n = text.n < size - 1 ? text.n : size - 1;
-
-	for (size_t i = 0; i < n; i++)
-		out[i] = text.p[i] && (unsigned char)text.p[i] <= last ? text.p[i] : '?';
-	out[n] = '\0';
-	return out;
+	return event_content(text, c->env->cfg->smtputf8_enable, out, size);
 }
 
 void cleanup_log_content(

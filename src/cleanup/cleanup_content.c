@@ -5,21 +5,6 @@
 #define LINE_MAX_SMTP 998 /* RFC 5321 section 4.5.3.1.6, without CRLF */
 #define CRLF STR("\r\n")
 
-static bool has_8bit(struct str s)
-{
-	uint64_t word, high = 0;
-
-	while (s.n >= sizeof(word)) {
-		memcpy(&word, s.p, sizeof(word));
-		high |= word;
-		s.p += sizeof(word);
-		s.n -= sizeof(word);
-	}
-	for (size_t i = 0; i < s.n; i++)
-		high |= (unsigned char)s.p[i];
-	return (high & UINT64_C(0x8080808080808080)) != 0;
-}
-
 void cleanup_note_line(struct cleanup *c, struct str line, bool partial)
 {
 	int *flags = &c->envelope.flags;
@@ -29,7 +14,7 @@ void cleanup_note_line(struct cleanup *c, struct str line, bool partial)
 	c->line_length += line.n;
 	if (c->line_length > LINE_MAX_SMTP)
 		*flags |= ENVELOPE_LONG_LINES;
-	if (!(*flags & ENVELOPE_8BIT) && has_8bit(line))
+	if (!(*flags & ENVELOPE_8BIT) && str_has_8bit(line))
 		*flags |= ENVELOPE_8BIT;
 	if (!partial)
 		c->line_length = 0;
@@ -40,7 +25,7 @@ bool cleanup_write(struct cleanup *c, struct str line, bool partial)
 	if (c->status != CLEANUP_OK)
 		return false;
 	cleanup_note_line(c, line, partial);
-	if (!c->in_body && has_8bit(line))
+	if (!c->in_body && str_has_8bit(line))
 		c->utf8_header = true;
 	if (!spool_content(c->writer, line) || (!partial && !spool_content(c->writer, CRLF)))
 		return cleanup_fail(c, CLEANUP_TROUBLE, NULL, NULL);

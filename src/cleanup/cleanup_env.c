@@ -3,43 +3,13 @@
 #include "config/service_config.h"
 #include "mail/encoded_word.h"
 
-static bool is_octal(char c)
-{
-	return c >= '0' && c <= '7';
-}
-
-/* Takes "\ddd" (one to three octal digits), the backslash taken already. */
-static int octal_take(const char **p)
-{
-	int value = 0;
-
-	for (int i = 0; i < 3 && is_octal(**p); i++)
-		value = value * 8 + *(*p)++ - '0';
-	return value & 255;
-}
-
-static int escape_take(const char **p)
-{
-	static const char names[] = "abfnrtv\\";
-	static const char values[] = "\a\b\f\n\r\t\v\\";
-	const char *hit;
-
-	if (is_octal(**p))
-		return octal_take(p);
-	hit = **p ? strchr(names, **p) : NULL;
-	if (!hit)
-		return -1;
-	(*p)++;
-	return values[hit - names];
-}
-
 bool byte_set_parse(struct byte_set *set, const char *text, struct err *err)
 {
 	for (const char *p = text; *p;) {
 		int c = (unsigned char)*p++;
 
 		if (c == '\\')
-			c = escape_take(&p);
+			c = str_take_escape(&p);
 		if (c < 0)
 			return err_set(err, "unknown escape in \"%s\"", text);
 		set->has[c] = set->any = true;

@@ -468,7 +468,7 @@ static bool write_headers(const struct display *d)
 	for (size_t i = 0; i < d->count; i++) {
 		struct str text = str_c(d->headers[i].text);
 
-		d->c->utf8_header = d->c->utf8_header || address_has_8bit(text);
+		d->c->utf8_header = d->c->utf8_header || str_has_8bit(text);
 		if (!cleanup_write_lines(d->c, text))
 			return false;
 	}

@@ -61,7 +61,7 @@ static void examine_header(struct cleanup *c, struct str header)
 {
 	if (!mime_header(c->mime, header) && c->env->report_nesting)
 		note_fault(c, FAULT_NESTING, header);
-	if (c->env->strict_header && address_has_8bit(header))
+	if (c->env->strict_header && str_has_8bit(header))
 		note_fault(c, FAULT_8BIT_HEADER, header);
 }
 
@@ -126,7 +126,7 @@ bool cleanup_check_body(struct cleanup *c, struct str *line, bool begins, bool e
 
 	if (c->mime && begins && mime_boundary(c->mime, *line) && mime_section(c->mime) == MIME_BODY)
 		c->body_offset = 0; /* what follows the last part; a part's header begins anew when it ends */
-	if (c->mime && c->env->strict_body && mime_encoding(c->mime) == MIME_7BIT && address_has_8bit(*line))
+	if (c->mime && c->env->strict_body && mime_encoding(c->mime) == MIME_7BIT && str_has_8bit(*line))
 		note_fault(c, FAULT_8BIT_BODY, *line);
 	offset = c->body_offset;
 	c->body_offset += line->n + ends;

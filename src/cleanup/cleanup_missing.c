@@ -111,7 +111,7 @@ static bool add_from(struct cleanup *c, const char *prefix)
 {
 	struct buf address = BUF(4 * ADDRESS_MAX), value = BUF(8 * ADDRESS_MAX);
 	struct str name = full_name(c);
-	bool encoded = address_has_8bit(name), ok;
+	bool encoded = str_has_8bit(name), ok;
 
 	if (c->envelope.sender[0]) {
 		address_quote(str_c(c->envelope.sender), &address);

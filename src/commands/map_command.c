@@ -21,7 +21,7 @@ bool map_bad_utf8(const struct map_command *m, struct str text)
 
 	if (!m->cfg->smtputf8_enable || m->no_utf8 || (content && !m->force_utf8))
 		return false;
-	return address_has_8bit(text) && !utf8_valid(text);
+	return str_has_8bit(text) && !utf8_valid(text);
 }
 
 char *map_printable(struct str text)

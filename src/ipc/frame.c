@@ -10,21 +10,12 @@ static void store(struct buf *b, size_t at, uint64_t v, size_t n)
 		b->data[at + i] = (char)(unsigned char)v;
 }
 
-static void put(struct buf *b, uint64_t v, size_t n)
-{
-	char bytes[8];
-
-	for (size_t i = 0; i < n; i++, v >>= 8)
-		bytes[i] = (char)(unsigned char)v;
-	buf_add(b, bytes, n);
-}
-
 size_t frame_begin(struct buf *b, uint16_t type)
 {
 	size_t mark = b->len;
 
-	put(b, 0, 4);
-	put(b, type, 2);
+	buf_integer(b, 0, 4);
+	buf_integer(b, type, 2);
 	return mark;
 }
 
@@ -35,8 +26,8 @@ void frame_end(struct buf *b, size_t mark)
 
 void frame_bytes(struct buf *b, uint8_t tag, struct str bytes)
 {
-	put(b, tag, 1);
-	put(b, bytes.n, 4);
+	buf_integer(b, tag, 1);
+	buf_integer(b, bytes.n, 4);
 	buf_str(b, bytes);
 }
 
@@ -48,15 +39,15 @@ void frame_text(struct buf *b, uint8_t tag, const char *text)
 
 void frame_u64(struct buf *b, uint8_t tag, uint64_t v)
 {
-	put(b, tag, 1);
-	put(b, sizeof(v), 4);
-	put(b, v, sizeof(v));
+	buf_integer(b, tag, 1);
+	buf_integer(b, sizeof(v), 4);
+	buf_integer(b, v, sizeof(v));
 }
 
 size_t frame_open(struct buf *b, uint8_t tag)
 {
-	put(b, tag, 1);
-	put(b, 0, 4);
+	buf_integer(b, tag, 1);
+	buf_integer(b, 0, 4);
 	return b->len;
 }
 

@@ -23,14 +23,6 @@ struct str address_domain(struct str internal)
 	return at < 0 ? (struct str){"", 0} : str_from(internal, (size_t)at + 1);
 }
 
-bool address_has_8bit(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return true;
-	return false;
-}
-
 static bool valid_label(struct str label, bool *numeric)
 {
 	if (label.n == 0 || label.n > 63 || label.p[0] == '-' || label.p[label.n - 1] == '-')

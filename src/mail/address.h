@@ -41,7 +41,6 @@ struct str address_domain(struct str internal); /* without @; empty when there i
 ptrdiff_t address_extension(struct str local, const char *delimiters);
 /* The same with owner-list and list-request like other names (owner_request_special = no). */
 ptrdiff_t address_extension_of_any(struct str local, const char *delimiters);
-bool address_has_8bit(struct str s);
 /* Host name syntax of valid_hostname: labels of letters, digits, '-', '_' (not first or last '-'), at most 63
  * each, 255 together, not all numeric. */
 bool address_valid_hostname(struct str name);

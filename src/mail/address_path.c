@@ -136,7 +136,7 @@ static bool path_check_domain(struct str domain, int flags, struct err *err)
 		return true;
 	if ((flags & PATH_NUMERIC) && str_find(domain, ':') < 0 && net_parse_ip(domain, 0, &addr))
 		return true;
-	if ((flags & PATH_UTF8) && address_has_8bit(domain))
+	if ((flags & PATH_UTF8) && str_has_8bit(domain))
 		return valid_utf8_domain(domain) || err_set(err, "invalid domain name");
 	return address_valid_domain(domain) || err_set(err, "invalid domain name");
 }

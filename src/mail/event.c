@@ -38,6 +38,17 @@ void event_set_resolution(int digits)
 }
 
 /* Two significant digits, at most event_digits after the point, no trailing zeros. */
+const char *event_content(struct str text, bool utf8, char *out, size_t size)
+{
+	const unsigned char last = utf8 ? 0xff : 0x7f;
+	size_t n = text.n < size - 1 ? text.n : size - 1;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = text.p[i] && (unsigned char)text.p[i] <= last ? text.p[i] : '?';
+	out[n] = '\0';
+	return out;
+}
+
 const char *event_format_seconds(int64_t us, char *out, size_t size)
 {
 	int64_t unit = US_PER_SEC, floor = 10 * US_PER_SEC;

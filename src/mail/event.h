@@ -5,6 +5,7 @@
 #ifndef MAIL_EVENT_H
 #define MAIL_EVENT_H
 
+#include "base/str.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,9 @@ void event_set_resolution(int digits); /* both once, before threads start */
 void event_set_address_form(bool external);
 /* "0.12", "12", "3.4": the rule of delay logging; out needs 24 bytes. */
 const char *event_format_seconds(int64_t microseconds, char *out, size_t size);
+/* Text of a message as a line may show it, cut to size - 1 bytes: "?" for NUL and, unless utf8, for what is
+ * beyond ASCII. Returns out. */
+const char *event_content(struct str text, bool utf8, char *out, size_t size);
 void event_log(enum event_id id, const struct event_field *fields, size_t count);
 #define EVENT_LOG(id, ...)                                                                                   \
 	event_log(EV_##id, (const struct event_field[]){__VA_ARGS__},                                        \

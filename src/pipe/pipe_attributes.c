@@ -23,34 +23,16 @@ static bool parse_flags(const char *value, int *flags, struct err *err)
 	return true;
 }
 
-/* One octal digit to three. */
-static const char *take_octal(const char *p, struct buf *out)
-{
-	unsigned value = 0;
-
-	for (int i = 0; i < 3 && *p >= '0' && *p <= '7'; i++)
-		value = value * 8 + (unsigned)(*p++ - '0');
-	buf_putc(out, (char)value);
-	return p;
-}
-
 static const char *unescape(const char *text, struct pool *pool)
 {
-	static const char letters[] = "abfnrtv\\", meant[] = "\a\b\f\n\r\t\v\\";
 	struct buf out = BUF(strlen(text) + 1);
 	const char *result;
 
 	while (*text) {
-		const char *known = text[0] == '\\' && text[1] ? strchr(letters, text[1]) : NULL;
+		char c = *text++;
+		int meant = c == '\\' ? str_take_escape(&text) : -1;
 
-		if (known) {
-			buf_putc(&out, meant[known - letters]);
-			text += 2;
-		} else if (text[0] == '\\' && text[1] >= '0' && text[1] <= '7') {
-			text = take_octal(text + 1, &out);
-		} else {
-			buf_putc(&out, *text++);
-		}
+		buf_putc(&out, meant < 0 ? c : (char)meant);
 	}
 	result = pool_strdup(pool, buf_cstr(&out));
 	buf_free(&out);

@@ -161,7 +161,7 @@ static bool valid_domain(struct resolution *s)
 		return address_valid_literal(domain);
 	if (is_ipv4(domain))
 		return false;
-	return address_has_8bit(domain) ? valid_utf8_hostname(s, domain) : address_valid_hostname(domain);
+	return str_has_8bit(domain) ? valid_utf8_hostname(s, domain) : address_valid_hostname(domain);
 }
 
 static bool names_other_host(struct str local)

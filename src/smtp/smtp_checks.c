@@ -70,16 +70,13 @@ struct matched {
 
 static void log_matched(const struct matched *m, const char *action)
 {
-	const unsigned char last = m->utf8 ? 0xff : 0x7f;
-	struct buf text = BUF(TEXT_SHOWN + 1), argument = BUF(TABLE_VALUE_MAX + 1);
+	struct buf argument = BUF(TABLE_VALUE_MAX + 1);
+	char text[TEXT_SHOWN + 1];
 
-	for (size_t i = 0; i < m->text.n && i < TEXT_SHOWN; i++)
-		buf_putc(&text, m->text.p[i] && (unsigned char)m->text.p[i] <= last ? m->text.p[i] : '?');
 	buf_str(&argument, m->argument);
 	EVENT_LOG(SENT_CONTENT, ev_text("qid", m->qid), ev_text("action", action), ev_text("where", m->where),
-		ev_text("text", buf_cstr(&text)),
+		ev_text("text", event_content(m->text, m->utf8, text, sizeof(text))),
 		ev_text("reason", argument.len ? buf_cstr(&argument) : NULL));
-	buf_free(&text);
 	buf_free(&argument);
 }
 

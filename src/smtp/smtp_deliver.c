@@ -369,7 +369,7 @@ static bool header_has_8bit(struct smtp_delivery *d)
 	if (spool_read_content(reader, &piece, &err) == SPOOL_OK && piece.n > 0) {
 		const char *end = memmem(piece.p, piece.n, "\r\n\r\n", 4);
 
-		found = address_has_8bit(str_first(piece, end ? (size_t)(end - piece.p) : piece.n));
+		found = str_has_8bit(str_first(piece, end ? (size_t)(end - piece.p) : piece.n));
 	}
 	spool_reader_free(&reader);
 	return found;
@@ -381,10 +381,10 @@ static bool needs_utf8(struct smtp_delivery *d)
 
 	if (!(r->flags & ENVELOPE_SMTPUTF8))
 		return false;
-	if (address_has_8bit(str_c(r->sender)))
+	if (str_has_8bit(str_c(r->sender)))
 		return true;
 	for (size_t i = 0; i < r->recipient_count; i++)
-		if (address_has_8bit(str_c(r->recipients[i].address)))
+		if (str_has_8bit(str_c(r->recipients[i].address)))
 			return true;
 	return r->flags & ENVELOPE_8BIT && header_has_8bit(d);
 }

@@ -76,7 +76,7 @@ static const char *ascii_name(struct pool *pool, struct str host, bool idna2003,
 	char *name = pool_strndup(pool, host.p, host.n), *ascii = NULL;
 	int status;
 
-	if (!address_has_8bit(host))
+	if (!str_has_8bit(host))
 		return name;
 	status = idn2_to_ascii_8z(name, &ascii, idna2003 ? IDN2_TRANSITIONAL : IDN2_NONTRANSITIONAL);
 	if (status != IDN2_OK) {

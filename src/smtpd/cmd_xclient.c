@@ -17,15 +17,15 @@ struct override {
 	uint16_t port, local_port;
 };
 
-typedef bool attribute_fn(struct session *s, const struct proxied *p, struct override *o);
-
 static enum dns_status name_status(const struct proxied *p)
 {
 	return p->kind == PROXIED_GIVEN ? DNS_OK : p->kind == PROXIED_UNAVAILABLE ? DNS_NOT_FOUND : DNS_RETRY;
 }
 
-static bool set_name(struct session *s, const struct proxied *p, struct override *o)
+static bool set_name(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	if (p->kind == PROXIED_GIVEN && !address_valid_hostname(str_c(p->value)))
 		return proxied_bad_syntax(s, p);
 	o->has_name = true;
@@ -34,8 +34,10 @@ static bool set_name(struct session *s, const struct proxied *p, struct override
 	return true;
 }
 
-static bool set_reverse(struct session *s, const struct proxied *p, struct override *o)
+static bool set_reverse(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	if (p->kind == PROXIED_GIVEN && !address_valid_hostname(str_c(p->value)))
 		return proxied_bad_syntax(s, p);
 	o->has_reverse = true;
@@ -44,8 +46,10 @@ static bool set_reverse(struct session *s, const struct proxied *p, struct overr
 	return true;
 }
 
-static bool set_address(struct session *s, const struct proxied *p, struct override *o)
+static bool set_address(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	o->address_unknown = p->kind != PROXIED_GIVEN;
 	if (!o->address_unknown && !proxied_address(p->value, &o->address))
 		return proxied_bad_syntax(s, p);
@@ -53,23 +57,29 @@ static bool set_address(struct session *s, const struct proxied *p, struct overr
 	return true;
 }
 
-static bool set_port(struct session *s, const struct proxied *p, struct override *o)
+static bool set_port(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	if (p->kind == PROXIED_GIVEN && !proxied_port(p->value, &o->port))
 		return proxied_bad_syntax(s, p);
 	o->has_port = true;
 	return true;
 }
 
-static bool set_helo(struct session *s, const struct proxied *p, struct override *o)
+static bool set_helo(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	o->has_helo = true;
 	o->helo = p->kind == PROXIED_GIVEN ? p->value : NULL;
 	return true;
 }
 
-static bool set_protocol(struct session *s, const struct proxied *p, struct override *o)
+static bool set_protocol(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	if (str_case_is(str_c(p->value), "SMTP"))
 		o->protocol = "SMTP";
 	else if (str_case_is(str_c(p->value), "ESMTP"))
@@ -79,33 +89,36 @@ static bool set_protocol(struct session *s, const struct proxied *p, struct over
 	return true;
 }
 
-static bool set_login(struct session *s, const struct proxied *p, struct override *o)
+static bool set_login(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	o->has_login = true;
 	o->login = p->kind == PROXIED_GIVEN ? p->value : NULL;
 	return true;
 }
 
-static bool set_local_address(struct session *s, const struct proxied *p, struct override *o)
+static bool set_local_address(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	if (p->kind != PROXIED_GIVEN || !proxied_address(p->value, &o->local))
 		return proxied_bad_syntax(s, p);
 	o->has_local_address = true;
 	return true;
 }
 
-static bool set_local_port(struct session *s, const struct proxied *p, struct override *o)
+static bool set_local_port(struct session *s, const struct proxied *p, void *to)
 {
+	struct override *o = to;
+
 	if (p->kind != PROXIED_GIVEN || !proxied_port(p->value, &o->local_port))
 		return proxied_bad_syntax(s, p);
 	o->has_local_port = true;
 	return true;
 }
 
-static const struct {
-	const char *name;
-	attribute_fn *set;
-} attributes[] = {
+static const struct proxied_attribute attributes[] = {
 	{"NAME", set_name},
 	{"REVERSE_NAME", set_reverse},
 	{"ADDR", set_address},
@@ -115,20 +128,8 @@ static const struct {
 	{"LOGIN", set_login},
 	{"DESTADDR", set_local_address},
 	{"DESTPORT", set_local_port},
+	{NULL, NULL},
 };
-
-static attribute_fn *setter(const char *name)
-{
-	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
-		if (strcmp(attributes[i].name, name) == 0)
-			return attributes[i].set;
-	return NULL;
-}
-
-static bool is_known(const char *name)
-{
-	return setter(name);
-}
 
 static void apply_names(struct session *s, const struct override *o)
 {
@@ -186,15 +187,10 @@ static void apply(struct session *s, const struct override *o)
 bool cmd_xclient(struct session *s, struct str rest)
 {
 	struct override o = {0};
-	struct proxied p;
-	int more;
 
 	if (!proxied_in_order(s, "XCLIENT", session_client_in(s, &s->server->xclient_hosts), rest))
 		return false;
-	while ((more = proxied_next(s, "XCLIENT", is_known, &rest, &p)) > 0)
-		if (!setter(p.name)(s, &p, &o))
-			return false;
-	if (more < 0)
+	if (!proxied_take(s, "XCLIENT", attributes, rest, &o))
 		return false;
 	apply(s, &o);
 	greeting_send(s, "XCLIENT");

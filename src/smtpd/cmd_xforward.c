@@ -6,23 +6,24 @@
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
 
-typedef bool attribute_fn(struct session *s, const struct proxied *p, struct forwarded *f);
-
 static bool set_text(char **field, const struct proxied *p)
 {
 	session_set(field, p->kind == PROXIED_GIVEN ? p->value : NULL);
 	return true;
 }
 
-static bool set_name(struct session *s, const struct proxied *p, struct forwarded *f)
+static bool set_name(struct session *s, const struct proxied *p, void *to)
 {
+	struct forwarded *f = to;
+
 	if (p->kind == PROXIED_GIVEN && !address_valid_hostname(str_c(p->value)))
 		return proxied_bad_syntax(s, p);
 	return set_text(&f->name, p);
 }
 
-static bool set_address(struct session *s, const struct proxied *p, struct forwarded *f)
+static bool set_address(struct session *s, const struct proxied *p, void *to)
 {
+	struct forwarded *f = to;
 	char text[NET_HOST_MAX];
 	struct net_addr addr;
 
@@ -34,8 +35,9 @@ static bool set_address(struct session *s, const struct proxied *p, struct forwa
 	return true;
 }
 
-static bool set_port(struct session *s, const struct proxied *p, struct forwarded *f)
+static bool set_port(struct session *s, const struct proxied *p, void *to)
 {
+	struct forwarded *f = to;
 	uint16_t port;
 
 	if (p->kind == PROXIED_GIVEN && !proxied_port(p->value, &port))
@@ -43,23 +45,31 @@ static bool set_port(struct session *s, const struct proxied *p, struct forwarde
 	return set_text(&f->port, p);
 }
 
-static bool set_helo(struct session *s, const struct proxied *p, struct forwarded *f)
+static bool set_helo(struct session *s, const struct proxied *p, void *to)
 {
+	struct forwarded *f = to;
+
 	return set_text(&f->helo, p);
 }
 
-static bool set_protocol(struct session *s, const struct proxied *p, struct forwarded *f)
+static bool set_protocol(struct session *s, const struct proxied *p, void *to)
 {
+	struct forwarded *f = to;
+
 	return set_text(&f->protocol, p);
 }
 
-static bool set_ident(struct session *s, const struct proxied *p, struct forwarded *f)
+static bool set_ident(struct session *s, const struct proxied *p, void *to)
 {
+	struct forwarded *f = to;
+
 	return set_text(&f->ident, p);
 }
 
-static bool set_source(struct session *s, const struct proxied *p, struct forwarded *f)
+static bool set_source(struct session *s, const struct proxied *p, void *to)
 {
+	struct forwarded *f = to;
+
 	f->local = str_case_is(str_c(p->value), "LOCAL");
 	if (!f->local && !str_case_is(str_c(p->value), "REMOTE"))
 		return proxied_bad_syntax(s, p);
@@ -67,10 +77,7 @@ static bool set_source(struct session *s, const struct proxied *p, struct forwar
 	return true;
 }
 
-static const struct {
-	const char *name;
-	attribute_fn *set;
-} attributes[] = {
+static const struct proxied_attribute attributes[] = {
 	{"NAME", set_name},
 	{"ADDR", set_address},
 	{"PORT", set_port},
@@ -78,34 +85,16 @@ static const struct {
 	{"PROTO", set_protocol},
 	{"IDENT", set_ident},
 	{"SOURCE", set_source},
+	{NULL, NULL},
 };
-
-static attribute_fn *setter(const char *name)
-{
-	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
-		if (strcmp(attributes[i].name, name) == 0)
-			return attributes[i].set;
-	return NULL;
-}
-
-static bool is_known(const char *name)
-{
-	return setter(name);
-}
 
 bool cmd_xforward(struct session *s, struct str rest)
 {
-	struct proxied p;
-	int more;
-
 	if (!proxied_in_order(s, "XFORWARD", s->may_xforward, rest))
 		return false;
 	if (!s->forwarded)
 		s->forwarded = x_alloc(sizeof(*s->forwarded));
-	while ((more = proxied_next(s, "XFORWARD", is_known, &rest, &p)) > 0)
-		if (!setter(p.name)(s, &p, s->forwarded))
-			return false;
-	if (more < 0)
+	if (!proxied_take(s, "XFORWARD", attributes, rest, s->forwarded))
 		return false;
 	reply(s, "250 2.0.0 Ok");
 	return true;

@@ -23,8 +23,7 @@ static bool is_deliverable(const struct session *s, struct str internal, int fla
 	bool ok;
 
 	rewrite_address(s->server->resolver, true, internal, &complete);
-	ok = !complete.over &&
-	     ((flags & PATH_UTF8) || !address_has_8bit(address_domain(buf_slice(&complete)))) &&
+	ok = !complete.over && ((flags & PATH_UTF8) || !str_has_8bit(address_domain(buf_slice(&complete)))) &&
 	     resolve_is_deliverable(s->server->resolver, buf_cstr(&complete));
 	buf_free(&complete);
 	return ok;
@@ -59,7 +58,7 @@ const char *path_parse(struct session *s, const char *verb, struct str *rest, in
 
 bool path_may_be_utf8(struct session *s, const char *address, bool declared)
 {
-	if (declared || !s->cfg->strict_smtputf8 || !address_has_8bit(str_c(address)))
+	if (declared || !s->cfg->strict_smtputf8 || !str_has_8bit(str_c(address)))
 		return true;
 	reply(s, "553 5.6.7 Must declare SMTPUTF8 to send unicode address");
 	return false;

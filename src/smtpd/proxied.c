@@ -45,39 +45,54 @@ static bool decode_value(struct session *s, struct str value, struct proxied *ou
 	return good;
 }
 
-int proxied_next(struct session *s, const char *verb, bool (*known)(const char *name), struct str *rest,
-	struct proxied *out)
+static const struct proxied_attribute *find(const struct proxied_attribute *table, const char *name)
 {
-	struct str word, value;
-	ptrdiff_t equals;
+	while (table->name && strcmp(table->name, name) != 0)
+		table++;
+	return table->name ? table : NULL;
+}
 
-	if (!str_word(rest, " \t", &word))
-		return 0;
-	equals = str_find(word, '=');
+static bool take_one(
+	struct session *s, const char *verb, const struct proxied_attribute *table, struct str word, void *to)
+{
+	ptrdiff_t equals = str_find(word, '=');
+	const struct proxied_attribute *row;
+	struct proxied p = {.kind = PROXIED_GIVEN};
+	struct str value;
+
 	if (equals <= 0 || (size_t)equals + 1 == word.n) {
 		reply(s, "501 5.5.4 Error: attribute=value expected");
-		return -1;
+		return false;
 	}
-	*out = (struct proxied){
-		.name = upper_name(s, str_first(word, (size_t)equals)), .kind = PROXIED_GIVEN};
-	if (word.n - (size_t)equals - 1 > VALUE_MAX) {
-		reply(s, "501 5.5.4 Error: attribute value too long");
-		return -1;
-	}
-	if (!known(out->name)) {
-		reply(s, "501 5.5.4 Bad %s attribute name: %s", verb, out->name);
-		return -1;
-	}
+	p.name = upper_name(s, str_first(word, (size_t)equals));
 	value = str_from(word, (size_t)equals + 1);
-	if (!decode_value(s, value, out)) {
-		proxied_bad_syntax(s, out);
-		return -1;
+	if (value.n > VALUE_MAX) {
+		reply(s, "501 5.5.4 Error: attribute value too long");
+		return false;
 	}
+	row = find(table, p.name);
+	if (!row) {
+		reply(s, "501 5.5.4 Bad %s attribute name: %s", verb, p.name);
+		return false;
+	}
+	if (!decode_value(s, value, &p))
+		return proxied_bad_syntax(s, &p);
 	if (str_case_is(value, "[UNAVAILABLE]"))
-		out->kind = PROXIED_UNAVAILABLE;
+		p.kind = PROXIED_UNAVAILABLE;
 	else if (str_case_is(value, "[TEMPUNAVAIL]"))
-		out->kind = PROXIED_TEMPUNAVAIL;
-	return 1;
+		p.kind = PROXIED_TEMPUNAVAIL;
+	return row->set(s, &p, to);
+}
+
+bool proxied_take(
+	struct session *s, const char *verb, const struct proxied_attribute *table, struct str rest, void *to)
+{
+	struct str word;
+
+	while (str_word(&rest, " \t", &word))
+		if (!take_one(s, verb, table, word, to))
+			return false;
+	return true;
 }
 
 bool proxied_bad_syntax(struct session *s, const struct proxied *p)

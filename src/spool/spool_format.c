@@ -18,32 +18,24 @@ static void store(unsigned char *p, uint64_t v, size_t n)
 		p[i] = (unsigned char)v;
 }
 
-static void put(struct buf *b, uint64_t v, size_t n)
-{
-	unsigned char bytes[8];
-
-	store(bytes, v, n);
-	buf_add(b, bytes, n);
-}
-
 void spool_put_u8(struct buf *b, uint8_t v)
 {
-	put(b, v, 1);
+	buf_integer(b, v, 1);
 }
 
 void spool_put_u16(struct buf *b, uint16_t v)
 {
-	put(b, v, 2);
+	buf_integer(b, v, 2);
 }
 
 void spool_put_u32(struct buf *b, uint32_t v)
 {
-	put(b, v, 4);
+	buf_integer(b, v, 4);
 }
 
 void spool_put_u64(struct buf *b, uint64_t v)
 {
-	put(b, v, 8);
+	buf_integer(b, v, 8);
 }
 
 void spool_put_text(struct buf *b, const char *text)

@@ -232,6 +232,14 @@ static int change_in(struct cache_file *c, MDB_txn *txn, struct str key, cache_c
 	return error;
 }
 
+static int finish(MDB_txn *txn, int error)
+{
+	if (!error)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return error;
+}
+
 bool cache_file_change(
 	struct cache_file *c, struct str key, cache_change_fn *change, void *arg, struct err *err)
 {
@@ -243,11 +251,7 @@ bool cache_file_change(
 	error = mdb_txn_begin(c->env, NULL, 0, &txn);
 	if (error)
 		return failed(c, error, err);
-	error = change_in(c, txn, key, change, arg);
-	if (error)
-		mdb_txn_abort(txn);
-	else
-		error = mdb_txn_commit(txn);
+	error = finish(txn, change_in(c, txn, key, change, arg));
 	return error == 0 || failed(c, error, err);
 }
 
@@ -314,11 +318,7 @@ bool cache_file_store(struct cache_file *c, struct str key, struct str value, co
 	error = mdb_txn_begin(c->env, NULL, 0, &txn);
 	if (error)
 		return failed(c, error, err);
-	error = store_in(c, txn, key, value, care);
-	if (error)
-		mdb_txn_abort(txn);
-	else
-		error = mdb_txn_commit(txn);
+	error = finish(txn, store_in(c, txn, key, value, care));
 	return error == 0 || failed(c, error, err);
 }
 
@@ -375,11 +375,7 @@ static int sweep_step(struct cache_file *c, struct sweep *s)
 		error = sweep_entries(cursor, s);
 		mdb_cursor_close(cursor);
 	}
-	if (error)
-		mdb_txn_abort(txn);
-	else
-		error = mdb_txn_commit(txn);
-	return error;
+	return finish(txn, error);
 }
 
 bool cache_file_sweep(struct cache_file *c, cache_drop_fn *drop, void *arg, struct err *err)

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/cursor.h"
 #include "config/config.h"
 #include "table/cache_file.h"
 #include "tls/tls_internal.h"
@@ -66,11 +67,10 @@ void tls_cache_free(struct tls_cache **cache)
 
 static int64_t stamp(struct str value)
 {
-	uint64_t n = 0;
+	struct cursor c = cursor_of(value.p, value.n);
+	uint64_t n;
 
-	for (size_t i = 0; i < STAMP && i < value.n; i++)
-		n |= (uint64_t)(unsigned char)value.p[i] << 8 * i;
-	return n > INT64_MAX ? 0 : (int64_t)n;
+	return cursor_u64(&c, &n) && n <= INT64_MAX ? (int64_t)n : 0;
 }
 
 static int64_t seconds_now(void)
@@ -128,8 +128,7 @@ void tls_cache_save(struct tls_cache *c, struct str key, SSL_SESSION *session)
 
 	if (size <= 0 || size > SESSION_MAX)
 		return;
-	for (size_t i = 0; i < STAMP; i++)
-		buf_putc(&value, (char)(end >> 8 * i));
+	buf_integer(&value, end, STAMP);
 	p = (unsigned char *)buf_reserve(&value, (size_t)size);
 	i2d_SSL_SESSION(session, &p);
 	buf_added(&value, (size_t)size);

@@ -11,6 +11,7 @@ import pytest
 sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), p) for p in ("../system", "../peers")]
 import postern  # noqa: E402
 import postfix  # noqa: E402
+from test_moving_in import DEBIAN_MAIN  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour needs root")
 
@@ -19,34 +20,6 @@ OWN_DEFAULTS = set("""address_verify_map alias_database alias_maps command_direc
     default_database_type html_directory milter_macro_v mail_name mail_owner mail_release_date mail_version meta_directory postscreen_cache_map process_id
     queue_directory readme_directory sample_directory shlib_directory
     smtp_tls_dane_insecure_mx_policy smtpd_forbid_bare_newline syslog_name manpage_directory""".split())
-
-DEBIAN_MAIN = """\
-# See /usr/share/postfix/main.cf.dist for a commented, more complete version
-smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
-biff = no
-# appending .domain is the MUA's job.
-append_dot_mydomain = no
-readme_directory = no
-compatibility_level = 3.6
-smtpd_tls_cert_file=/etc/ssl/certs/ssl-cert-snakeoil.pem
-smtpd_tls_key_file=/etc/ssl/private/ssl-cert-snakeoil.key
-smtpd_tls_security_level=may
-smtp_tls_CApath=/etc/ssl/certs
-smtp_tls_security_level=may
-smtp_tls_session_cache_database = btree:${data_directory}/smtp_scache
-smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
-myhostname = mail.example.com
-alias_maps = hash:/etc/aliases
-alias_database = hash:/etc/aliases
-myorigin = /etc/mailname
-mydestination = $myhostname, example.com, localhost.com, , localhost
-relayhost =
-mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128
-mailbox_size_limit = 0
-recipient_delimiter = +
-inet_interfaces = all
-inet_protocols = all
-"""
 
 NAMES = ["relayhost", "myorigin", "mydestination", "smtpd_banner", "relay_domains", "smtpd_client_restrictions", "smtpd_helo_restrictions",
          "smtp_helo_name", "lmtp_lhlo_name", "virtual_alias_maps", "canonical_maps", "smtpd_recipient_restrictions", "mynetworks", "default_rbl_reply",

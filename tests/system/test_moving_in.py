@@ -1,5 +1,6 @@
 """A configuration as Debian's package makes it, with nothing changed but where files are."""
 import os
+import re
 import subprocess
 
 import postern
@@ -8,24 +9,27 @@ from postern import Client, exercises, wait_for
 
 pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="port 25, jails and mailboxes of users")
 
-MAIN = """\
-myorigin = %(folder)s/mailname
+# As the package writes it when it is set up for an "Internet Site".
+DEBIAN_MAIN = """\
+# See /usr/share/postfix/main.cf.dist for a commented, more complete version
 smtpd_banner = $myhostname ESMTP $mail_name (Debian/GNU)
 biff = no
+# appending .domain is the MUA's job.
 append_dot_mydomain = no
 readme_directory = no
 compatibility_level = 3.6
-smtpd_tls_cert_file=%(folder)s/snakeoil.pem
-smtpd_tls_key_file=%(folder)s/snakeoil.key
+smtpd_tls_cert_file=/etc/ssl/certs/ssl-cert-snakeoil.pem
+smtpd_tls_key_file=/etc/ssl/private/ssl-cert-snakeoil.key
 smtpd_tls_security_level=may
 smtp_tls_CApath=/etc/ssl/certs
 smtp_tls_security_level=may
 smtp_tls_session_cache_database = btree:${data_directory}/smtp_scache
 smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
 myhostname = mail.example.com
-alias_maps = hash:%(folder)s/aliases
-alias_database = hash:%(folder)s/aliases
-mydestination = $myhostname, example.com, mail, localhost.localdomain, localhost
+alias_maps = hash:/etc/aliases
+alias_database = hash:/etc/aliases
+myorigin = /etc/mailname
+mydestination = $myhostname, example.com, localhost.com, , localhost
 relayhost =
 mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128
 mailbox_size_limit = 0
@@ -91,7 +95,7 @@ def debian(mta, tmp_path):
     instance.ports, instance.services = {"smtp": 25}, {}
     instance.write_config()
     with open(os.path.join(instance.config, "main.cf"), "w") as f:
-        f.write(MAIN % {"folder": folder} + places)
+        f.write(re.sub(r"/etc/(mailname|aliases)|/etc/ssl/\w+/ssl-cert-(snakeoil\.\w+)", lambda m: "%s/%s" % (folder, m[1] or m[2]), DEBIAN_MAIN) + places)
     instance.command("newaliases")
     return instance.start()
 
