@@ -200,7 +200,6 @@ static bool begin(struct report *r, struct err *err)
 		return false;
 	r->now_us = clock_real();
 	make_boundary(r);
-	log_report(r, cleanup_id(r->out));
 	cleanup_sender(r->out, r->from, NULL, RET_NONE, flags);
 	cleanup_attribute(r->out, "log_ident", report_message_id(r));
 	cleanup_recipient(r->out, r->to, NULL, NULL, NOTIFY_NEVER);
@@ -230,5 +229,8 @@ bool bounce_write(struct report *r, struct queue_id *id, struct err *err)
 		return false;
 	}
 	cleanup_end(&r->out, &result, text, sizeof(text));
-	return result.status == CLEANUP_OK || err_set(err, "report %s: %s", id->text, text);
+	if (result.status != CLEANUP_OK)
+		return err_set(err, "report %s: %s", id->text, text);
+	log_report(r, id);
+	return true;
 }

@@ -73,8 +73,7 @@ static bool read_origin(struct loader *l, const char *path, struct buf *name)
 
 	if (!sys_read_file(path, &text, &err)) {
 		buf_free(&text);
-		buf_puts(name, l->source->origin ? l->source->origin : "");
-		return name->len > 0 || err_set(l->err, "parameter myorigin: %s", err.text);
+		return err_set(l->err, "parameter myorigin: %s", err.text);
 	}
 	rest = buf_slice(&text);
 	str_word(&rest, "\n", &line);
@@ -93,6 +92,7 @@ static bool take_origin(struct loader *l)
 	if (ok && text[0] == '/') {
 		ok = read_origin(l, text, &name);
 		names_set(l->cfg->names, "myorigin", buf_cstr(&name));
+		l->cfg->names->origin_from_file = true;
 		text = buf_cstr(&name);
 	}
 	if (ok && strpbrk(text, ", \t\r$"))
@@ -216,6 +216,11 @@ static bool load(struct loader *l)
 	expand_rest(l);
 	warn_marks(l);
 	return true;
+}
+
+bool config_origin_from_file(const struct config *cfg)
+{
+	return cfg->names->origin_from_file;
 }
 
 /* For config_latest_text; set when a configuration is loaded, cleared when it is freed. */

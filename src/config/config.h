@@ -45,8 +45,6 @@ struct config_source {
 	bool stress;		 /* $stress is "yes" */
 	const char *main_text;	 /* the text of main.cf, read by the caller; NULL: read the file */
 	const char *master_text; /* the same of master.cf, for master_cf_load */
-	const char *origin;	 /* myorigin where it names a file out of reach, in a jail; NULL: that is an
-				    error */
 };
 
 /*
@@ -74,6 +72,8 @@ typedef const char *(*config_lookup_fn)(void *arg, const char *name);
 char *config_expand(const struct config *cfg, const char *raw, config_lookup_fn lookup, void *arg);
 /* Makes cfg the one that config_latest_text asks, after another was loaded for tables of its own. */
 void config_make_latest(const struct config *cfg);
+/* myorigin named a file: its value was read from there. */
+bool config_origin_from_file(const struct config *cfg);
 /* The directory that was read. */
 const char *config_directory(const struct config *cfg);
 /* A time with unit ("5m", default unit given: 's', 'm', 'h', 'd', 'w') as seconds; false: syntax or overflow.

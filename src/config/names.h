@@ -21,6 +21,7 @@ struct config_names {
 	struct hash *values; /* struct name_value by name */
 	const char *directory;
 	const char *main_text, *master_text; /* NULL: in the file */
+	bool origin_from_file;
 };
 
 /* With the rows' defaults. */

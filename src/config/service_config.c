@@ -17,7 +17,6 @@ static bool load(const struct config *cfg, const struct master_service *service,
 		.program = program,
 		.main_text = cfg->names->main_text,
 		.master_text = cfg->names->master_text,
-		.origin = cfg->myorigin,
 	};
 
 	*out = config_load(&source, NULL, NULL, err);

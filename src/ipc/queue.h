@@ -70,6 +70,8 @@ bool queue_ask(const char *service, const struct queue_request *r, int seconds, 
 struct queue_notifier;
 struct queue_notifier *queue_notifier_new(const char *service);
 void queue_notifier_free(struct queue_notifier **n);
+/* A request whose answer nobody waits for. */
+void queue_notifier_send(struct queue_notifier *n, const struct queue_request *r);
 void queue_notify(struct queue_notifier *n, enum spool_queue q, const struct queue_id *id);
 
 #endif

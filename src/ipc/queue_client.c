@@ -186,16 +186,22 @@ static bool send_whole(struct queue_notifier *n, const struct buf *frame)
 	return false;
 }
 
-void queue_notify(struct queue_notifier *n, enum spool_queue q, const struct queue_id *id)
+void queue_notifier_send(struct queue_notifier *n, const struct queue_request *r)
 {
-	const struct queue_request r = {.type = FRAME_NEW_MAIL, .id = *id, .queue = q};
-	struct buf frame = BUF(256);
+	struct buf frame = BUF(1024);
 
-	queue_request_encode(&frame, &r);
+	queue_request_encode(&frame, r);
 	pthread_mutex_lock(&n->lock);
 	if (n->fd < 0 || !send_whole(n, &frame))
 		if (reconnect(n))
 			send_whole(n, &frame);
 	pthread_mutex_unlock(&n->lock);
 	buf_free(&frame);
+}
+
+void queue_notify(struct queue_notifier *n, enum spool_queue q, const struct queue_id *id)
+{
+	const struct queue_request r = {.type = FRAME_NEW_MAIL, .id = *id, .queue = q};
+
+	queue_notifier_send(n, &r);
 }

@@ -70,6 +70,13 @@ static bool parse(struct settings *s, const char *dir, const struct buf *main_cf
 	return s->table != NULL;
 }
 
+/* Services get the name, not the path: all have the same one, whatever becomes of the file. */
+static void keep_origin(const struct config *cfg, struct buf *main_cf)
+{
+	if (config_origin_from_file(cfg))
+		buf_printf(main_cf, "\nmyorigin = %s\n", cfg->myorigin);
+}
+
 /* What master itself does not need may still keep a service from starting. */
 static bool check_services(const struct settings *s, const char *dir, const struct buf *text, struct err *err)
 {
@@ -108,9 +115,11 @@ struct settings *settings_load(const char *dir, bool strict, struct err *err)
 
 	s->texts_fd = -1;
 	if (read_file(dir, "main.cf", &main_cf, err) && read_file(dir, "master.cf", &master_cf, err) &&
-		parse(s, dir, &main_cf, &master_cf, err) && usable(s, dir, &main_cf, strict, err)) {
+		parse(s, dir, &main_cf, &master_cf, err)) {
 		s->fingerprint = fingerprint(&main_cf, &master_cf);
-		s->texts_fd = seal_texts(&main_cf, &master_cf, err);
+		keep_origin(s->config, &main_cf);
+		if (usable(s, dir, &main_cf, strict, err))
+			s->texts_fd = seal_texts(&main_cf, &master_cf, err);
 	}
 	buf_free(&main_cf);
 	buf_free(&master_cf);

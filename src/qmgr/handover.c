@@ -11,10 +11,12 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "ipc/queue.h"
 #include "qmgr/qmgr.h"
 
 #define PREFIX "qmgr.leaving."
 #define DIRECTORY "private"
+#define FLUSHES_MAX 128
 #define LIST_MAX ((size_t)64 << 20)
 
 /* ---- leaving */
@@ -40,6 +42,45 @@ bool handover_leave(struct qmgr *q, struct err *err)
 	if (ok)
 		service_release_lock(q->service);
 	return ok;
+}
+
+/* The successor finds it at the socket, which is master's; when the whole mail system stops, nobody does. */
+static void pass_on(const struct qmgr *q, const struct queue_request *requests, size_t count)
+{
+	struct queue_notifier *n = queue_notifier_new(service_name(q->service));
+
+	for (size_t i = 0; i < count; i++)
+		queue_notifier_send(n, &requests[i]);
+	queue_notifier_free(&n);
+}
+
+/* More than a few are the whole queue. */
+void handover_flushes(struct qmgr *q)
+{
+	const struct queue_request all = {.type = FRAME_FLUSH};
+	struct queue_request requests[FLUSHES_MAX];
+	struct queue_id ids[FLUSHES_MAX];
+	size_t count = known_urgent(&q->known, ids, FLUSHES_MAX);
+
+	if (service_stopping(q->service))
+		return;
+	if (count > FLUSHES_MAX || q->flushing) {
+		pass_on(q, &all, 1);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		requests[i] =
+			(struct queue_request){.type = FRAME_NEW_MAIL, .queue = QUEUE_DEFERRED, .id = ids[i]};
+	if (count > 0)
+		pass_on(q, requests, count);
+}
+
+void handover_flush_site(struct qmgr *q, const char *site)
+{
+	const struct queue_request r = {.type = FRAME_FLUSH_SITE, .text = site};
+
+	if (!service_stopping(q->service))
+		pass_on(q, &r, 1);
 }
 
 /* ---- arriving */

@@ -46,15 +46,11 @@ static void peek_run(struct work *work)
 	}
 }
 
-static void peek_done(struct work *work, void *owner)
+/* What a flush does not find yet, because it is still being read, is due when it is found. */
+static void scan_ended(struct qmgr *q)
 {
-	struct batch *b = container_of(work, struct batch, work);
-	struct qmgr *q = owner;
-
-	for (size_t i = 0; i < b->count; i++)
-		known_add_deferred(&q->known, b->queue, &b->ids[i], b->due_now ? 0 : b->due_us[i]);
-	q->scans--;
-	x_free(&b);
+	if (--q->scans == 0)
+		q->flushing = false;
 }
 
 static void hurry(struct qmgr *q, struct known_message *m)
@@ -64,6 +60,23 @@ static void hurry(struct qmgr *q, struct known_message *m)
 		known_defer(&q->known, m, m->queue, clock_real());
 	else if (m->state == KNOWN_ACTIVE)
 		m->again = true;
+}
+
+static void peek_done(struct work *work, void *owner)
+{
+	struct batch *b = container_of(work, struct batch, work);
+	struct qmgr *q = owner;
+	bool now = b->due_now || q->flushing;
+
+	for (size_t i = 0; i < b->count; i++) {
+		known_add_deferred(&q->known, b->queue, &b->ids[i], b->due_us[i]);
+		if (now)
+			hurry(q, known_find(&q->known, &b->ids[i]));
+	}
+	scan_ended(q);
+	if (now && service_retiring(q->service))
+		handover_flushes(q);
+	x_free(&b);
 }
 
 /* Known ones are dropped from the batch; the others are read. */
@@ -165,7 +178,9 @@ static void scan_done(struct work *work, void *owner)
 	struct scan *s = container_of(work, struct scan, work);
 	struct qmgr *q = owner;
 
-	q->scans--;
+	scan_ended(q);
+	if (s->site && service_retiring(q->service))
+		handover_flush_site(q, s->site);
 	if (!s->ok) {
 		log_error("cannot read the %s queue: %s", spool_queue_name(s->queue), s->err.text);
 		q->next_scan = clock_mono() + RETRY_SCAN_SECONDS * NS_PER_SEC;
@@ -264,6 +279,7 @@ void intake_flush(struct qmgr *q)
 {
 	sched_revive_all(&q->sched);
 	known_flush(&q->known, clock_real());
+	q->flushing = q->scans > 0;
 	start_scan(q, QUEUE_INCOMING, NULL);
 }
 

@@ -159,3 +159,16 @@ void known_flush(struct known *k, int64_t now_us)
 			k->deferred.slots[i]->key = now_us;
 	}
 }
+
+size_t known_urgent(const struct known *k, struct queue_id *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->deferred.count; i++) {
+		const struct known_message *m = container_of(k->deferred.slots[i], struct known_message, due);
+
+		if (m->urgent && n++ < max)
+			out[n - 1] = m->id;
+	}
+	return n;
+}

@@ -57,5 +57,7 @@ void known_defer(struct known *k, struct known_message *m, enum spool_queue queu
 	int64_t due_us);				   /* from any state */
 void known_drop(struct known *k, struct known_message *m); /* m is gone after this */
 void known_flush(struct known *k, int64_t now_us);	   /* everything deferred is due */
+/* The ids of deferred messages that were flushed and not tried since, at most max; how many there are. */
+size_t known_urgent(const struct known *k, struct queue_id *out, size_t max);
 
 #endif

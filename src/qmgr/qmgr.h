@@ -63,6 +63,7 @@ struct qmgr {
 	int64_t next_alarm; /* when the watchdog is set again */
 	int64_t next_clog_warning;
 	size_t scans;	     /* scan jobs under way */
+	bool flushing;	     /* a flush came during them */
 	size_t leaving;	     /* predecessors that still wait for their agents */
 	int handover_fd;     /* retiring: our list of messages, locked; -1: none */
 	atomic_int listings; /* threads of listing.c */
@@ -110,6 +111,8 @@ void probe_tell(const struct message *m);
 
 /* handover.c: what a retiring queue manager still has in hand */
 bool handover_leave(struct qmgr *q, struct err *err);
+void handover_flushes(struct qmgr *q); /* retiring: the successor tries what was to be tried at once */
+void handover_flush_site(struct qmgr *q, const char *site);
 void handover_meet(struct qmgr *q); /* at the start, before the first scan */
 void handover_tick(struct qmgr *q);
 

@@ -1,5 +1,6 @@
 """Faults that queues, rewriting and reports of other mail systems have had: each test is the trigger of one."""
 import email
+import json
 import os
 import re
 import subprocess
@@ -121,16 +122,27 @@ def test_notices_go_to_their_own_recipient(mta, notice, told):
 
 def test_refused_and_deferred_recipients_while_the_report_fails(mta):
     """A report cannot be queued: both recipients stay listed, each with its reason, and the refused one is reported later, once."""
-    import json
-    instance = mta({"transport_maps": "inline:{ {later.example=retry:4.2.2 try later} }", "bounce_service_name": "nosuch", "smtpd_reject_unlisted_recipient": "no"}).start()
-    queue_id = instance.send("s@test.example", ["gone@test.example", "v@later.example"])
+    main = {"transport_maps": "inline:{ {later.example=retry:4.2.2 try later} {home.example=discard:seen} }", "smtpd_reject_unlisted_recipient": "no",
+            "internal_mail_filter_classes": "bounce"}
+    instance = mta(dict(main, header_checks="pcre:{{/^Subject: Undelivered/ REJECT no reports}}")).start()
+    queue_id = instance.send("s@home.example", ["gone@test.example", "v@later.example"])
 
-    def recipients():
+    def reasons():
         lines = [json.loads(line) for line in instance.command("postqueue", "-j").stdout.splitlines()]
-        return {r["address"]: r.get("delay_reason", "") for line in lines if line["queue_id"] == queue_id for r in line["recipients"]}
-    found = wait_for(lambda: len(recipients()) >= 1 and "try later" in recipients().get("v@later.example", "") and recipients())
-    assert set(found) <= {"gone@test.example", "v@later.example"}
+        return {r["address"]: r.get("delay_reason", "") for line in lines if line["queue_name"] == "deferred" for r in line["recipients"]}
+    found = wait_for(reasons)
+    assert set(found) == {"gone@test.example", "v@later.example"}
+    assert "unknown user" in found["gone@test.example"] and "try later" in found["v@later.example"]
     assert instance.queued("deferred") == [queue_id]
+    instance.main["header_checks"] = ""
+    instance.write_config()
+    instance.reload()
+    for attempt in (2, 3):
+        instance.command("postqueue", "-f")
+        instance.wait_log("to=<v@later.example>", count=attempt)
+        wait_for(lambda: set(reasons()) == {"v@later.example"})
+    instance.wait_log("to=<s@home.example>.*sent .seen")
+    assert instance.log().count("sender non-delivery notification") == 1
 
 
 def test_listing_while_malformed_files_are_dropped(mta):

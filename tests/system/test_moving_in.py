@@ -1,11 +1,12 @@
 """A configuration as Debian's package makes it, with nothing changed but where files are."""
 import os
 import re
+import signal
 import subprocess
 
 import postern
 import pytest
-from postern import Client, exercises, wait_for
+from postern import Client, exercises, processes, wait_for
 
 pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="port 25, jails and mailboxes of users")
 
@@ -120,6 +121,7 @@ def test_stock_configuration(debian):
 @exercises("myorigin")
 def test_name_in_a_file(debian, tmp_path):
     """What is wrong with it is told, and changes nothing that runs."""
+    Client(25, host=OUTSIDE).close()  # greeted: the server has started
     for text, complaint in ((None, "No such file or directory"), ("\n\n", "mailname is empty"), ("a b\n", 'one name is wanted: "a b"')):
         os.remove(str(tmp_path / "mailname"))
         if text is not None:
@@ -127,9 +129,12 @@ def test_name_in_a_file(debian, tmp_path):
         done = debian.control("check", check=False)
         assert done.returncode != 0 and "parameter myorigin: " in done.stdout and complaint in done.stdout
         debian.control("reload", check=False)
-        with Client(25, host=OUTSIDE) as c:
+        for pid in processes(debian, "smtpd"):
+            os.kill(pid, signal.SIGKILL)
+        with Client(25, host=OUTSIDE) as c:  # of a process that starts now
             c.expect(250, "HELO client.example")
         (tmp_path / "mailname").touch()
+    assert "smtpd: bad command startup" not in debian.log()
     (tmp_path / "mailname").write_text(" other.example \nmore\n")
     debian.reload()
     assert "other.example" in debian.command("postern", "-c", debian.config, "resolve", "somebody").stdout

@@ -195,6 +195,38 @@ def test_reload_during_delivery_delivers_once(mta, sink):
     wait_for(lambda: not [n for n in os.listdir(os.path.join(m.queue, "private")) if n.startswith("qmgr.leaving")], 10, "no list left")
 
 
+def test_mail_of_a_session_from_before_a_reload(mta, sink):
+    """While the old queue manager still waits for an agent, the new one is told of the mail."""
+    gate = Gate()
+    far, near = sink(rules={"DOT": gate}), sink()
+    m = mta(main=dict(OPEN, queue_run_delay="300s", transport_maps="inline:{ {far.example = smtp:[127.0.0.1]:%d}, {near.example = smtp:[127.0.0.1]:%d} }" % (far.port, near.port))).start()
+    with m.client() as c:
+        c.expect(250, "EHLO client.example")
+        c.mail("s@test.example", ["u@far.example"], "Subject: x\r\n\r\nx\r\n")
+        wait_for(lambda: gate.waiting == 1, what="a slow delivery")
+        c.mail("s@test.example", ["u@near.example"], "Subject: x\r\n\r\nx\r\n")  # its process knows the old queue manager
+        near.wait(1)
+        m.reload()
+        wait_for(lambda: len(agents(m, "qmgr")) == 2, what="a successor")
+        c.mail("s@test.example", ["u@near.example"], "Subject: x\r\n\r\nx\r\n")
+        near.wait(2)
+    gate.event.set()
+
+
+@pytest.mark.parametrize("flush", (["-f"], ["-i", None], ["-s", "far.example"]))
+def test_flush_at_the_time_of_a_reload(mta, sink, flush):
+    """Whichever queue manager is told, the mail is tried."""
+    open_now = threading.Event()
+    far = sink(rules={"RCPT": lambda argument: "250 2.1.5 ok" if open_now.is_set() else "450 4.2.0 not now"})
+    m = mta(main=dict(OPEN, minimal_backoff_time="300s", maximal_backoff_time="300s", fast_flush_domains="far.example", transport_maps=to(far, "far.example"))).start()
+    qid = m.send(recipients=["u@far.example"])
+    wait_for(lambda: m.queued("deferred") == [qid])
+    open_now.set()
+    m.command("postern", "-c", m.config, "reload")
+    m.command("postqueue", *[word or qid for word in flush])
+    far.wait(1)
+
+
 def test_killed_queue_manager_loses_nothing(mta, sink):
     far = sink(rules={"DOT": lambda argument: time.sleep(0.02) or "250 2.0.0 ok"})
     m = mta(main=dict(OPEN, transport_maps=to(far, "far.example"))).start()
