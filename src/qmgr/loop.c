@@ -197,9 +197,9 @@ static void retire(struct qmgr *q)
 		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->listen_watch.fd, NULL);
 	q->listen_watch.fd = -1;
 	control_close_all(q); /* who tells of new mail, or asks, connects to the successor now */
-	handover_flushes(q);
 	rest(q, workers_at_rest, REST_SECONDS);
 	message_hand_over(q);
+	handover_flushes(q);
 	if (link_in_flight(q) > 0 && !service_stopping(q->service) && !handover_leave(q, &err))
 		log_warning("cannot hand the queue over: %s", err.text);
 	rest(q, all_at_rest, LEAVE_SECONDS);

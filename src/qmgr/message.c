@@ -21,6 +21,7 @@ static void message_free(struct qmgr *q, struct message *m)
 static void leave(struct qmgr *q, struct message *m)
 {
 	struct known_message *known = m->known;
+	bool again = known->again;
 
 	/* Who took the file away may have brought it back, and our scan of then passed over what we had in
 	 * hand. */
@@ -29,7 +30,21 @@ static void leave(struct qmgr *q, struct message *m)
 	if (m->end != MESSAGE_DEFERRED || known->gone)
 		known_drop(&q->known, known);
 	else
-		known_defer(&q->known, known, m->queue, known->again ? clock_real() : m->next_us);
+		known_defer(&q->known, known, m->queue, again ? clock_real() : m->next_us);
+	message_free(q, m);
+	if (again && q->resting)
+		handover_flushes(q);
+}
+
+/* Nothing was tried: the successor finds the file as it was, but does not know of a flush. */
+static void leave_behind(struct qmgr *q, struct message *m)
+{
+	int64_t now = clock_real();
+
+	if (m->queue == QUEUE_DEFERRED && !m->known->gone) {
+		m->known->urgent = m->env->next_attempt_us > now;
+		known_defer(&q->known, m->known, m->queue, now);
+	}
 	message_free(q, m);
 }
 
@@ -266,7 +281,7 @@ void message_hand_over(struct qmgr *q)
 			forget_waiting(m);
 		m->handed_over = true;
 		if (m->ready && m->open == 0 && !message_is_with_worker(m))
-			message_free(q, m);
+			leave_behind(q, m);
 	}
 }
 
