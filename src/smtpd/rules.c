@@ -154,6 +154,13 @@ static void rule_argument(struct rules_env *env, struct pool *pool, struct rule 
 		rule_set_seconds(pool, rule, word);
 }
 
+static struct rule_list *class_of_stage(const struct rules_env *env, struct str name, enum access_stage stage)
+{
+	struct rule_list *lists = hash_get(env->classes, name);
+
+	return lists ? &lists[stage] : NULL;
+}
+
 static void rule_parse(struct rules_env *env, struct pool *pool, struct str word, struct str *rest,
 	enum access_stage stage, struct rule *rule)
 {
@@ -163,7 +170,7 @@ static void rule_parse(struct rules_env *env, struct pool *pool, struct str word
 		rule_argument(env, pool, rule, rest);
 		return;
 	}
-	rule->class_list = hash_get(env->classes, word);
+	rule->class_list = class_of_stage(env, word, stage);
 	if (rule->class_list)
 		return;
 	if (is_table_name(word) && !access_table_check(stage)) {
@@ -214,13 +221,15 @@ void rules_parse_classes(struct rules_env *env)
 	/* Names first: a class may name another one that is declared after it. */
 	while (str_word(&rest, LIST_SEPARATORS, &word))
 		if (!hash_get(env->classes, word))
-			hash_put(env->classes, word, pool_alloc(env->pool, sizeof(struct rule_list)));
+			hash_put(env->classes, word,
+				pool_alloc(env->pool, STAGE_COUNT * sizeof(struct rule_list)));
 	rest = str_c(env->cfg->smtpd_restriction_classes);
 	while (str_word(&rest, LIST_SEPARATORS, &word)) {
 		char *name = pool_strndup(env->pool, word.p, word.n);
 
-		rules_parse(env, env->pool, name, config_text(env->cfg, name), STAGE_RCPT,
-			hash_get(env->classes, word));
+		for (int stage = 0; stage < STAGE_COUNT; stage++)
+			rules_parse(env, env->pool, name, config_text(env->cfg, name), stage,
+				class_of_stage(env, word, stage));
 	}
 }
 

@@ -66,8 +66,9 @@ struct rules_env {
 	struct pool *pool;
 	struct hash *tables;
 	struct hash *policies; /* struct policy_client */
-	struct hash *classes;  /* struct rule_list by name */
-	bool sealed;	       /* no more tables and services are opened: after the start */
+	struct hash *classes; /* STAGE_COUNT struct rule_list by name: a class means what the list using it is
+				 for */
+	bool sealed;	      /* no more tables and services are opened: after the start */
 };
 
 void rules_env_init(struct rules_env *env, const struct config *cfg, struct pool *pool);

@@ -43,6 +43,18 @@ def hosts_of(what, subject, reply, **client):
         yield recipients("check_%s_%s_access inline:{ {192.0.2.99=REJECT no} }" % (what, kind)), client, OK
 
 
+def tables_in_a_class():
+    """A table alone, in a class, is looked up for what the list that uses the class is about."""
+    table = "inline:{ {c.example=REJECT no} {a@c.example=REJECT no} {user@test.example=REJECT no} {helo.example=REJECT no} }"
+    for delay in ("yes", "no"):
+        for kind, reply in (("client", "<c.example[198.51.100.7]>: Client host"), ("helo", "<helo.example>: Helo command"), ("sender", "<a@c.example>: Sender address"),
+                            ("recipient", "<user@test.example>: Recipient address")):
+            if delay == "yes" or kind != "client":
+                for use in ("mine", "check_client_access static:mine"):
+                    yield ({"smtpd_restriction_classes": "mine", "mine": table, "smtpd_%s_restrictions" % kind: use, "smtpd_delay_reject": delay},
+                           {"helo": "EHLO helo.example"}, "554 5.7.1 %s rejected: no" % reply)
+
+
 RELAY = {"mynetworks": "198.51.100.7", "smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination"}
 DENIED = "554 5.7.1 <%s>: Relay access denied"
 REFUSED = "554 5.7.1 <user@test.example>: Recipient address rejected: Access denied"
@@ -136,6 +148,7 @@ ROWS = [
     # The name given with HELO.
     (recipients("check_helo_access inline:{ {c.example=REJECT no} }"), {}, "554 5.7.1 <c.example>: Helo command rejected: no"),
     (recipients("check_helo_access inline:{ {c.example=REJECT no} }"), {"helo": "EHLO other.example"}, OK),
+    *tables_in_a_class(),
     *hosts_of("helo", "c.example", "Helo command"),
     (recipients("reject_invalid_hostname"), {"helo": "HELO a..b"}, "501 5.5.2 <a..b>: Helo command rejected: Invalid name"),
     (recipients("reject_invalid_helo_hostname", invalid_hostname_reject_code="555"), {"helo": "HELO a..b"}, "555 5.5.2 <a..b>: Helo command rejected: Invalid name"),
