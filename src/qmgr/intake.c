@@ -58,7 +58,7 @@ static void hurry(struct qmgr *q, struct known_message *m)
 	m->urgent = true;
 	if (m->state == KNOWN_DEFERRED)
 		known_defer(&q->known, m, m->queue, clock_real());
-	else if (m->state == KNOWN_ACTIVE)
+	else if (m->state == KNOWN_ACTIVE && m->active != NULL)
 		m->again = true;
 }
 
@@ -135,6 +135,11 @@ static void emit(struct scan *s)
 	s->batch = NULL;
 }
 
+static bool is_at(const struct spool_recipient *r, const char *site)
+{
+	return str_case_is(address_domain(str_c(r->address)), site);
+}
+
 static bool goes_to(const struct scan *s, const struct queue_id *id)
 {
 	struct pool *pool = pool_new(1024);
@@ -145,7 +150,7 @@ static bool goes_to(const struct scan *s, const struct queue_id *id)
 	if (spool_load(s->qmgr->spool, s->queue, id, pool, &e, &err) == SPOOL_OK)
 		for (size_t i = 0; i < e->recipient_count && !found; i++)
 			found = e->recipients[i].state == RECIPIENT_PENDING &&
-				str_case_is(address_domain(str_c(e->recipients[i].address)), s->site);
+				is_at(&e->recipients[i], s->site);
 	pool_free(&pool);
 	return found;
 }
@@ -275,9 +280,30 @@ void intake_feed(struct qmgr *q)
 
 /* ---- flush and forget */
 
+static bool tries(const struct message *m, const char *site)
+{
+	for (size_t i = 0; m->ready && i < m->route_count; i++)
+		if (is_at(&m->env->recipients[m->routes[i].index], site))
+			return true;
+	return false;
+}
+
+/* What is being tried now may fail for a reason that is gone. site NULL: all. */
+static void hurry_active(struct qmgr *q, const char *site)
+{
+	list_each(node, &q->active)
+	{
+		struct message *m = container_of(node, struct message, link);
+
+		if (site == NULL || tries(m, site))
+			hurry(q, m->known);
+	}
+}
+
 void intake_flush(struct qmgr *q)
 {
 	sched_revive_all(&q->sched);
+	hurry_active(q, NULL);
 	known_flush(&q->known, clock_real());
 	q->flushing = q->scans > 0;
 	start_scan(q, QUEUE_INCOMING, NULL);
@@ -311,6 +337,7 @@ void intake_flush_id(struct qmgr *q, const struct queue_id *id)
 void intake_flush_site(struct qmgr *q, const char *site)
 {
 	sched_revive_all(&q->sched);
+	hurry_active(q, site);
 	start_scan(q, QUEUE_DEFERRED, site);
 }
 

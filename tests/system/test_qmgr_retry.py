@@ -191,6 +191,24 @@ def test_deferred_transport_waits_for_a_flush(mta, sink):
     m.wait_log(r"%s: removed" % qid)
 
 
+@pytest.mark.parametrize("flush", (["-f"], ["-i", None], ["-s", "far.example"]))
+def test_flush_during_an_attempt(mta, sink, flush):
+    """What the attempt before the flush met does not count: another follows at once."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def rule(argument):
+        first = not asked.is_set()
+        asked.set()
+        return "450 4.2.0 not now" if first and answer.wait(PATIENCE) else "250 2.1.5 ok"
+    far = sink(rules={"RCPT": rule})
+    m = mta(main=dict(OPEN, transport_maps=routes(far=far), minimal_backoff_time="300s", maximal_backoff_time="300s", fast_flush_domains="far.example")).start()
+    qid = m.send(recipients=["u@far.example"])
+    assert asked.wait(PATIENCE)
+    m.command("postqueue", *[word or qid for word in flush])
+    answer.set()
+    far.wait(1)
+
+
 @exercises("fast_flush_domains")
 def test_flush_of_one_message_and_of_a_site(mta, sink):
     rule, _ = counted(3, "450 4.2.0 not now")
