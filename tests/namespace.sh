@@ -4,7 +4,7 @@
 set -eu
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/postern-ns.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-printf 'nameserver 127.0.0.1\noptions timeout:2 attempts:1\n' >"$scratch/resolv.conf"
+printf 'nameserver 127.0.0.1\noptions timeout:10 attempts:2\n' >"$scratch/resolv.conf"
 printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' >"$scratch/hosts"
 mkdir "$scratch/etc" "$scratch/checkout"
 
