@@ -2,7 +2,7 @@
 import socket
 import threading
 
-from postern import SLOW, stop_accepting
+from postern import PATIENCE, SLOW, stop_accepting
 
 
 class PolicyServer:
@@ -67,14 +67,14 @@ class PolicyServer:
     def wait(self, count, seconds=15.0):
         """Waits for so many requests in all; returns the dicts."""
         with self.condition:
-            if not self.condition.wait_for(lambda: len(self.requests) >= count, seconds * SLOW):
+            if not self.condition.wait_for(lambda: len(self.requests) >= count, max(seconds, PATIENCE) * SLOW):
                 raise AssertionError("%d of %d requests" % (len(self.requests), count))
             return [dict(attributes) for _, attributes in self.requests]
 
     def wait_open(self, count, seconds=15.0):
         """Waits until so many connections are open."""
         with self.condition:
-            if not self.condition.wait_for(lambda: len(self.open) == count, seconds * SLOW):
+            if not self.condition.wait_for(lambda: len(self.open) == count, max(seconds, PATIENCE) * SLOW):
                 raise AssertionError("%d connections are open, not %d" % (len(self.open), count))
 
     def drop(self):

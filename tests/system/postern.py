@@ -248,13 +248,17 @@ class Instance:
         return [open(p, "rb").read() for p in sorted(paths, key=os.path.getmtime)]
 
     def queued(self, *queues):
-        """Queue ids found in the queue directories (default: incoming, active, deferred)."""
-        found = []
-        for queue in queues or ("incoming", "active", "deferred"):
+        """Queue ids found in the queue directories (default: incoming, active, deferred), each once: a message may go on to another queue meanwhile."""
+        found = {}
+        for queue in (queues or ("incoming", "active", "deferred")) * 2:
             for folder, _, names in os.walk(os.path.join(self.queue, queue)):
-                found += [n for n in names if re.fullmatch(r"[0-9A-Za-z]{6,20}", n)]
-                found += [i for i in (slot_id(os.path.join(folder, n)) for n in names if n.startswith("slot.")) if i]
-        return found
+                found.update((n, None) for n in names if re.fullmatch(r"[0-9A-Za-z]{6,20}", n))
+                found.update((i, None) for i in (slot_id(os.path.join(folder, n)) for n in names if n.startswith("slot.")) if i)
+        return list(found)
+
+    def wait_handled(self, queue_id):
+        """Waits until the queue manager has heard from the agents that had the new message: it is removed or deferred, its connections are kept or closed."""
+        wait_for(lambda: queue_id not in self.queued("incoming", "active"), what="the end of the deliveries of " + queue_id)
 
     def client(self, name=None, **keywords):
         return Client(self.ports[name] if name else self.port, **keywords)

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from postern import BIN, SLOW, free_port, wait_for
+from postern import BIN, PATIENCE, SLOW, free_port, wait_for
 
 ODD_KEYS = ("it's", "back\\slash", "100%", "under_score", "gr\u00fcn", "star*(paren)", 'double"quote', "' or '1'='1", "\\' or 1=1 --",
             "a,b+c=d;e<f>#")
@@ -41,7 +41,7 @@ class Tables:
 
     def postmap(self, *arguments, input=None):
         return subprocess.run([os.path.join(BIN, "postmap"), "-c", self.directory, *arguments], input=input, cwd=self.directory, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60 * SLOW)
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=2 * PATIENCE * SLOW)
 
     def ask(self, key, spec):
         done = self.postmap("-q", key, spec)
@@ -177,7 +177,7 @@ class Server:
         return os.path.join(self.directory, name)
 
     def run(self, *arguments, **options):
-        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60 * SLOW, cwd="/", **options)
+        done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=4 * PATIENCE * SLOW, cwd="/", **options)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
@@ -235,7 +235,7 @@ class Postgres(Server):
         self.launch(os.path.join(self.programs, "postgres"), "-D", self.path("data"), "-k", self.directory, "-p", str(self.port), "-F",
                     "-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=1MB", "-c", "ssl=on", "-c", "ssl_cert_file=" + self.path("cert.pem"),
                     "-c", "ssl_key_file=" + self.path("key.pem"))
-        wait_for(lambda: self.try_sql("SELECT 1"), 20, "PostgreSQL")
+        wait_for(lambda: self.try_sql("SELECT 1"), 120, "PostgreSQL")
 
     def sql(self, text, *arguments):
         return self.run("psql", "-qtA", "-h", self.directory, "-p", str(self.port), "-U", "mail", "-v", "ON_ERROR_STOP=1", *arguments, "postgres",
@@ -278,7 +278,7 @@ class MariaDB(Server):
                     "--bind-address=127.0.0.1", "--innodb-log-file-size=4M", "--innodb-buffer-pool-size=8M", "--skip-name-resolve",
                     "--innodb-flush-log-at-trx-commit=2", "--pid-file=" + self.path("pid"), "--ssl-cert=" + self.path("cert.pem"),
                     "--ssl-key=" + self.path("key.pem"), "--tmpdir=" + self.directory)
-        wait_for(lambda: answers_at(self.port, self.socket), 60, "MariaDB")
+        wait_for(lambda: answers_at(self.port, self.socket), 120, "MariaDB")
 
     def sql(self, text):
         return self.run("mariadb", "--no-defaults", "--default-character-set=utf8mb4", "-N", "-S", self.socket, "-u", "mail", "-ppa'ss = $word", "mail",
