@@ -154,7 +154,7 @@ def test_kept_connections(mta, sink, lmtp):
     instance = mta(dict(CLIENT, default_transport=target, **{prefix + "_connection_cache_destinations": "static:all", prefix + "_connection_cache_time_limit": "20s",
                                                            prefix + "_connection_reuse_count_limit": "3"})).start()
     for i in range(6):
-        instance.send(recipients=["u%d@any.example" % i])
+        instance.wait_handled(instance.send(recipients=["u%d@any.example" % i]))
         outcome(instance, "u%d@any.example" % i)
     assert server.connections == 2
     assert [bool(re.search(r"to=<u%d@.* conn_use=%d," % (i, i % 4 + 1), instance.log())) for i in range(6)] == [False, True, True, True, False, True]
@@ -170,11 +170,11 @@ def test_success_is_reported_once(mta, sink):
             c.expect(250, "EHLO client.example")
             c.expect(250, "MAIL FROM:<s@test.example> RET=HDRS ENVID=e+2B1")
             c.expect(250, "RCPT TO:<u@%s> NOTIFY=SUCCESS ORCPT=rfc822;first+2Blast@%s" % (domain, domain))
-            c.data("Subject: x\r\n\r\nhello\r\n")
+            queue_id = c.data("Subject: x\r\n\r\nhello\r\n")
+        instance.wait_log(queue_id + ": removed")  # and what is to be reported is
     mail = with_dsn.wait()[0]
     assert mail["sender"].endswith("ENVID=e+2B1 RET=HDRS") and mail["recipients"] == ["<u@with.example> ORCPT=rfc822;first+2Blast@with.example NOTIFY=SUCCESS"]
     without.wait()
-    instance.wait_log(r"sender delivery status notification")
     assert len(re.findall(r"sender delivery status notification", instance.log())) == 1
 
 
@@ -234,12 +234,12 @@ class UnixLmtp(threading.Thread):
 def test_lmtp_over_unix_socket(mta):
     """Connections to a socket are found again; those that are not used end."""
     instance = mta(dict(CLIENT, default_transport="lmtp:unix:private/dovecot", lmtp_connection_cache_destinations="static:all",
-                        lmtp_connection_cache_time_limit="1s", lmtp_assume_final="yes")).start()
+                        lmtp_connection_cache_time_limit="3s", lmtp_assume_final="yes")).start()
     server = UnixLmtp(os.path.join(instance.queue, "private/dovecot"))
     for i in range(30):
-        instance.send(recipients=["u%d@any.example" % i, "v%d@any.example" % i])
+        instance.wait_handled(instance.send(recipients=["u%d@any.example" % i, "v%d@any.example" % i]))
         outcome(instance, "v%d@any.example" % i)
-    assert server.connections < 5
+    assert server.connections < 15  # one, if this machine does not pause
     assert re.search(r"relay=mail.test.example\[private/dovecot\], conn_use=\d+, .*status=sent \(250 2.1.5 delivered\)", instance.log())
     wait_for(lambda: server.open == 0, 5, "idle connections end")
 
@@ -248,7 +248,7 @@ def test_idle_connections_end_at_reload(mta, sink):
     server = sink()
     instance = mta(dict(CLIENT, relayhost="[127.0.0.1]:%d" % server.port, smtp_connection_cache_destinations="static:all",
                         smtp_connection_cache_time_limit="60s")).start()
-    instance.send(recipients=["u@any.example"])
+    instance.wait_handled(instance.send(recipients=["u@any.example"]))
     outcome(instance, "u@any.example")
     assert server.open == 1
     instance.reload()

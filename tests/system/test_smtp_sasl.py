@@ -108,7 +108,7 @@ def run(mta, sink, passwords, **main):
 
 
 def deliver(instance, sender="s@client.example", recipient="u@any.example"):
-    instance.send(sender=sender, recipients=[recipient])
+    instance.wait_handled(instance.send(sender=sender, recipients=[recipient]))
     return outcome(instance, recipient)
 
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from postern import Dns, exercises, stop_accepting
+from postern import Dns, exercises, stop_accepting, wait_for
 from test_smtp_client import CLIENT, dns, outcome  # noqa: F401
 
 
@@ -216,7 +216,7 @@ def test_levels(mta, dns, keys, server, main, certificate, expected, kind):
 def test_conditions(mta, dns, keys, server, main, how, expected, mails):
     dns(ZONE)
     sink = server(**how)
-    instance = run(mta, keys, smtp_starttls_timeout="5s", **main)
+    instance = run(mta, keys, **main)
     instance.send(recipients=["u@dest.example"])
     assert outcome(instance, "u@dest.example")[:3] == expected
     assert sink.mails == mails
@@ -247,6 +247,7 @@ def test_dialogue(mta, dns, keys, server):
                    smtp_tls_key_file=str(keys / "client.key"))
     instance.send(recipients=["u@dest.example"])
     outcome(instance, "u@dest.example")
+    wait_for(lambda: "tls QUIT" in sink.commands, what="the client's farewell")
     assert re.sub(r"SIZE=\d+", "SIZE=N", "|".join(sink.commands)) == (
         "EHLO mail.test.example|STARTTLS|tls EHLO mail.test.example|tls MAIL FROM:<s@client.example> SIZE=N|tls RCPT TO:<u@dest.example>|tls DATA|tls QUIT")
     assert sink.names == ["mx.example"] and sink.clients == [((("commonName", "client"),),)]
@@ -301,7 +302,7 @@ def test_reuse_respects_policy(mta, dns, keys, server):
     instance = run(mta, keys, smtp_tls_security_level="may", smtp_connection_cache_destinations="static:all", smtp_connection_cache_time_limit="20s",
                    smtp_tls_policy_maps="inline:{ { strict.example = verify } }")
     for i, domain in enumerate(("dest.example", "dest.example", "strict.example")):
-        instance.send(recipients=["u%d@%s" % (i, domain)])
+        instance.wait_handled(instance.send(recipients=["u%d@%s" % (i, domain)]))
         found = outcome(instance, "u%d@%s" % (i, domain))
         assert found[:3] == (UNTRUSTED if domain == "strict.example" else TAKEN)
         assert ("conn_use=2" in found[3]) == (i == 1)

@@ -5,7 +5,7 @@ import pytest
 
 from postern import exercises
 from test_smtp_client import CLIENT, dns, outcome  # noqa: F401
-from test_smtp_parameters import DATA, DOT, MAIL, RCPT, Script
+from test_smtp_parameters import DATA, DOT, MAIL, RCPT, SILENT, Script
 from test_smtp_tls import ZONE, TlsSink
 from test_smtpd_tls import AES128, AES256, LISTS, V12, fingerprint, keys  # noqa: F401
 
@@ -91,7 +91,7 @@ def test_rows(mta, dns, keys):  # noqa: F811
 @exercises("smtp_starttls_timeout", "smtp_tls_note_starttls_offer")
 def test_offers(mta):
     """A server that says no more after STARTTLS, and one whose offer is passed over but noted."""
-    silent, ready = Script("220 hello", None, "250-ok", "250 STARTTLS", None, 8), Script("220 hello", None, "250-ok", "250 STARTTLS", *MAIL, *RCPT, *DATA, *DOT)
+    silent, ready = Script("220 hello", None, "250-ok", "250 STARTTLS", None, SILENT), Script("220 hello", None, "250-ok", "250 STARTTLS", *MAIL, *RCPT, *DATA, *DOT)
     master = "".join("to-%s unix - - n - - smtp\n%s" % (name, "".join("  -o %s=%s\n" % pair for pair in options.items())) for name, options in {
         "silent": {"smtp_tls_security_level": "may", "smtp_starttls_timeout": "1s"}, "note": {"smtp_tls_security_level": "none", "smtp_tls_note_starttls_offer": "yes"},
         "quiet": {"smtp_tls_security_level": "none"}}.items())

@@ -69,6 +69,7 @@ def ask(instance, keys, options, name, version):  # noqa: F811
         else:
             found = dict(pair[0] for pair in c.socket.getpeercert()["subject"])["commonName"]
             c.expect(221, "QUIT")
+    instance.wait_log("disconnect from", since=mark)  # the whole session
     if found is None:
         instance.wait_log("SSL_accept error from", since=mark)
         return None, instance.log(mark)
@@ -93,6 +94,7 @@ def ask_by_library(instance, options, name):
     mark = instance.log_size()
     done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % instance.ports[listener_of(options)], "-starttls", "smtp", "-servername", name],
                           input="QUIT\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="latin1", timeout=120)
+    instance.wait_log("disconnect from", since=mark)
     m = instance.wait_log(r"Anonymous TLS connection established from unknown\[127.0.0.1\](?: to (\S+))?: ", since=mark)
     return (re.search(r"subject=CN = (\w+)", done.stdout).group(1), m.group(1) or ""), instance.log(mark)
 
