@@ -158,9 +158,17 @@ def transaction(instance, sink, listener, sender, recipients, content, options="
         if any(reply.startswith("250") for reply in replies[1:]):
             client.expect(354, "DATA")
             client.raw(content + b".\r\n")
-            replies.append(re.sub("queued as .*", "queued as ID", client.reply()))
+            replies.append(client.reply())
+            queue_id = replies[-1].split()[-1]
+            replies[-1] = re.sub("queued as .*", "queued as ID", replies[-1])
         client.command("QUIT")
-    return replies, sink.wait(before + 1)[-1] if replies[-1].startswith("250 2.0.0") else None
+    return replies, arrived(sink, before, queue_id) if replies[-1].startswith("250 2.0.0") else None
+
+
+def arrived(sink, before, queue_id):
+    """The message of that id; there may be others, with what was returned of one before."""
+    mark = b" id " + queue_id.encode()
+    return postern.wait_for(lambda: [m for m in list(sink.mails)[before:] if mark in m["data"]], what="message " + queue_id)[0]
 
 
 def rewritten(instance, sink, listener, name, values, recipient, options):

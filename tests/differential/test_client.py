@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not postern.ROOT_USER, reason="the neighbour nee
 
 MAIN = {
     "mydestination": "test.example", "inet_interfaces": "127.0.0.1", "smtpd_relay_restrictions": "permit_mynetworks, reject", "notify_classes": "",
-    "smtp_connect_timeout": "3s", "smtp_helo_timeout": "3s", "lmtp_lhlo_timeout": "3s", "smtp_randomize_addresses": "no", "smtputf8_enable": "no", "enable_long_queue_ids": "no",
+    "smtp_randomize_addresses": "no", "smtputf8_enable": "no", "enable_long_queue_ids": "no",
     "transport_destination_rate_delay": "0s", "default_destination_concurrency_failed_cohort_limit": "0", "append_dot_mydomain": "no",
     "resolve_numeric_domain": "yes",
 }

@@ -24,7 +24,7 @@ def run(kind, directory, main, verdict):
     found = []
     try:
         for name in ("a", "b"):
-            instance.send(sender="", recipients=[name + "@any.example"])
+            instance.wait_handled(instance.send(sender="", recipients=[name + "@any.example"]))
             found.append(outcome(instance, name + "@any.example", seconds=30)[:3])
     finally:
         instance.stop(check=False)

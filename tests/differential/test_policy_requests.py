@@ -19,7 +19,7 @@ STAGES = ("client", "helo", "sender", "recipient", "data", "end_of_data", "etrn"
 MAIN = {
     "mydestination": "test.example, localhost", "local_transport": "discard:", "default_transport": "discard:", "notify_classes": "",
     "disable_vrfy_command": "no", "smtpd_relay_restrictions": "permit_mynetworks, reject", "smtpd_authorized_xclient_hosts": "127.0.0.0/8",
-    "smtpd_policy_service_timeout": "2s", "smtpd_policy_service_retry_delay": "1s", "smtpd_client_connection_rate_limit": "0",
+    "smtpd_policy_service_retry_delay": "1s", "smtpd_client_connection_rate_limit": "0",
     "enable_long_queue_ids": "no", "mail_name": "Postfix", "smtpd_banner": "$myhostname ESMTP", "inet_protocols": "all", "smtpd_hard_error_limit": "100", "fast_flush_domains": "test.example", "smtpd_sasl_auth_enable": "no",
 }
 VARIES = ("instance", "client_port", "queue_id", "server_port")
@@ -47,6 +47,7 @@ def services(policy, keys):
         "delayed": dict(every, stress="yes", smtpd_policy_service_policy_context="all of them"),
         "tls": dict(tls, smtpd_recipient_restrictions="check_policy_service { %s, policy_context=submission }" % policy.endpoint),
         "answers": {"smtpd_recipient_restrictions": "check_policy_service %s, permit" % policy.endpoint},
+        "impatient": {"smtpd_recipient_restrictions": "check_policy_service %s, permit" % policy.endpoint, "smtpd_policy_service_timeout": "2s"},
     }
 
 
@@ -160,7 +161,7 @@ def test_answers(sides, answer):
     for side in sides:
         side.policy.answer = WHOLE[answer] if answer in WHOLE else b"action=%s\n\n" % answer.encode()
         mark = side.instance.log_size()
-        replies, _ = side.talk("answers", [HELLO, FROM, TO, "NOOP"])
+        replies, _ = side.talk("impatient" if answer == "without end" else "answers", [HELLO, FROM, TO, "NOOP"])
         side.policy.answer = b"action=DUNNO\n\n"
         side.instance.wait_log(r"disconnect from", since=mark)
         got.append((replies, [re.sub(r"postfix/smtpd\[\d+\]: [^:]*: ", "", line.split(" ", 4)[-1]) for line in side.instance.log(mark).splitlines()

@@ -26,7 +26,7 @@ SERVICES = {
 def main(sink):
     return {
         "default_transport": "smtp:[127.0.0.1]:%d" % sink.port, "smtpd_relay_restrictions": "permit_mynetworks, reject", "notify_classes": "",
-        "address_verify_poll_delay": "1s", "address_verify_poll_count": "10", "relay_domains": "dead.example", "enable_long_queue_ids": "no",
+        "address_verify_poll_delay": "1s", "address_verify_poll_count": "50", "relay_domains": "dead.example", "enable_long_queue_ids": "no",
         "transport_maps": "inline:{dead.example=smtp:[127.0.0.1]:1, void.example=discard:}", "virtual_alias_domains": "v.example",
         "virtual_alias_maps": "inline:{ {both@v.example=x@w.example, bad@w.example} {single@v.example=bad@w.example} }",
         "smtpd_client_connection_rate_limit": "0",

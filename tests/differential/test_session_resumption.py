@@ -48,7 +48,7 @@ def test_log_of_the_server(tmp_path, keys, client):  # noqa: F811
             found.append(said(instance, r"smtpd\[\d+\]: (\w+ TLS connection .*)"))
         finally:
             instance.stop(check=False)
-    assert found[0] == found[1]
+    assert found[0] == found[1] and len(found[0]) == 2
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -66,10 +66,10 @@ def test_log_of_the_client(tmp_path, dns, client_keys, server, version, own):  #
         instance.start()
         try:
             for name in "ab":
-                instance.send(recipients=[name + "@dest.example"])
+                instance.wait_handled(instance.send(recipients=[name + "@dest.example"]))
                 outcome(instance, name + "@dest.example")
             found.append(said(instance, r"smtp\[\d+\]: (\w+ TLS connection .*)"))
             assert sink.reused[-2:] == [False, True]
         finally:
             instance.stop(check=False)
-    assert found[0] == found[1]
+    assert found[0] == found[1] and len(found[0]) == 2
