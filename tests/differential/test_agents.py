@@ -73,9 +73,10 @@ class Side:
 
     def send(self, sender, recipients, more):
         body = "Delivered-To: x+Y@pg.example\r\nMessage-Id: <%s>\r\nSubject: x\r\n\r\nbody\r\n.dot\r\nFrom x\r\n%s" % (recipients[0].split("@")[-1], ("x" * 70 + "\r\n") * more)
+        mark = self.mta.log_size()  # the neighbour's queue ids repeat
         qid = self.mta.send(sender, recipients, body)
         self.mta.wait_handled(qid)
-        found = re.findall(r"%s: (to=.*?, relay=\w+), .*?(dsn=.*)" % qid, self.mta.log())
+        found = re.findall(r"%s: (to=.*?, relay=\w+), .*?(dsn=.*)" % qid, self.mta.log(mark))
         return sorted(re.sub(r"create maildir file .*?: ", "create maildir file: ", " ".join(line)) for line in found)
 
     def collect(self):

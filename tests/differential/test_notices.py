@@ -123,7 +123,7 @@ def settled(instance):
     """Whatever the sessions so far put into the queue has gone: a message that came after it has."""
     with instance.client("plain-data") as c:
         last = c.mail("a@c.example", ["user@test.example"], "Subject: last\r\n\r\nx\r\n")
-    instance.wait_log("%s: removed" % last)
+    instance.wait_handled(last)
     wait_for(lambda: not instance.queued(), 10, "empty queue")
 
 
