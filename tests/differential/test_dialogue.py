@@ -2,6 +2,7 @@
 import itertools
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -157,14 +158,15 @@ def test_dialogue(pair, name):
 
 @exercises("queue_minfree", "message_size_limit")
 def test_room_for_messages(tmp_path_factory):
-    """In parts of what is free: the least room, the size limit, and what the client announces."""
-    place = os.statvfs(str(tmp_path_factory.getbasetemp()))
-    free = place.f_bavail * place.f_frsize
+    """In parts of what is free, where nobody else writes: the least room, the size limit, and what the client announces."""
+    place = tmp_path_factory.mktemp("room")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g,mode=755", "none", str(place)], check=True)
+    free = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
     rooms = [(least, limit) for least in (0, 0.0001, 0.3, 3) for limit in (0, 0.0001, 0.3, 0.9, 3)]
     services = {"room%d" % i: {"queue_minfree": str(int(least * free)), "message_size_limit": str(int(limit * free))} for i, (least, limit) in enumerate(rooms)}
     answers = []
     for make in (postern.Instance, postfix.Instance):
-        instance = make(str(tmp_path_factory.mktemp(make.__module__)), MAIN, services).start()
+        instance = make(str(place / make.__module__), MAIN, services).start()
         found = {}
         for name, size in itertools.product(services, ("", 0.00001, 0.2, 0.6)):
             with instance.client(name) as client:
@@ -172,4 +174,5 @@ def test_room_for_messages(tmp_path_factory):
                 found[services[name]["queue_minfree"], services[name]["message_size_limit"], size] = client.command(FROM + (" SIZE=%d" % (size * free) if size else ""))
         instance.stop(check=False)
         answers.append(found)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
     assert answers[0] == answers[1]
