@@ -233,7 +233,9 @@ static void send_log(const struct worker *w, int fd)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof fd);
 	memcpy(CMSG_DATA(c), &fd, sizeof fd);
-	if (w->channel.fd >= 0 && sendmsg(w->channel.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+	/* A process that has ended logs no more. */
+	if (w->channel.fd >= 0 && sendmsg(w->channel.fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) != 1 &&
+		errno != EPIPE && errno != ECONNRESET)
 		log_warning("process %d keeps the old log file: %s", (int)w->pid, strerror(errno));
 }
 

@@ -323,7 +323,10 @@ int service_main(int argc, char **argv, const struct service_ops *ops)
 	pthread_mutex_init(&s->listen_lock, NULL);
 	s->signal_fd = s->wake_fd = -1;
 	if (!service_args_parse(argc, argv, ops->option_letters, program_option, s, &s->args, &err) ||
-		!prepare(s, &err) || !start(s, &err))
+		!prepare(s, &err) || !start(s, &err)) {
+		if (service_retiring(s))
+			_exit(0); /* told to go while it waited for the process before it: no failure */
 		log_fatal("%s", err.text);
+	}
 	return serve(s);
 }

@@ -171,6 +171,15 @@ def test_descriptors_do_not_leak_over_reloads(mta):
     wait_for(lambda: count() <= before + 1, 10, "as many descriptors as before")
 
 
+def test_processes_that_ended_meanwhile_are_no_trouble(mta):
+    """Reload after reload, each while processes of the one before are ending, and others wait for them to end."""
+    a = mta().start()
+    for _ in range(15):
+        a.reload()
+    settled(a)
+    assert not re.search("warning: |fatal: ", a.log())
+
+
 def settled(a):
     wait_for(lambda: len(processes(a, "smtpd")) == workers(a) and a.client().greeting.startswith("220"), 10, "workers settled")
 
