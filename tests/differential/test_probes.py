@@ -53,6 +53,7 @@ class Side:
             replies = [c.command(line) for line in ("EHLO client.example", "MAIL FROM:<%s>" % sender, "RCPT TO:<%s>" % recipient)]
         self.instance.wait_log(r"disconnect from", since=mark)
         wait_for(lambda: not self.instance.queued(), what="an empty queue")
+        self.instance.wait_logged()
         lines = re.findall(r"postfix/(smtp|local|discard|error|qmgr)\[\d+\]: \w+: (to=.*)", self.instance.log(mark))
         return replies[1:], [re.sub(r"delays?=[\d./]+|127\.0\.0\.1\]:\d+", "N", text) for program, text in lines]
 

@@ -1,6 +1,9 @@
 """Debian's Postfix as neighbour, without installing it: a private instance for differential tests and benchmarks, and its smtp-source and smtp-sink."""
 import contextlib
+import itertools
 import os
+import re
+import socket
 import subprocess
 import sys
 
@@ -10,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../system"))
 import postern  # noqa: E402
 
+ADDRESSES = itertools.count(1)
 TREE = os.path.join(os.path.abspath(postern.BUILD), "peers/postfix")
 
 
@@ -87,6 +91,15 @@ class Instance(postern.Instance):
         if check and done.returncode:
             raise AssertionError("%s: exit %d\n%s\n%s" % (name, done.returncode, done.stdout, self.log()))
         return done
+
+    def wait_logged(self):
+        """Lines reach the file by way of another process, one after the other: that of a client's address that was never there before is the last of them."""
+        address = "127.99.%d.%d" % divmod(next(ADDRESSES), 250)
+        with socket.create_connection(("127.0.0.1", self.port), postern.PATIENCE, (address, 0)) as client:
+            self.wait_log(r"smtpd\[\d+\]: connect from \S+\[%s\]" % re.escape(address))
+            client.sendall(b"QUIT\r\n")
+            while client.recv(1000):
+                pass
 
     def control(self, verb, check=True):
         """Its start waits some seconds for a master process with many services and then fails without a word, on a busy machine."""

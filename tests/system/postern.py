@@ -242,6 +242,9 @@ class Instance:
         except AssertionError as e:
             raise AssertionError("%s\n%s" % (e, self.log(since))) from None
 
+    def wait_logged(self):
+        """Waits until the log holds what was logged so far: a neighbour's may be late (tests/peers/postfix.py), ours never is."""
+
     def maildir(self, user):
         """The messages delivered to user, oldest first, as bytes."""
         paths = glob.glob(os.path.join(self.mail, user, "new", "*"))
@@ -259,6 +262,7 @@ class Instance:
     def wait_handled(self, queue_id):
         """Waits until the queue manager has heard from the agents that had the new message: it is removed or deferred, its connections are kept or closed."""
         wait_for(lambda: queue_id not in self.queued("incoming", "active"), what="the end of the deliveries of " + queue_id)
+        self.wait_logged()
 
     def client(self, name=None, **keywords):
         return Client(self.ports[name] if name else self.port, **keywords)
