@@ -120,8 +120,11 @@ class Side:
 
     def settled(self, mta, mark, qid):
         """The message, and what it was forwarded as, is removed or waits."""
-        waiting, log = set(mta.queued("incoming", "active")), mta.log(mark)
-        todo, seen = [qid], set()
+        waiting = set(mta.queued("incoming", "active"))
+        if qid in waiting:
+            return False
+        mta.wait_logged()
+        log, todo, seen = mta.log(mark), [qid], set()
         while todo:
             one = todo.pop()
             seen.add(one)
