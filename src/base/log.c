@@ -167,6 +167,11 @@ bool log_is_open(void)
 	return log_state.open;
 }
 
+int log_fd(void)
+{
+	return log_state.open && log_state.sink == LOG_SINK_FD ? log_state.fd : -1;
+}
+
 bool log_is_json(void)
 {
 	return log_state.json;

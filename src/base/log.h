@@ -30,6 +30,7 @@ struct log_options {
 void log_open(const struct log_options
 		*options); /* strings are copied; until then lines go to stderr as "program: text" */
 bool log_is_open(void);	   /* false: lines still go to stderr */
+int log_fd(void);	   /* of the file it goes to, or -1 */
 bool log_is_json(void);
 int log_verbose(void);
 /* "warning: ", "error: ", "fatal: ", "panic: " are put before the text by level. */

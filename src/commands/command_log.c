@@ -42,6 +42,15 @@ bool command_log_open(const struct config *cfg, const char *program, int verbose
 	return options.sink != LOG_SINK_STDERR;
 }
 
+void command_log_reopen(const struct config *cfg)
+{
+	int fd = log_fd() >= 0 ? open_file(cfg->maillog_file) : -1;
+
+	if (fd >= 0)
+		dup3(fd, log_fd(), O_CLOEXEC);
+	sys_close(&fd);
+}
+
 static const char *level_word(enum log_level level)
 {
 	static const char *const words[] = {"", "", "warning: ", "error: ", "fatal: ", "panic: "};

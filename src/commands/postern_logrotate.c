@@ -1,16 +1,19 @@
 /* Renames maillog_file, has master open a new one, and compresses the old one. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "commands/postern.h"
 
 #define REOPEN_PATIENCE 10 /* seconds */
+#define WRITERS_PATIENCE 30
 #define REOPEN_POLL_US 50000
-#define LAST_LINES_US 500000 /* what processes were writing while master told them of the new file */
+#define LAST_LINES_US 500000 /* where the file system cannot say who writes */
 
 static char *rotated_name(const struct config *cfg)
 {
@@ -37,6 +40,25 @@ static bool wait_for_file(const char *path)
 		usleep(REOPEN_POLL_US);
 	}
 	return true;
+}
+
+/* Master has told its processes of the new file, but those that are busy take it up later, and what they
+ * write until then must not be lost. A lease for reading is to be had when nobody has the file open for
+ * writing. */
+static void wait_for_writers(const char *path)
+{
+	int64_t deadline = deadline_in(WRITERS_PATIENCE);
+	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	signal(SIGIO, SIG_IGN);
+	while (fcntl(fd, F_SETLEASE, F_RDLCK) != 0 && clock_mono() < deadline) {
+		if (errno != EAGAIN) {
+			usleep(LAST_LINES_US);
+			break;
+		}
+		usleep(REOPEN_POLL_US);
+	}
+	sys_close(&fd);
 }
 
 static int compress(const struct config *cfg, const char *path)
@@ -72,8 +94,10 @@ static int rotate(struct instance *i, const char *to)
 		command_say(LOGL_FATAL, "master did not open a new %s", path);
 		return 1;
 	}
-	if (pid)
-		usleep(LAST_LINES_US);
+	if (pid) {
+		command_log_reopen(i->config);
+		wait_for_writers(to);
+	}
 	return compress(i->config, to);
 }
 

@@ -3,10 +3,12 @@ import glob
 import gzip
 import os
 import re
+import signal
+import subprocess
 import threading
 import time
 
-from postern import PATIENCE, SLOW, Client, exercises, processes, wait_for
+from postern import BIN, PATIENCE, SLOW, Client, exercises, processes, wait_for
 
 
 class Load(threading.Thread):
@@ -187,6 +189,7 @@ def settled(a):
 @exercises("maillog_file", "maillog_file_rotate_suffix", "maillog_file_compressor")
 def test_logrotate(mta):
     a = mta(main={"maillog_file_rotate_suffix": "%Y"}).start()
+    a.wait_log("daemon started")
     held = a.client()
     a.control("logrotate")
     held.expect(221, "QUIT")
@@ -194,6 +197,24 @@ def test_logrotate(mta):
     old, = glob.glob(a.logfile + ".*.gz")
     assert "daemon started" in gzip.open(old, "rt").read()
     assert "daemon started" not in a.log()
+
+
+@exercises("maillog_file")
+def test_rotated_log_is_whole(mta):
+    """A process that is busy writes to the old file until it looks at the new one: the old one is compressed after that."""
+    a = mta(main={"maillog_file_rotate_suffix": "old"}).start()
+    held, busy = a.client(), processes(a, "smtpd")
+    for pid in busy:
+        os.kill(pid, signal.SIGSTOP)
+    rotation = subprocess.Popen([os.path.join(BIN, "postern"), "-c", a.config, "logrotate"], stderr=subprocess.DEVNULL)
+    wait_for(lambda: os.path.exists(a.logfile + ".old") and os.path.exists(a.logfile), what="two files")
+    time.sleep(1.5)
+    assert rotation.poll() is None and os.path.exists(a.logfile + ".old")
+    for pid in busy:
+        os.kill(pid, signal.SIGCONT)
+    held.expect(221, "QUIT")
+    assert rotation.wait(PATIENCE * SLOW) == 0
+    wait_for(lambda: "disconnect from" in gzip.open(a.logfile + ".old.gz", "rt").read() + a.log(), what="the line of the busy process")
 
 
 @exercises("maillog_file_prefixes")
