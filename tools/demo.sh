@@ -15,9 +15,9 @@ echo "--- a message from demo@example.com to $me@localhost:"
 printf 'From: demo@example.com\nTo: %s@localhost\nSubject: demonstration\n\nHello from the demonstration.\n' "$me" |
 	curl -sS "smtp://127.0.0.1:$port" --mail-from demo@example.com --mail-rcpt "$me@localhost" --upload-file -
 tries=0
-while [ -z "$(ls "$run/mail/$me/new" 2>/dev/null)" ]; do
+while ! grep -q ': removed$' "$run/mail.log"; do
 	tries=$((tries + 1))
-	[ $tries -lt 100 ] || { cat "$run/mail.log"; echo "the message did not arrive" >&2; exit 1; }
+	[ $tries -lt 600 ] || { cat "$run/mail.log"; echo "the message did not arrive" >&2; exit 1; }
 	sleep 0.1
 done
 echo "--- the log:"
