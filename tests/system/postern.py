@@ -210,7 +210,14 @@ class Instance:
             if os.environ.get("POSTERN_SANITIZER"):  # the reports of those that still end belong to this test
                 wait_for(lambda: not processes(self), what="the end of every process")
 
+    def restart(self, **values):
+        """Changes main.cf by stop and start: after a reload, processes of before it may still see to what comes."""
+        self.stop()
+        self.set(**values)
+        return self.start()
+
     def reload(self):
+        """Returns when master has read the configuration; its processes take it up later."""
         mark = self.log_size()
         self.control("reload")
         self.wait_log(r"reload", since=mark)
@@ -219,12 +226,14 @@ class Instance:
         return int(open(os.path.join(self.queue, "pid/master.pid")).read())
 
     def log(self, since=0):
+        """The whole lines of the log: a line may be seen while it is written."""
         try:
             with open(self.logfile, errors="replace") as f:
                 f.seek(since)
-                return f.read()
+                text = f.read()
         except OSError:
             return ""
+        return text[:text.rfind("\n") + 1]
 
     def log_size(self):
         try:
@@ -248,7 +257,7 @@ class Instance:
     def maildir(self, user):
         """The messages delivered to user, oldest first, as bytes."""
         paths = glob.glob(os.path.join(self.mail, user, "new", "*"))
-        return [open(p, "rb").read() for p in sorted(paths, key=os.path.getmtime)]
+        return [open(p, "rb").read() for p in sorted(paths, key=lambda p: [int(n) for n in re.search(r"/(\d+)\.[^/.]*M(\d+)\.[^/]*$", p).groups()])]
 
     def queued(self, *queues):
         """Queue ids found in the queue directories (default: incoming, active, deferred), each once: a message may go on to another queue meanwhile."""

@@ -47,10 +47,10 @@ class TcpDns(socketserver.ThreadingTCPServer):
                     if len(head) < 2:
                         return
                     answer = Dns.answer(dns, self.rfile.read(struct.unpack(">H", head)[0]))
-                    self.wfile.write(struct.pack(">H", len(answer)) + answer)
                     dns.over_tcp += 1
-        super().__init__(("127.0.0.1", 53), Handler)
+                    self.wfile.write(struct.pack(">H", len(answer)) + answer)
         dns.over_tcp = 0
+        super().__init__(("127.0.0.1", 53), Handler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
 

@@ -7,11 +7,10 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 
 import pytest
 
-from postern import SLOW, Client, Sink, wait_for
+from postern import PATIENCE, SLOW, Client, Sink, processes, wait_for
 
 PEER = {"smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_authorized_xforward_hosts": "127.0.0.1"}
 FREE = {"smtpd_hard_error_limit": "10000", "smtpd_soft_error_limit": "10000"}
@@ -27,14 +26,7 @@ def begin(c, sender="a@b.example", recipients=("user@test.example",)):
 
 def resident(instance):
     """kB of memory of the SMTP servers of this instance."""
-    total = 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if open("/proc/%s/comm" % pid).read() == "smtpd\n":
-                total += int(re.search(r"VmRSS:\s+(\d+)", open("/proc/%s/status" % pid).read()).group(1))
-        except (OSError, AttributeError):
-            pass
-    return total
+    return sum(int(re.search(r"VmRSS:\s+(\d+)", open("/proc/%d/status" % pid).read()).group(1)) for pid in processes(instance, "smtpd"))
 
 
 @pytest.fixture
@@ -154,7 +146,7 @@ def test_address_of_the_proxy_header_has_one_form(mta):
 def test_abnormal_end_names_the_message(mta, how):
     """The log of a message whose client goes away is complete: JSON lines have its id; the text lines are those that log tools know."""
     for form in ("json", "classic"):
-        instance = mta({"log_format": form, "smtpd_timeout": "2s", "smtpd_hard_error_limit": "3", "transport_maps": "inline:{test.example=discard:}"}).start()
+        instance = mta({"log_format": form, "smtpd_timeout": "4s" if how == "silence" else "300s", "smtpd_hard_error_limit": "3", "transport_maps": "inline:{test.example=discard:}"}).start()
         mark = instance.log_size()
         with instance.client() as c:
             c.expect(250, "EHLO c")
@@ -169,7 +161,7 @@ def test_abnormal_end_names_the_message(mta, how):
                 c.raw("line\r\n" * 10)
             if how == "silence":
                 assert c.reply().startswith("421")
-        instance.wait_log(r"disconnect from|DISCONNECT|disconnect", since=mark)
+        instance.wait_log("disconnect", since=mark)
         if form == "classic":
             instance.wait_log(r"smtpd\[\d+\]: (lost connection|timeout|too many errors) after [A-Z]+( \(60 bytes\))? from unknown\[127\.0\.0\.1\]\n", since=mark)
             continue
@@ -211,13 +203,14 @@ def test_greeting_after_xclient_comes_inside_implicit_tls(mta, certificate):
 def test_client_without_certificate_is_refused_at_once(mta, certificate):
     """Implicit TLS and a certificate is wanted: the client hears so before it has said anything."""
     instance = mta(dict(certificate, smtpd_tls_wrappermode="yes", smtpd_tls_req_ccert="yes", smtpd_tls_security_level="encrypt")).start()
-    with Client(instance.port, greeting=False) as c:
-        try:
-            wrap(c)
-            reply = c.reply()
-            assert not reply.startswith("250")
-        except ssl.SSLError:
-            pass
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        with Client(instance.port, greeting=False) as c:
+            try:
+                wrap(c, version)
+                assert c.reply() == ""
+            except ssl.SSLError:
+                pass
+    instance.wait_log("peer did not return a certificate", count=2)
 
 
 def test_connection_that_ends_without_a_tls_farewell(mta, certificate):
@@ -239,16 +232,26 @@ def test_connection_that_ends_without_a_tls_farewell(mta, certificate):
         c.raw("half\r\n.")
         os.close(c.socket.detach())
     instance.wait_log(r"lost connection after DATA", since=mark)
+    instance.wait_log(r"disconnect from", since=mark)
     instance.wait_log(r"status=sent")
-    assert not instance.queued() and instance.log().count("from=<a@b.example>, size") == 1
+    wait_for(lambda: not instance.queued(), what="empty queue")
+    assert instance.log().count("from=<a@b.example>, size") == 1
 
 
 def test_renegotiation_is_refused(mta, certificate):
     """A client of TLS 1.2 asks for a new handshake."""
-    instance = mta(dict(certificate, smtpd_tls_wrappermode="yes")).start()
-    done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % instance.port, "-tls1_2", "-crlf"], input=b"R\n", stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=20 * SLOW)
-    assert b"RENEGOTIATING" in done.stdout and (b"no renegotiation" in done.stdout or b"handshake failure" in done.stdout or b"rror:" in done.stdout)
+    instance = mta(dict(certificate, smtpd_tls_wrappermode="yes", smtpd_timeout="%ds" % PATIENCE)).start()
+    with subprocess.Popen(["openssl", "s_client", "-connect", "127.0.0.1:%d" % instance.port, "-tls1_2", "-crlf"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as client:
+        output = client.stdout.readline()
+        while not output.endswith(b"Postern\r\n"):  # the greeting would be out of place in a handshake
+            line = client.stdout.readline()
+            assert line, output
+            output += line
+        client.stdin.write(b"R\n")
+        client.stdin.flush()  # and not closed: the client would not wait for the answer
+        output = client.stdout.read()
+    assert re.search(rb"RENEGOTIATING\n.*:no renegotiation:", output), output
     with Client(instance.port, greeting=False) as c:
         wrap(c)
         assert c.reply().startswith("220")
@@ -292,7 +295,7 @@ def test_chunks_that_were_refused_are_not_read_for_ever(mta):
             except OSError:
                 pass
             assert sent < 30 << 20
-    assert not instance.queued()
+    wait_for(lambda: not instance.queued(), what="empty queue")
 
 
 @pytest.mark.skipif(os.environ.get("POSTERN_SANITIZER") == "address", reason="freed memory is kept for a while, to find its users")
@@ -365,7 +368,9 @@ def test_log_and_replies_are_clean_text(mta, bad):
             c.raw(line % bad + b"\r\n")
             data = b""
             while not re.search(rb"(?m)^\d{3} .*\r\n", data):
-                data += c.socket.recv(4096)
+                more = c.socket.recv(4096)
+                assert more, data
+                data += more
             data.decode("utf-8")
             assert not re.search(rb"[\0-\t\v\f\x0e-\x1f\x7f]|\xc2[\x80-\x9f]", data), data
         c.command("RSET")
@@ -413,8 +418,7 @@ def test_encoded_controls_are_treated_alike_everywhere(mta, sink):
         c.expect(250, "RCPT TO:<x@far.example>")
         queue_id = c.data("Subject: x\r\n\r\ny\r\n")
     wait_for(lambda: queue_id in instance.queued("deferred"))
-    instance.set(defer_transports="")
-    instance.reload()
+    instance.restart(defer_transports="")
     instance.command("postsuper", "-c", instance.config, "-r", queue_id)
     assert "ENVID=a+09b" in sink.wait()[0]["sender"]
 
@@ -433,6 +437,6 @@ def test_the_last_line_may_be_a_dot_and_anything(mta, sink):
                 assert c.reply().startswith("250")
                 accepted += c.reply().startswith("250")
     mails = sink.wait(accepted)
-    time.sleep(0.2)
+    wait_for(lambda: not instance.queued(), what="empty queue")
     assert len(sink.mails) == accepted and all("evil" not in m["sender"] for m in mails)
     assert all(b"MAIL FROM:<evil" in m["data"] for m in mails)

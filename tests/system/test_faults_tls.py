@@ -121,7 +121,7 @@ def test_protocols_are_ours_to_set(mta, keys, tmp_path, system, ours, version, e
 def test_handshakes_that_do_not_end(mta, keys):
     """Half a hello and silence, garbage, and leaving in the middle: each ends once, with one line, without using the processor."""
     instance = mta({"smtpd_tls_security_level": "may", "smtpd_tls_cert_file": str(keys / "mx.pem"), "smtpd_tls_key_file": str(keys / "mx.key"),
-                    "smtpd_starttls_timeout": "2s", "worker_processes": "1"}).start()
+                    "smtpd_starttls_timeout": "5s", "worker_processes": "1"}).start()
     pid, = wait_for(lambda: processes(instance, "smtpd"))
 
     def used():

@@ -13,8 +13,12 @@ USER = owner() if not ROOT_USER else "nobody"
 
 @pytest.fixture
 def local(mta):
-    def make(**main):
-        return mta(dict({"recipient_delimiter": "+"}, **main)).start()
+    def make(mailbox=False, **main):
+        """mailbox: mail goes to mailbox files, not to Maildirs."""
+        instance = mta(dict({"recipient_delimiter": "+"}, **main))
+        if mailbox:
+            instance.set(mail_spool_directory=instance.mail)
+        return instance.start()
     return make
 
 
@@ -84,9 +88,7 @@ def test_unknown_user(local, name):
 
 @exercises("mail_spool_directory", "mailbox_delivery_lock")
 def test_mailbox_file(local):
-    mta = local()
-    mta.set(mail_spool_directory=mta.mail)
-    mta.reload()
+    mta = local(mailbox=True)
     settled(mta, mta.send("s@client.example", [USER + "@test.example"], "Subject: one\r\n\r\nFrom here\r\n>From there\r\nlast\r\n"))
     settled(mta, mta.send("", [USER + "@test.example"], "Subject: two\r\n\r\nx\r\n"))
     text = open(os.path.join(mta.mail, USER), "rb").read()
@@ -100,9 +102,7 @@ def test_mailbox_file(local):
 
 @exercises("deliver_lock_attempts", "deliver_lock_delay", "stale_lock_time")
 def test_locked_mailbox_defers_and_stale_lock_is_removed(local):
-    mta = local(deliver_lock_attempts="2", deliver_lock_delay="1s", stale_lock_time="1000s")
-    mta.set(mail_spool_directory=mta.mail)
-    mta.reload()
+    mta = local(mailbox=True, deliver_lock_attempts="2", deliver_lock_delay="1s", stale_lock_time="1000s")
     lock = os.path.join(mta.mail, USER + ".lock")
     open(lock, "w").close()
     qid = mta.send(recipients=[USER + "@test.example"])
@@ -110,16 +110,13 @@ def test_locked_mailbox_defers_and_stale_lock_is_removed(local):
     assert "dsn=4.2.0, status=deferred (cannot update mailbox" in line and "unable to lock" in line
     mta.set(stale_lock_time="1s")
     mta.reload()
-    flushed = lambda: mta.command("postqueue", "-f") and re.search("%s: removed" % qid, mta.log())  # noqa: E731
-    wait_for(flushed, what="delivery after a flush\n" + mta.log())
+    wait_for(lambda: mta.command("postqueue", "-f") and re.search("%s: removed" % qid, mta.log()), what="delivery after a flush")
     assert not os.path.exists(lock)
 
 
 @exercises("mailbox_size_limit")
 def test_mailbox_size_limit(local):
-    mta = local(mailbox_size_limit="20000", message_size_limit="20000")
-    mta.set(mail_spool_directory=mta.mail)
-    mta.reload()
+    mta = local(mailbox=True, mailbox_size_limit="20000", message_size_limit="20000")
     path = os.path.join(mta.mail, USER)
     settled(mta, mta.send(recipients=[USER + "@test.example"], body="Subject: a\r\n\r\n" + ("x" * 70 + "\r\n") * 40))
     size = os.path.getsize(path)
@@ -152,9 +149,7 @@ def test_what_belongs_to_others_is_not_written(local):
 @pytest.mark.skipif(not ROOT_USER, reason="needs a second user")
 @pytest.mark.parametrize("kind", ["hard link", "link", "pipe", "directory"])
 def test_odd_mailbox_files_are_not_written(local, kind):
-    mta = local()
-    mta.set(mail_spool_directory=mta.mail)
-    mta.reload()
+    mta = local(mailbox=True)
     path, other = os.path.join(mta.mail, USER), os.path.join(mta.directory, "other")
     open(other, "w").close()
     os.chown(other, pwd.getpwnam(USER).pw_uid, -1)
@@ -183,14 +178,13 @@ def test_home_mailbox(mta, tmp_path):
         settled(instance, instance.send(recipients=["daemon@test.example"]))
         found = list((home / "mail/in/new").iterdir())
         assert len(found) == 1 and found[0].stat().st_uid == user.pw_uid
-        instance.set(home_mailbox="box")
-        instance.reload()
+        instance.restart(home_mailbox="box")
         settled(instance, instance.send(recipients=["daemon@test.example"]))
         assert (home / "box").read_text().startswith("From s@client.example  ")
         assert (home / "box").stat().st_uid == user.pw_uid
         instance.stop()
     finally:
-        subprocess.run(["umount", "/etc/passwd"], check=True)
+        subprocess.run(["umount", "--lazy", "/etc/passwd"], check=True)  # helpers of processes that ended may have it open still
 
 
 @pytest.mark.parametrize("route,expected", [

@@ -30,7 +30,7 @@ def homes(tmp_path_factory):
     os.chmod(passwd, 0o644)
     subprocess.run(["mount", "--bind", passwd, "/etc/passwd"], check=True)
     yield base
-    subprocess.run(["umount", "/etc/passwd"], check=True)
+    subprocess.run(["umount", "--lazy", "/etc/passwd"], check=True)
 
 
 class Local:
@@ -68,9 +68,7 @@ class Local:
 
     def change(self, **main):
         """Not by a reload: mail sent right after it may still meet the old settings."""
-        self.mta.stop()
-        self.mta.set(**main)
-        self.mta.start()
+        self.mta.restart(**main)
 
     def send(self, name, sender="s@client.example", parameters="", body="Subject: x\r\n\r\nbody\r\n"):
         """Sends and waits until the message is removed or deferred; the log lines of its deliveries."""

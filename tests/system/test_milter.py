@@ -2,14 +2,13 @@
 import os
 import re
 import select
-import socket
 import struct
 import subprocess
 
 import pytest
 
 import milter as M
-from postern import BIN, Sink, exercises, listens, wait_for
+from postern import BIN, PATIENCE, SLOW, Sink, exercises, free_port, listens, wait_for
 
 HELLO, FROM, TO = "EHLO client.example", "MAIL FROM:<s@client.example>", "RCPT TO:<user@test.example>"
 CONTENT = "Received: from x\r\n\tby y\r\nX-B: 1\r\nX-B: 2\r\nSubject: subj\r\n\r\nbody\r\n.\r\n"
@@ -414,17 +413,11 @@ def test_counts_are_those_that_were_shown(mail, sink):
 
 # ---- filters that fail
 
-def dead_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @pytest.mark.parametrize("action, reply", [("tempfail", "451 4.7.1"), ("accept", "250"), ("reject", "550 5.5.0"), ("quarantine", "250")])
 @pytest.mark.parametrize("endpoint", ["inet:127.0.0.1:%d", "unix:no/such/socket.%d", "inet:no.such.host.example:%d"])
 @exercises("milter_default_action")
 def test_default_action(mail, sink, action, reply, endpoint):
-    a = mail(main={"smtpd_milters": endpoint % dead_port(), "milter_default_action": action, "milter_connect_timeout": "5s"})
+    a = mail(main={"smtpd_milters": endpoint % free_port(), "milter_default_action": action, "milter_connect_timeout": "5s"})
     replies = talk(a)
     assert replies[2].startswith(reply)
     if action == "accept":
@@ -437,7 +430,7 @@ def test_default_action(mail, sink, action, reply, endpoint):
 
 @exercises("milter_default_action")
 def test_default_shutdown(mail):
-    assert talk(mail(main={"smtpd_milters": "inet:127.0.0.1:%d" % dead_port(), "milter_default_action": "shutdown"}))[0].startswith("421 ")
+    assert talk(mail(main={"smtpd_milters": "inet:127.0.0.1:%d" % free_port(), "milter_default_action": "shutdown"}))[0].startswith("421 ")
 
 
 @pytest.mark.parametrize("letter", "CHMRTLNBE")
@@ -524,7 +517,7 @@ def test_bad_configuration(mail, value):
 
 def test_own_settings(mail, sink):
     with M.Milter() as m:
-        main = {"smtpd_milters": "{ inet:127.0.0.1:%d, default_action=accept }, %s" % (dead_port(), m.endpoint)}
+        main = {"smtpd_milters": "{ inet:127.0.0.1:%d, default_action=accept }, %s" % (free_port(), m.endpoint)}
         assert "queued as" in talk(mail(main=main))[-1]
         assert "E" in letters(told(m))
     sink.wait()
@@ -615,7 +608,7 @@ def test_descriptors_of_filters_count(mta):
         wait_for(lambda: listens(a.port), 10, "listener")
         clients = [a.client(greeting=False) for _ in range(400)]
         greeted = 0
-        while greeted < len(clients) and select.select([clients[greeted].socket], [], [], 5)[0]:
+        while greeted < len(clients) and select.select([clients[greeted].socket], [], [], PATIENCE * SLOW if greeted <= 100 else 5)[0]:
             clients[greeted].reply()
             greeted += 1
         assert 100 < greeted < 267

@@ -1,4 +1,5 @@
 """A configuration as Debian's package makes it, with nothing changed but where files are."""
+import contextlib
 import os
 import re
 import signal
@@ -129,8 +130,11 @@ def test_name_in_a_file(debian, tmp_path):
         done = debian.control("check", check=False)
         assert done.returncode != 0 and "parameter myorigin: " in done.stdout and complaint in done.stdout
         debian.control("reload", check=False)
-        for pid in processes(debian, "smtpd"):
-            os.kill(pid, signal.SIGKILL)
+        old = processes(debian, "smtpd")
+        for pid in old:
+            with contextlib.suppress(ProcessLookupError):  # a helper ends with its service
+                os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not set(old) & set(processes(debian, "smtpd")), what="the end of the old processes")
         with Client(25, host=OUTSIDE) as c:  # of a process that starts now
             c.expect(250, "HELO client.example")
         (tmp_path / "mailname").touch()
