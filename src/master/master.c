@@ -45,9 +45,9 @@ static void take_signal(struct master *m, int number)
 	case SIGINT:
 		stop(m, number);
 		break;
-	case SIGQUIT:
-		stop(m, number);
+	case SIGQUIT: /* first, or they would begin to end as after SIGTERM */
 		workers_kill(m);
+		stop(m, number);
 		break;
 	case SIGHUP:
 		if (m->state == MASTER_RUNNING)
