@@ -1,4 +1,5 @@
 """Mail in flight while the system is reloaded, stopped and started, or loses a process: each message arrives once."""
+import contextlib
 import os
 import re
 import signal
@@ -66,7 +67,8 @@ def test_agents_can_be_reached_until_the_queue_manager_has_ended(mta):
     wait_for(lambda: not listens(a.port), what="the end of the listener")
     assert os.path.exists(path) or not processes(a, "qmgr")
     for pid in pids:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # on a machine that was busy for long, master has killed it
+            os.kill(pid, signal.SIGCONT)
     wait_for(lambda: not processes(a), what="the end of every process")
     assert not os.path.exists(path)
     a.started = False
