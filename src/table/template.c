@@ -14,15 +14,16 @@ bool template_check(const char *parameter, const char *text, struct err *err)
 	return true;
 }
 
-/* The part of a domain that is number levels below the top: 1 is "com" of "mail.example.com". */
+/* The part of a domain that is number levels below the top: 1 is "com" of "mail.example.com". Dots at an end
+ * or side by side make no parts. */
 static bool domain_level(struct str domain, int number, struct str *part)
 {
 	while (domain.n > 0) {
 		ptrdiff_t dot = str_rfind(domain, '.');
 
 		*part = str_from(domain, (size_t)(dot + 1));
-		if (--number == 0)
-			return part->n > 0;
+		if (part->n > 0 && --number == 0)
+			return true;
 		domain = str_first(domain, dot < 0 ? 0 : (size_t)dot);
 	}
 	return false;

@@ -46,6 +46,10 @@ static void test_query_forms(void **state)
 	query("%4", "u@mail.example.com", NULL);
 	query("%1", "mail.example.com", NULL);
 	query("%2", "u@.com", NULL);
+	query("%1 %2", "u@one.example.", "example one");
+	query("%1 %2", "u@a..b", "b a");
+	query("%3", "u@a..b", NULL);
+	query("%1", "u@..", NULL);
 	query("%%%", "x", "%");
 }
 
