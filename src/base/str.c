@@ -81,6 +81,13 @@ struct str str_from(struct str s, size_t start)
 	return (struct str){s.n ? s.p + start : s.p, s.n - start};
 }
 
+struct str str_until(struct str s, char c)
+{
+	ptrdiff_t at = str_find(s, c);
+
+	return at < 0 ? s : str_first(s, (size_t)at);
+}
+
 struct str str_first(struct str s, size_t n)
 {
 	return (struct str){s.p, n < s.n ? n : s.n};

@@ -34,6 +34,7 @@ bool str_ends(struct str s, struct str suffix);
 bool str_has_nul(struct str s);
 ptrdiff_t str_find(struct str s, char c); /* index or -1 */
 ptrdiff_t str_rfind(struct str s, char c);
+struct str str_until(struct str s, char c);	 /* what stands before the first c; all if there is none */
 struct str str_from(struct str s, size_t start); /* clamped */
 struct str str_first(struct str s, size_t n);	 /* clamped */
 struct str str_trim(struct str s);		 /* both ends, " \t\r\n" */

@@ -10,7 +10,7 @@
 #include "table/settings.h"
 #include "table/table.h"
 
-#define DATABASE_VERSION 4
+#define DATABASE_VERSION 5
 
 enum database_status {
 	DATABASE_DONE,	 /* all values were given; none: not found */

@@ -100,14 +100,24 @@ static bool set_choice(
 	return err_set(err, "%s = %s: not one of its words", name, text);
 }
 
-static bool set_choices(struct ldap_table *t, struct settings *s, struct err *err)
+static void set_scope(struct ldap_table *t, struct settings *s)
 {
 	static const struct choice scopes[] = {{"sub", LDAP_SCOPE_SUBTREE}, {"base", LDAP_SCOPE_BASE},
 		{"one", LDAP_SCOPE_ONELEVEL}, {NULL, 0}};
+	struct err unknown;
+
+	if (!set_choice(&t->scope, s, "scope", scopes, &unknown)) {
+		settings_warn(s, "%s; using sub", unknown.text);
+		t->scope = LDAP_SCOPE_SUBTREE;
+	}
+}
+
+static bool set_bind(struct ldap_table *t, struct settings *s, struct err *err)
+{
 	static const struct choice binds[] = {{"yes", LDAP_BIND_SIMPLE}, {"simple", LDAP_BIND_SIMPLE},
 		{"no", LDAP_BIND_NONE}, {"none", LDAP_BIND_NONE}, {"sasl", LDAP_BIND_SASL}, {NULL, 0}};
 	int bind = 0;
-	bool ok = set_choice(&t->scope, s, "scope", scopes, err) && set_choice(&bind, s, "bind", binds, err);
+	bool ok = set_choice(&bind, s, "bind", binds, err);
 
 	t->bind = bind;
 	return ok;
@@ -122,22 +132,39 @@ static bool set_numbers(struct ldap_table *t, struct settings *s, struct err *er
 	       settings_number(s, "recursion_limit", 1000, 1, INT32_MAX, &t->recursion_limit, err) &&
 	       settings_number(s, "server_port", LDAP_PORT, 1, 65535, &t->port, err) &&
 	       settings_number(s, "timeout", 10, 1, 3600, &t->timeout, err) &&
-	       settings_number(s, "dereference", 0, 0, 3, &t->dereference, err) &&
-	       settings_number(s, "version", 2, 2, 3, &t->version, err) &&
+	       settings_number(s, "dereference", 0, INT32_MIN, INT32_MAX, &t->dereference, err) &&
+	       settings_number(s, "version", 2, 2, INT32_MAX, &t->version, err) &&
 	       settings_number(s, "debuglevel", 0, INT32_MIN, INT32_MAX, &t->debug_level, err) &&
 	       settings_number(s, "sasl_minssf", 0, 0, 4096, &t->sasl_strength, err);
 }
 
+/* Numbers of other libraries and protocols to come. */
+static void limit_numbers(struct ldap_table *t, struct settings *s)
+{
+	if (t->dereference < 0 || t->dereference > 3) {
+		settings_warn(s, "dereference = %d: not a number from 0 to 3; using 0", t->dereference);
+		t->dereference = 0;
+	}
+	if (t->version > 3) {
+		settings_warn(s, "version = %d: not known; using 3", t->version);
+		t->version = 3;
+	}
+}
+
+/* The manual says 0 and 1, and yes and no are what many write. */
+static bool set_referrals(struct ldap_table *t, struct settings *s, struct err *err)
+{
+	const char *text = settings_text(s, "chase_referrals", "no");
+
+	t->chase_referrals = str_is(str_c(text), "1");
+	return t->chase_referrals || str_is(str_c(text), "0") ||
+	       settings_bool(s, "chase_referrals", false, &t->chase_referrals, err);
+}
+
 static bool set_flags(struct ldap_table *t, struct settings *s, struct err *err)
 {
-	int referrals;
-
-	if (!settings_bool(s, "start_tls", false, &t->start_tls, err) ||
-		!settings_bool(s, "tls_require_cert", false, &t->require_cert, err) ||
-		!settings_number(s, "chase_referrals", 0, 0, 1, &referrals, err))
-		return false;
-	t->chase_referrals = referrals;
-	return true;
+	return settings_bool(s, "start_tls", false, &t->start_tls, err) &&
+	       settings_bool(s, "tls_require_cert", false, &t->require_cert, err) && set_referrals(t, s, err);
 }
 
 /* The library reads its configuration when it is first used: not safe when threads race for it. */
@@ -160,9 +187,13 @@ bool module_open(struct settings *s, void **state, struct err *err)
 	if (!t->search_base)
 		return err_set(err, "search_base is not set");
 	if (!template_check("search_base", t->search_base, err) ||
-		!template_check("query_filter", t->query_filter, err) || !set_choices(t, s, err) ||
+		!template_check("query_filter", t->query_filter, err) || !set_bind(t, s, err) ||
 		!set_numbers(t, s, err) || !set_flags(t, s, err))
 		return false;
+	set_scope(t, s);
+	limit_numbers(t, s);
+	if (!strchr(t->query_filter, '%') && !strchr(t->search_base, '%'))
+		settings_warn(s, "query_filter = %s: the same search for every key", t->query_filter);
 	if (t->all.count == 0)
 		return err_set(err, "there is no result attribute");
 	if ((t->start_tls || t->bind == LDAP_BIND_SASL) && t->version < 3)

@@ -26,12 +26,20 @@ static void set_file(LDAP *ld, int option, const char *value)
 		ldap_set_option(ld, option, value);
 }
 
-/* The settings of TLS are a context of this connection's own. */
-static bool set_tls(LDAP *ld, const struct ldap_table *t, struct err *err)
+static bool uses_tls(const struct ldap_table *t, const char *url)
+{
+	return t->start_tls || t->chase_referrals || str_case_starts(str_c(url), STR("ldaps://"));
+}
+
+/* The settings of TLS are a context of this connection's own. Files of settings that are not used need not be
+ * there. */
+static bool set_tls(LDAP *ld, const struct ldap_table *t, const char *url, struct err *err)
 {
 	int require = t->require_cert ? LDAP_OPT_X_TLS_DEMAND : LDAP_OPT_X_TLS_NEVER, client = 0;
 	int code;
 
+	if (!uses_tls(t, url))
+		return true;
 	set_file(ld, LDAP_OPT_X_TLS_CACERTFILE, t->ca_file);
 	set_file(ld, LDAP_OPT_X_TLS_CACERTDIR, t->ca_directory);
 	set_file(ld, LDAP_OPT_X_TLS_CERTFILE, t->cert);
@@ -145,7 +153,7 @@ static bool open_url(struct ldap_connection *c, const char *url, struct err *err
 	if (code != LDAP_SUCCESS)
 		return err_set(err, "%s", ldap_err2string(code));
 	set_options(c->ld, c->table);
-	return set_tls(c->ld, c->table, err) && enter(c->ld, c->table, err);
+	return set_tls(c->ld, c->table, url, err) && enter(c->ld, c->table, err);
 }
 
 void *module_connect(void *state, const char *host, struct err *err)

@@ -33,10 +33,10 @@ static void module_close(void *state)
 static bool module_open(struct settings *s, void **state, struct err *err)
 {
 	struct sqlite *table = x_alloc(sizeof(*table));
-	const char *path = settings_text(s, "dbpath", NULL);
+	const char *path = settings_text(s, "dbpath", "");
 
 	*state = table;
-	if (!path)
+	if (!*path)
 		return err_set(err, "dbpath is not set");
 	table->path = x_strdup(path);
 	table->query = sql_query(s, false, err);

@@ -19,7 +19,7 @@ static bool take(struct database_answer *answer, struct str value)
 	struct server_question *q = (struct server_question *)answer;
 
 	q->found = true;
-	return buf_str(q->value, value);
+	return buf_str(q->value, str_until(value, '\0'));
 }
 
 void server_question_init(struct server_question *q, struct buf *value)

@@ -17,6 +17,8 @@ struct settings {
 	size_t count;
 	char *prefix; /* NULL: a file */
 	settings_parameter_fn parameter;
+	char **warnings;
+	size_t warning_count;
 };
 
 static const char *get(const struct settings *s, struct str name)
@@ -35,6 +37,24 @@ static void put(struct settings *s, struct str name, struct str value)
 	s->list[s->count++] = (struct setting){x_strndup(name.p, name.n), x_strndup(value.p, value.n)};
 }
 
+void settings_warn(struct settings *s, const char *fmt, ...)
+{
+	struct buf text = BUF(SETTINGS_LINE_MAX);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	s->warnings = x_realloc(s->warnings, (s->warning_count + 1) * sizeof(*s->warnings));
+	s->warnings[s->warning_count++] = buf_take(&text);
+}
+
+const char *settings_warning(const struct settings *s, size_t number)
+{
+	return number < s->warning_count ? s->warnings[number] : NULL;
+}
+
+/* The value is not shown: it may be a password. */
 static bool put_line(struct settings *s, const char *path, const struct logical_line *line, struct err *err)
 {
 	ptrdiff_t sign = str_find(line->text, '=');
@@ -42,6 +62,8 @@ static bool put_line(struct settings *s, const char *path, const struct logical_
 
 	if (line->orphan || name.n == 0)
 		return err_set(err, "%s, line %d: \"name = value\" is wanted", path, line->first);
+	if (get(s, name))
+		settings_warn(s, "line %d: overriding earlier entry: " STR_FMT, line->first, STR_ARG(name));
 	put(s, name, str_strip(str_from(line->text, (size_t)sign + 1)));
 	return true;
 }
@@ -87,6 +109,9 @@ void settings_close(struct settings **sp)
 		x_free(&s->list[i].name);
 		x_free(&s->list[i].value);
 	}
+	for (size_t i = 0; i < s->warning_count; i++)
+		x_free(&s->warnings[i]);
+	x_free(&s->warnings);
 	x_free(&s->list);
 	x_free(&s->prefix);
 	x_free(sp);

@@ -22,5 +22,10 @@ const char *settings_text(struct settings *s, const char *name, const char *fall
 bool settings_number(
 	struct settings *s, const char *name, int fallback, int min, int max, int *out, struct err *err);
 bool settings_bool(struct settings *s, const char *name, bool fallback, bool *out, struct err *err);
+/* For the operator: of a name that is there twice, and of what those who read the settings make of a value.
+ */
+__attribute__((format(printf, 2, 3))) void settings_warn(struct settings *s, const char *fmt, ...);
+/* From 0; NULL: there are no more. */
+const char *settings_warning(const struct settings *s, size_t number);
 
 #endif

@@ -34,12 +34,9 @@ void source_close(struct source *s)
 
 bool source_next(struct source *s, struct str *logical)
 {
-	ptrdiff_t nul;
-
 	if (!logical_next(&s->reader, &s->buf, &s->line))
 		return false;
-	nul = str_find(s->line.text, '\0');
-	*logical = str_strip(nul < 0 ? s->line.text : str_first(s->line.text, (size_t)nul));
+	*logical = str_strip(str_until(s->line.text, '\0'));
 	return true;
 }
 

@@ -43,10 +43,18 @@ static bool open_domain(struct table *t, struct database *db, struct settings *s
 	return db->domain != NULL;
 }
 
-static bool open_settings(struct table *t, struct database *db, struct settings *s, struct err *err)
+/* Where the setting has an older name, an empty one is as good as none. */
+static const char *result_format(struct database *db, struct settings *s)
 {
 	const char *old = db->driver->old_format_setting;
-	const char *format = settings_text(s, "result_format", old ? settings_text(s, old, "%s") : "%s");
+	const char *format = settings_text(s, "result_format", old ? "" : "%s");
+
+	return *format || !old ? format : settings_text(s, old, "%s");
+}
+
+static bool open_settings(struct table *t, struct database *db, struct settings *s, struct err *err)
+{
+	const char *format = result_format(db, s);
 	int limit;
 
 	if (!*format)
@@ -92,6 +100,8 @@ static bool database_open(struct table *t, const char *name, struct err *err)
 		return false;
 	s = settings_open(name, config_latest_text, err);
 	ok = s && open_settings(t, db, s, err) && open_driver(t, db, s, err);
+	for (size_t i = 0; ok && settings_warning(s, i); i++)
+		table_warn(t, "%s: %s", t->spec, settings_warning(s, i));
 	settings_close(&s);
 	if (ok && db->driver->files_only)
 		table_ask_outside(t);
@@ -129,9 +139,11 @@ static void forget(struct database_answer *answer)
 	c->too_many = false;
 }
 
-static bool collect(struct database_answer *answer, struct str value)
+/* A NUL ends a value: columns of a fixed number of bytes are padded with them. */
+static bool collect(struct database_answer *answer, struct str bytes)
 {
 	struct collected *c = (struct collected *)answer;
+	struct str value = str_until(bytes, '\0');
 	struct buf one = BUF(TABLE_VALUE_MAX);
 	bool more = true;
 

@@ -29,10 +29,11 @@ static enum database_status read_length(struct stream *s, size_t *length, struct
 	for (; text.n < sizeof(digits); text.n++) {
 		if (stream_read_exact(s, &digits[text.n], 1) != STREAM_OK)
 			return server_table_lost(s, err);
-		if (digits[text.n] == ':')
+		if (digits[text.n] < '0' || digits[text.n] > '9')
 			break;
 	}
-	if ((text.n > 1 && digits[0] == '0') || !str_to_u64(text, SOCKETMAP_ANSWER_MAX, &number))
+	if (text.n == sizeof(digits) || digits[text.n] != ':' || (text.n > 1 && digits[0] == '0') ||
+		!str_to_u64(text, SOCKETMAP_ANSWER_MAX, &number))
 		return server_table_confused(err, "no netstring of at most 100000 bytes");
 	*length = (size_t)number;
 	return DATABASE_DONE;

@@ -50,6 +50,11 @@ def test_sqlite_formats(sqlite):
     assert sqlite.ask("lic", spec) == "alice@home.example"
     spec = sqlite.source("sqlite", dbpath=path, query="SELECT v, 'not this' FROM map WHERE k = '%s' ORDER BY v", result_filter="<%s>")
     assert sqlite.ask("many@one.example", spec) == "a@x,b@x"
+    padded = sqlite.source("sqlite", dbpath=path, query="SELECT x'6100' UNION ALL SELECT x'620063' UNION ALL SELECT x'00'")
+    assert sqlite.ask("x", padded).splitlines()[-1] == "a,b"
+    with open(spec.partition(":")[2], "a") as f:
+        f.write("query = SELECT 'the last one'\n")
+    assert sqlite.ask("x", spec).splitlines() == ["postmap: warning: %s: line 3: overriding earlier entry: query" % spec, "the last one"]
 
 
 def test_sqlite_old_settings(sqlite):
@@ -66,6 +71,7 @@ def test_sqlite_mistakes(sqlite):
     assert not os.path.exists(sqlite.path("none.db"))
     assert "no such table: nomap" in sqlite.ask("a", sqlite.source("sqlite", dbpath=sqlite.path("map.db"), query="SELECT v FROM nomap"))
     assert "dbpath is not set" in sqlite.ask("a", sqlite.source("sqlite", query=SQL))
+    assert "dbpath is not set" in sqlite.ask("a", sqlite.source("sqlite", dbpath="", query="SELECT 'x'"))
     assert "query is not set" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x"))
     assert "query is not set" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query=""))
     assert "result_format is empty" in sqlite.ask("a", sqlite.source("sqlite", dbpath="x", query=SQL, result_format=""))
@@ -79,7 +85,8 @@ def test_sqlite_mistakes(sqlite):
 def test_tcp(tables):
     answers = {"a": b"200 one\n", "a%20b%25": b"200 with%20blank%0a%C3%BC\n", "Upper@one.example": b"200 as it is\n", "no": b"500 not here\n",
                "gr%c3%bcn": b"200 gruen\n", "later": b"400 come%20back\n", "bad": b"300 what\n", "half": b"200 x%4", "hex": b"200 %zz\n",
-               "long": b"200 " + b"x" * 5000 + b"\n", "short": b"200\n", "empty": b"200 \n"}
+               "long": b"200 " + b"x" * 5000 + b"\n", "short": b"200\n", "empty": b"200 \n", "tab": b"200\tone\n", "other": b"550 no\n",
+               "nul": b"200 one%00two\n"}
     questions = []
     with tcp_server(answers, questions) as server:
         spec = "tcp:127.0.0.1:%d" % server.port
@@ -87,7 +94,8 @@ def test_tcp(tables):
         assert tables.ask("a b%", spec) == "with blank\n\u00fc"
         assert tables.ask("gr\u00fcn", spec) == "gruen"
         assert tables.ask("Upper@one.example", spec) == "as it is"
-        assert tables.ask("no", spec) is None
+        assert tables.ask("tab", spec) == tables.ask("nul", spec) == "one"
+        assert tables.ask("no", spec) is tables.ask("other", spec) is None
         assert tables.ask("later", spec).endswith("query error: the server says: come back")
         for key in ("bad", "hex", "long", "short"):
             assert "query error: bad answer of the server" in tables.ask(key, spec)
@@ -122,6 +130,12 @@ def test_socketmap(tables):
         assert questions[0] == "my.map a" and not any(len(q) > 10000 for q in questions)
         assert tables.ask_all(["a", "no", "A b"], spec) == {"a": "one", "A b": "as it is"}
     assert "is wanted" in tables.ask("a", "socketmap:127.0.0.1:1:x")
+
+    def half(handler):
+        handler.wfile.write(b"4OK")
+        handler.rfile.read()
+    with Answering(half) as server:
+        assert "no netstring" in tables.ask("a", "socketmap:inet:127.0.0.1:%d:x" % server.port)
     assert tables.ask("a", "socketmap:unix:%s:x" % tables.path("none")).endswith("No such file or directory")
 
 
@@ -293,23 +307,22 @@ def test_database_intervals(tables, database):
 
 def test_database_over_tls(tables, database):
     """The server's certificate is checked where that is asked for."""
+    question = {"pgsql": "SELECT CASE WHEN ssl THEN 'TLS' ELSE 'plain' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+                "mysql": "SELECT IF(variable_value = '', 'plain', 'TLS') FROM information_schema.session_status WHERE variable_name = 'ssl_cipher'"}
+    settings = dict(database.settings, query=question[database.kind].replace("%", "%%"))
     if database.kind == "pgsql":
         def spec(mode, authority):
             hosts = "postgresql://127.0.0.1:%d/postgres?sslmode=%s&sslrootcert=%s" % (database.port, mode, authority)
-            return tables.source("pgsql", mode + os.path.basename(authority), **dict(database.settings, hosts=hosts))
+            return tables.source("pgsql", mode + os.path.basename(authority), **dict(settings, hosts=hosts))
         encrypted, strict = spec("require", "/nonexistent"), spec("verify-full", database.path("cert.pem"))
         wrong = spec("verify-full", database.path("other.pem"))
     else:
         def spec(**changes):
-            return tables.source("mysql", "tls%d.cf" % len(changes), **dict(database.settings, **changes))
+            return tables.source("mysql", "tls%d.cf" % len(changes), **dict(settings, **changes))
         encrypted = spec(tls_CAfile=database.path("cert.pem"))
         strict = spec(tls_CAfile=database.path("cert.pem"), tls_verify_cert="yes")
         wrong = spec(tls_CAfile=database.path("other.pem"), tls_verify_cert="yes", tls_ciphers="")
-    question = {"pgsql": "SELECT CASE WHEN ssl THEN 'TLS' ELSE 'plain' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
-                "mysql": "SELECT IF(variable_value = '', 'plain', 'TLS') FROM information_schema.session_status WHERE variable_name = 'ssl_cipher'"}
     for path in (encrypted, strict):
-        with open(path.split(":", 1)[1], "a") as f:
-            f.write("query = %s\n" % question[database.kind].replace("%", "%%"))
         assert tables.ask("plain", path) == "TLS"
     assert "query error" in tables.ask("plain", wrong)
 
@@ -427,9 +440,24 @@ def test_ldap_old_settings(tables, slapd):
 
 def test_ldap_mistakes(tables, slapd):
     assert "search_base is not set" in tables.ask("a", tables.source("ldap", query_filter="x=%s"))
-    assert "scope = all" in tables.ask("a", ldap(tables, slapd, scope="all"))
+    assert "there is no result attribute" in tables.ask("a", ldap(tables, slapd, result_attribute=""))
+    assert "bind = maybe" in tables.ask("a", ldap(tables, slapd, bind="maybe"))
+    assert "chase_referrals = 2" in tables.ask("a", ldap(tables, slapd, chase_referrals=2))
     assert "need version = 3" in tables.ask("a", ldap(tables, slapd, start_tls="yes", version=2))
     assert "Bad search filter" in tables.ask("a", ldap(tables, slapd, query_filter="(uid=%s"))
+
+
+def test_ldap_settings_that_others_take(tables, slapd):
+    """What serves with Postfix serves here, with a warning where it is not what was asked for."""
+    for settings in (dict(chase_referrals="yes"), dict(chase_referrals="no"), dict(chase_referrals=1), dict(chase_referrals=0), dict(result_format=""),
+                     dict(tls_ca_cert_file="/nonexistent"), dict(tls_cert="/nonexistent", tls_key="/nonexistent", tls_cipher_suite="NONE")):
+        assert tables.ask("plain", ldap(tables, slapd, **settings)) == "plain-value", settings
+    for settings, warning in ((dict(scope="subtree"), "scope = subtree: not one of its words; using sub"),
+                              (dict(dereference=4), "dereference = 4: not a number from 0 to 3; using 0"),
+                              (dict(version=4), "version = 4: not known; using 3"),
+                              (dict(query_filter="(uid=plain)"), "query_filter = (uid=plain): the same search for every key")):
+        spec = ldap(tables, slapd, **settings)
+        assert tables.ask("plain", spec).splitlines() == ["postmap: warning: %s: %s" % (spec, warning), "plain-value"]
 
 
 def test_ldap_other_hosts_and_time_limit(tables, slapd):

@@ -120,6 +120,8 @@ static void test_settings_file(void **state)
 	assert_true(settings_bool(s, "yes", false, &on, &err));
 	assert_true(on);
 	assert_false(settings_bool(s, "n", false, &on, &err));
+	assert_string_equal(settings_warning(s, 0), "line 7: overriding earlier entry: n");
+	assert_null(settings_warning(s, 1));
 	settings_close(&s);
 	assert_null(settings_open(test_file("t.cf", "no sign\n"), NULL, &err));
 	assert_null(settings_open("/nonexistent/t.cf", NULL, &err));
