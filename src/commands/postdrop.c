@@ -10,10 +10,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/net.h"
 #include "base/sys.h"
 #include "commands/command_config.h"
 #include "commands/command_log.h"
+#include "commands/command_pickup.h"
 #include "commands/command_user.h"
 #include "ipc/submission.h"
 
@@ -128,17 +128,6 @@ static void fill_envelope(struct envelope *e, const struct submission *s, struct
 		e->recipients[i] = (struct spool_recipient){.address = s->recipients[i], .notify = s->notify};
 }
 
-/* A hint: pickup looks by itself from time to time. */
-static void wake_pickup(const struct config *cfg)
-{
-	char *path = x_asprintf("public/%s", cfg->pickup_service_name);
-	struct err err = {""};
-
-	if (!net_trigger(path, &err))
-		log_debug("%s", err.text);
-	x_free(&path);
-}
-
 static void take_envelope(struct drop *d, struct cursor fields)
 {
 	struct pool *pool = pool_new(4096);
@@ -154,7 +143,7 @@ static void take_envelope(struct drop *d, struct cursor fields)
 	fill_envelope(&e, &s, pool);
 	if (!spool_commit(&d->writer, &e, &err))
 		give_up(d, "%s", err.text);
-	wake_pickup(d->cfg);
+	command_wake_pickup(d->cfg);
 	submission_answer_encode(&out, &(struct submission_answer){.queue_id = e.id.text});
 	d->done = true;
 	if (!sys_write_all(STDOUT_FILENO, out.data, out.len))

@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "commands/command_config.h"
 #include "commands/command_log.h"
+#include "commands/command_pickup.h"
 #include "commands/command_user.h"
 #include "commands/postqueue_list.h"
 #include "mail/address.h"
@@ -208,9 +209,10 @@ static void run(const struct config *cfg, const struct options *o)
 {
 	const struct queue_request all = {.type = FRAME_FLUSH};
 
-	if (o->mode == MODE_FLUSH)
+	if (o->mode == MODE_FLUSH) {
+		command_wake_pickup(cfg);
 		ask(cfg, &all);
-	else if (o->mode == MODE_FLUSH_ID)
+	} else if (o->mode == MODE_FLUSH_ID)
 		flush_id(cfg, o->argument);
 	else if (o->mode == MODE_FLUSH_SITE)
 		flush_site(cfg, o->argument);

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from postern import BIN, PATIENCE, ROOT_USER, SLOW, exercises, owner, wait_for
+from postern import BIN, MASTER, PATIENCE, ROOT_USER, SLOW, exercises, owner, wait_for
 
 USER = owner() if not ROOT_USER else "nobody"
 HERE = USER + "@test.example"
@@ -362,3 +362,19 @@ def test_smtp_on_standard_input(mta):
     assert queued, done.stdout
     instance.wait_log(r"pickup\[\d+\]: \w+: uid=\d+ from=<s@client.example>")
     instance.wait_log(r"to=<nobody-here@test.example>, relay=local")
+
+
+def test_flush_takes_the_maildrop_too(mta, tmp_path):
+    """What pickup had to leave there, for want of a table, does not wait for its next round."""
+    basic = re.sub(r"(?m)^(pickup .*\S) +1 +1 +pickup$", r"\1 0 1 pickup", MASTER)  # it never wakes up by itself
+    assert basic != MASTER
+    os.chmod(tmp_path, 0o755)
+    instance = mta({"canonical_maps": "texthash:%s" % (tmp_path / "names")}, basic=basic).start()
+    instance.command("sendmail", "-f", "s@client.example", HERE, input="Subject: x\n\ny\n")
+    instance.wait_log("canonical_maps map lookup problem")
+    (tmp_path / "names").write_text("other@test.example third@test.example\n")
+
+    def delivered():
+        instance.command("postqueue", "-f", check=False)
+        return instance.maildir(USER)
+    wait_for(delivered, 30, "delivery")
