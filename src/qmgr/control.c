@@ -59,17 +59,6 @@ void control_reap(struct qmgr *q)
 	}
 }
 
-void control_close_all(struct qmgr *q)
-{
-	struct list *node;
-
-	while (!list_empty(&q->controls)) {
-		node = q->controls.next;
-		control_end(control_of(node));
-	}
-	control_reap(q);
-}
-
 /* The answer is small: a peer whose socket has no room for it does not read, and is let go. */
 static bool answer(struct control *c, const char *error)
 {
@@ -174,6 +163,30 @@ static void control_ready(struct watch *watch, uint32_t events)
 		more = read_some(c);
 	if (more < 0)
 		control_end(c);
+}
+
+void control_close_all(struct qmgr *q)
+{
+	while (!list_empty(&q->controls))
+		control_end(control_of(q->controls.next));
+	control_reap(q);
+}
+
+/* Nothing more can be sent; what was sent, nobody would send again. */
+static void hear_out(struct control *c)
+{
+	int more = shutdown(c->watch.fd, SHUT_RD) == 0;
+
+	while (more == 1)
+		more = read_some(c);
+	control_end(c);
+}
+
+void control_hear_out(struct qmgr *q)
+{
+	while (!list_empty(&q->controls))
+		hear_out(control_of(q->controls.next));
+	control_reap(q);
 }
 
 static void control_new(struct qmgr *q, int fd)

@@ -119,19 +119,20 @@ static bool defer_file(struct message *m, int64_t warned_us, struct err *err)
 	return true;
 }
 
-/* Somebody moved the file: what was decided is recorded where it is on hold, so that nothing is delivered
- * twice after its release. */
-static void follow(struct message *m)
+/* Somebody moved the file: what was decided is recorded where it is on hold, or was released to, so that
+ * nothing is delivered twice. */
+static bool follow(struct message *m)
 {
 	struct err err = {""};
 	enum spool_queue where;
 
 	m->end = MESSAGE_LOST;
-	if (!spool_find(m->qmgr->spool, &m->id, &where) || where != QUEUE_HOLD)
-		return;
+	if (!spool_find(m->qmgr->spool, &m->id, &where) || (where != QUEUE_HOLD && where != QUEUE_DEFERRED))
+		return false;
 	m->queue = where;
 	if (!record(m, m->recorded, m->decided, true, &err))
 		log_warning("%s: cannot record deliveries: %s", m->id.text, err.text);
+	return true;
 }
 
 /* If the file cannot be written, memory still knows when to try again. */
@@ -149,17 +150,22 @@ static void put_off(struct message *m, int64_t warned_us)
 		follow(m);
 }
 
-static void remove_file(struct message *m)
+/* false: somebody moved it at the last moment, and it is recorded where it is now. */
+static bool remove_file(struct message *m)
 {
 	struct err err = {""};
+	bool there;
 
 	m->end = MESSAGE_REMOVED;
-	if (spool_remove(m->qmgr->spool, m->queue, &m->id, &err)) {
+	if (!spool_take_away(m->qmgr->spool, m->queue, &m->id, &there, &err)) {
+		log_warning("%s: cannot remove queue file: %s", m->id.text, err.text);
+		put_off(m, m->env->warned_us);
+	} else if (!there && follow(m)) {
+		return false;
+	} else {
 		EVENT_LOG(REMOVED, ev_text("qid", m->id.text));
-		return;
 	}
-	log_warning("%s: cannot remove queue file: %s", m->id.text, err.text);
-	put_off(m, m->env->warned_us);
+	return true;
 }
 
 /* ---- reports */
@@ -298,7 +304,7 @@ static void close_attempt(struct message *m, int64_t now_us)
 {
 	const struct config *cfg = m->qmgr->cfg;
 	struct selection decided = select_decided(m), successes = select_successes(m), failed, pending;
-	bool reported;
+	bool reported, ended;
 
 	if (m->handed_over && select_state(m, RECIPIENT_PENDING).count > 0) {
 		leave_rest(m);
@@ -312,12 +318,13 @@ static void close_attempt(struct message *m, int64_t now_us)
 	pending = select_state(m, RECIPIENT_PENDING);
 	report(m, BOUNCE_SUCCESS, &successes);
 	reported = report(m, BOUNCE_FAILURE, &failed);
-	if (reported && pending.count == 0) {
-		remove_file(m);
+	ended = reported && pending.count == 0;
+	if (ended && remove_file(m))
 		return;
-	}
 	if (reported && failed.count > 0)
 		settle_failures(m, &failed);
+	if (ended)
+		return;
 	m->next_us = backoff_next(
 		now_us, m->env->arrival_us, cfg->minimal_backoff_time, cfg->maximal_backoff_time);
 	put_off(m, pending.count > 0 ? warn_sender(m, &pending, now_us) : m->env->warned_us);
@@ -351,13 +358,23 @@ static void close_inquiry(struct message *m, int64_t now_us)
 	}
 }
 
+/* postsuper tells the successor of a queue manager that retires. */
+static bool taken_away(const struct message *m)
+{
+	enum spool_queue where;
+
+	if (m->gone || !service_retiring(m->qmgr->service))
+		return m->gone;
+	return !spool_find(m->qmgr->spool, &m->id, &where) || where != m->queue;
+}
+
 void finish_run(struct work *work)
 {
 	struct message *m = container_of(work, struct message, work);
 	int64_t now_us = clock_real();
 
 	log_own_decisions(m, now_us);
-	if (m->gone)
+	if (taken_away(m))
 		follow(m);
 	else if (m->corrupt)
 		put_aside(m);

@@ -1,8 +1,8 @@
 /*
  * A queue manager that retires while agents still deliver for it keeps those messages, writes their ids into
- * a file of its own, private/qmgr.leaving.PID, and lets its successor begin. The file is locked as long as it
- * lives; the successor leaves those messages alone until then, so that nothing is delivered twice and nothing
- * waits for a slow delivery.
+ * a file of its own, private/qmgr.leaving.PID, and lets its successor begin. The successor leaves a message
+ * alone as long as the file is locked and its id stands there; the id of each that is done with is blotted
+ * out. So nothing is delivered twice, and no message waits for the slow delivery of another.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,8 +23,27 @@
 
 static void list_ids(const struct qmgr *q, struct buf *out)
 {
+	buf_puts(out, "\n");
 	list_each(node, &q->active)
-		buf_printf(out, "%s\n", container_of(node, struct message, link)->id.text);
+	{
+		struct message *m = container_of(node, struct message, link);
+
+		m->listed_at = out->len;
+		buf_printf(out, "%s\n", m->id.text);
+	}
+}
+
+/* Who reads the list meanwhile sees a piece of the id, which is none. */
+void handover_release(const struct qmgr *q, const struct message *m)
+{
+	char blot[sizeof(m->id.text)];
+	size_t n = strlen(m->id.text);
+
+	if (q->handover_fd < 0 || m->listed_at == 0)
+		return;
+	memset(blot, '-', n);
+	if (!sys_pwrite_all(q->handover_fd, blot, n, (off_t)m->listed_at))
+		log_warning("%s: cannot hand it over before we end: %s", m->id.text, strerror(errno));
 }
 
 bool handover_leave(struct qmgr *q, struct err *err)
@@ -100,49 +119,58 @@ static void keep_off(struct qmgr *q, struct str ids)
 	}
 }
 
-static bool taken_over(struct qmgr *q, const char *path)
+enum list_state { LIST_OVER, LIST_HELD, LIST_UNKNOWN };
+
+static enum list_state read_list(struct qmgr *q, const char *path)
 {
 	struct buf ids = BUF(LIST_MAX);
 	struct err err = {""};
 	int fd = sys_lock_file(path, &err);
+	bool ok;
 
 	if (fd >= 0) {
 		unlink(path);
 		sys_close(&fd);
-		return true;
+		return LIST_OVER;
 	}
-	if (sys_read_file(path, &ids, &err))
+	ok = sys_read_file(path, &ids, &err);
+	if (ok)
 		keep_off(q, buf_slice(&ids));
 	else
 		log_warning("%s", err.text);
 	buf_free(&ids);
-	return false;
+	return ok ? LIST_HELD : LIST_UNKNOWN;
 }
 
-/* How many predecessors are still at work. */
-static size_t count_leaving(struct qmgr *q)
+/* How many predecessors are still at work; false: not all of their lists could be read. */
+static bool read_lists(struct qmgr *q, size_t *count)
 {
 	DIR *dir = opendir(DIRECTORY);
 	struct dirent *entry;
-	size_t n = 0;
+	bool ok = dir != NULL;
 
+	*count = 0;
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		enum list_state state;
 		char *path;
 
 		if (!str_starts(str_c(entry->d_name), STR(PREFIX)))
 			continue;
 		path = x_asprintf("%s/%s", DIRECTORY, entry->d_name);
-		n += !taken_over(q, path);
+		state = read_list(q, path);
 		x_free(&path);
+		*count += state != LIST_OVER;
+		ok = ok && state != LIST_UNKNOWN;
 	}
 	if (dir != NULL)
 		closedir(dir);
-	return n;
+	return ok;
 }
 
 void handover_meet(struct qmgr *q)
 {
-	q->leaving = count_leaving(q);
+	if (!read_lists(q, &q->leaving))
+		log_warning("cannot read what other queue managers have in hand: %s", strerror(errno));
 }
 
 void handover_tick(struct qmgr *q)
@@ -151,8 +179,12 @@ void handover_tick(struct qmgr *q)
 
 	if (before == 0)
 		return;
-	known_drop_foreign(&q->known);
-	q->leaving = count_leaving(q);
+	known_unlist_foreign(&q->known);
+	if (!read_lists(q, &q->leaving)) {
+		q->leaving = before;
+		return;
+	}
+	intake_returned(q);
 	if (q->leaving < before)
 		intake_scan(q);
 }

@@ -31,19 +31,24 @@ struct scan {
 
 /* ---- deferred messages nobody here has heard of */
 
+static int64_t next_attempt(struct qmgr *q, enum spool_queue queue, const struct queue_id *id)
+{
+	struct pool *pool = pool_new(1024);
+	struct envelope *e;
+	struct err err = {""};
+	bool ok = spool_load(q->spool, queue, id, pool, &e, &err) == SPOOL_OK;
+	int64_t due_us = ok ? e->next_attempt_us : 0;
+
+	pool_free(&pool);
+	return due_us;
+}
+
 static void peek_run(struct work *work)
 {
 	struct batch *b = container_of(work, struct batch, work);
 
-	for (size_t i = 0; i < b->count; i++) {
-		struct pool *pool = pool_new(1024);
-		struct envelope *e;
-		struct err err = {""};
-		bool ok = spool_load(b->qmgr->spool, b->queue, &b->ids[i], pool, &e, &err) == SPOOL_OK;
-
-		b->due_us[i] = ok ? e->next_attempt_us : 0;
-		pool_free(&pool);
-	}
+	for (size_t i = 0; i < b->count; i++)
+		b->due_us[i] = next_attempt(b->qmgr, b->queue, &b->ids[i]);
 }
 
 /* What a flush does not find yet, because it is still being read, is due when it is found. */
@@ -116,6 +121,70 @@ static void batch_done(struct work *work, void *owner)
 	for (size_t i = 0; i < b->count; i++)
 		known_add_incoming(&q->known, &b->ids[i]);
 	x_free(&b);
+}
+
+/* ---- messages that a retiring queue manager is done with */
+
+struct returned {
+	struct work work;
+	struct qmgr *qmgr;
+	size_t count;
+	struct {
+		struct queue_id id;
+		bool urgent, found;
+		enum spool_queue queue;
+		int64_t due_us;
+	} list[BATCH];
+};
+
+static void returned_run(struct work *work)
+{
+	struct returned *r = container_of(work, struct returned, work);
+
+	for (size_t i = 0; i < r->count; i++) {
+		r->list[i].found = spool_find(r->qmgr->spool, &r->list[i].id, &r->list[i].queue);
+		if (r->list[i].found && r->list[i].queue == QUEUE_DEFERRED)
+			r->list[i].due_us = next_attempt(r->qmgr, QUEUE_DEFERRED, &r->list[i].id);
+	}
+}
+
+static void returned_done(struct work *work, void *owner)
+{
+	struct returned *r = container_of(work, struct returned, work);
+	struct qmgr *q = owner;
+
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->list[i].found && r->list[i].queue == QUEUE_INCOMING)
+			known_add_incoming(&q->known, &r->list[i].id);
+		else if (r->list[i].found && r->list[i].queue == QUEUE_DEFERRED)
+			known_add_deferred(&q->known, QUEUE_DEFERRED, &r->list[i].id, r->list[i].due_us);
+		if (r->list[i].urgent && known_find(&q->known, &r->list[i].id) != NULL)
+			hurry(q, known_find(&q->known, &r->list[i].id));
+	}
+	scan_ended(q);
+	if (service_retiring(q->service))
+		handover_flushes(q);
+	x_free(&r);
+}
+
+void intake_returned(struct qmgr *q)
+{
+	struct known_message *m;
+
+	while ((m = known_unlisted_foreign(&q->known)) != NULL) {
+		struct returned *r = x_alloc(sizeof(*r));
+
+		for (; r->count < BATCH && m != NULL; m = known_unlisted_foreign(&q->known)) {
+			r->list[r->count].id = m->id;
+			r->list[r->count++].urgent = m->urgent;
+			known_drop(&q->known, m);
+		}
+		r->qmgr = q;
+		r->work.run = returned_run;
+		r->work.done = returned_done;
+		q->scans++;
+		work_submit(q->workers, &r->work);
+	}
 }
 
 /* ---- scans */
@@ -305,7 +374,7 @@ void intake_flush(struct qmgr *q)
 	sched_revive_all(&q->sched);
 	hurry_active(q, NULL);
 	known_flush(&q->known, clock_real());
-	q->flushing = q->scans > 0;
+	q->flushing = q->scans > 0 || q->next_scan == 0;
 	start_scan(q, QUEUE_INCOMING, NULL);
 }
 
@@ -345,7 +414,7 @@ void intake_forget(struct qmgr *q, const struct queue_id *id)
 {
 	struct known_message *m = known_find(&q->known, id);
 
-	if (m == NULL)
+	if (m == NULL || m->state == KNOWN_FOREIGN)
 		return;
 	if (m->state != KNOWN_ACTIVE) {
 		known_drop(&q->known, m);

@@ -11,6 +11,7 @@ void known_init(struct known *k)
 {
 	*k = (struct known){.by_id = hash_new(free_message)};
 	list_init(&k->incoming);
+	list_init(&k->foreign);
 }
 
 void known_free(struct known *k)
@@ -65,24 +66,46 @@ struct known_message *known_add_deferred(
 	return m;
 }
 
-/* Before anything is in a line, or after known_drop_foreign(). */
-void known_add_foreign(struct known *k, const struct queue_id *id)
+static struct known_message *in_line(struct list *node)
 {
-	struct known_message *m = add(k, QUEUE_INCOMING, id);
-
-	if (m != NULL)
-		m->state = KNOWN_FOREIGN;
+	return container_of(node, struct known_message, line);
 }
 
-void known_drop_foreign(struct known *k)
+void known_unlist_foreign(struct known *k)
 {
-	size_t pos = 0;
-	struct str key;
-	void *value;
+	list_each(node, &k->foreign) in_line(node)->listed = false;
+}
 
-	while (hash_next(k->by_id, &pos, &key, &value))
-		if (((struct known_message *)value)->state == KNOWN_FOREIGN)
-			known_drop(k, value);
+void known_add_foreign(struct known *k, const struct queue_id *id)
+{
+	struct known_message *m = known_find(k, id);
+
+	if (m == NULL) {
+		m = add(k, QUEUE_INCOMING, id);
+		m->state = KNOWN_FOREIGN;
+	} else if (m->state == KNOWN_FOREIGN) {
+		list_remove(&m->line);
+	} else {
+		return;
+	}
+	m->listed = true;
+	list_append(&k->foreign, &m->line);
+}
+
+/* The listed ones are behind the others. */
+struct known_message *known_unlisted_foreign(const struct known *k)
+{
+	struct known_message *first = list_empty(&k->foreign) ? NULL : in_line(k->foreign.next);
+
+	return first && !first->listed ? first : NULL;
+}
+
+size_t known_foreign(const struct known *k)
+{
+	size_t n = 0;
+
+	list_each(node, &k->foreign) n++;
+	return n;
 }
 
 static struct known_message *take_incoming(struct known *k)
@@ -127,10 +150,9 @@ static void detach(struct known *k, struct known_message *m)
 {
 	if (m->state == KNOWN_DEFERRED)
 		heap_remove(&k->deferred, &m->due);
-	if (m->state == KNOWN_INCOMING) {
+	if (m->state == KNOWN_INCOMING || m->state == KNOWN_FOREIGN)
 		list_remove(&m->line);
-		k->incoming_count--;
-	}
+	k->incoming_count -= m->state == KNOWN_INCOMING;
 }
 
 void known_defer(struct known *k, struct known_message *m, enum spool_queue queue, int64_t due_us)

@@ -21,7 +21,7 @@ enum known_state {
 struct known_message {
 	union {
 		struct heap_entry due; /* KNOWN_DEFERRED: microseconds since 1970 */
-		struct list line;      /* KNOWN_INCOMING */
+		struct list line;      /* KNOWN_INCOMING, KNOWN_FOREIGN */
 		void *active;	       /* KNOWN_ACTIVE: struct message, NULL while it is being read */
 	};
 	struct queue_id id;
@@ -30,11 +30,12 @@ struct known_message {
 	bool gone;   /* KNOWN_ACTIVE: removed or held by somebody else */
 	bool again;  /* KNOWN_ACTIVE: a flush came meanwhile: no waiting after this attempt */
 	bool urgent; /* flushed by somebody: defer_transports does not hold it back */
+	bool listed; /* KNOWN_FOREIGN: in the list that was read last */
 };
 
 struct known {
 	struct hash *by_id;
-	struct list incoming;
+	struct list incoming, foreign;
 	struct heap deferred;
 	size_t incoming_count;
 	bool deferred_turn; /* whose turn it is when both have work */
@@ -47,8 +48,12 @@ struct known_message *known_find(const struct known *k, const struct queue_id *i
 struct known_message *known_add_incoming(struct known *k, const struct queue_id *id);
 struct known_message *known_add_deferred(
 	struct known *k, enum spool_queue queue, const struct queue_id *id, int64_t due_us);
+/* The lists of other queue managers are read anew: none is listed; each that still is; one that is not any
+ * more, NULL: all are. */
+void known_unlist_foreign(struct known *k);
 void known_add_foreign(struct known *k, const struct queue_id *id);
-void known_drop_foreign(struct known *k);
+struct known_message *known_unlisted_foreign(const struct known *k);
+size_t known_foreign(const struct known *k); /* how many */
 /* The next message to be read into the active queue, new and deferred mail in turn; NULL: none is due. Its
  * state is KNOWN_ACTIVE now. */
 struct known_message *known_next(struct known *k, int64_t now_us);

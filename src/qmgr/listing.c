@@ -94,9 +94,11 @@ static struct listing *listing_new(struct qmgr *q, int fd)
 
 	l->qmgr = q;
 	l->spool = q->spool;
-	l->active = x_alloc((q->active_count + 1) * sizeof(*l->active));
+	l->active = x_alloc((q->active_count + known_foreign(&q->known) + 1) * sizeof(*l->active));
 	list_each(node, &q->active) l->active[l->active_count++] =
 		container_of(node, struct message, link)->id;
+	list_each(node, &q->known.foreign) l->active[l->active_count++] =
+		container_of(node, struct known_message, line)->id;
 	l->out = stream_new(fd);
 	stream_set_timeout(l->out, WRITE_SECONDS, false);
 	return l;

@@ -14,7 +14,9 @@
 #define TICK_NS NS_PER_SEC
 #define REST_SECONDS 10	   /* retiring: for the workers */
 #define LEAVE_SECONDS 7200 /* retiring: for the agents, while the successor is at work */
-#define STOP_SECONDS 2	   /* stopping: what agents have not answered by then is tried again later */
+#define STOP_SECONDS                                                                                         \
+	(SERVICE_STOP_GRACE + 1) /* stopping: what agents have not answered by then is tried again later */
+#define HAND_OVER_NS (NS_PER_SEC / 10)
 
 bool loop_watch(struct qmgr *q, struct watch *w, uint32_t events)
 {
@@ -165,17 +167,36 @@ static void turn(struct qmgr *q)
 	pace(q, n);
 }
 
-/* Retiring: until done() or for so many seconds. */
-static void rest(struct qmgr *q, bool (*done)(const struct qmgr *q), int seconds)
+/* Agents that end meanwhile give back what they had. */
+static void hand_over(struct qmgr *q, int64_t *next)
 {
-	int64_t end = deadline_in(service_stopping(q->service) ? STOP_SECONDS : seconds);
+	if (clock_mono() < *next)
+		return;
+	message_hand_over(q);
+	*next = clock_mono() + HAND_OVER_NS;
+}
+
+static int64_t end_of_rest(struct qmgr *q, int64_t end)
+{
+	if (!service_stopping(q->service))
+		return end;
+	if (q->stop_by == 0)
+		q->stop_by = deadline_in(STOP_SECONDS);
+	return earlier(end, q->stop_by);
+}
+
+/* Retiring: until done() or for so many seconds. */
+static void rest(struct qmgr *q, bool handing_over, bool (*done)(const struct qmgr *q), int seconds)
+{
+	int64_t end = end_of_rest(q, deadline_in(seconds)), next = 0;
 
 	q->resting = true;
 	while (!done(q) && clock_mono() < end) {
 		q->next_tick = clock_mono() + NS_PER_SEC / 10;
 		turn(q);
-		if (service_stopping(q->service))
-			end = earlier(end, deadline_in(STOP_SECONDS));
+		if (handing_over)
+			hand_over(q, &next);
+		end = end_of_rest(q, end);
 	}
 }
 
@@ -186,7 +207,9 @@ static bool workers_at_rest(const struct qmgr *q)
 
 static bool all_at_rest(const struct qmgr *q)
 {
-	return workers_pending(q->workers) == 0 && link_in_flight(q) == 0;
+	bool listings = !service_stopping(q->service) && atomic_load(&q->listings) > 0;
+
+	return workers_pending(q->workers) == 0 && link_in_flight(q) == 0 && !listings;
 }
 
 static void retire(struct qmgr *q)
@@ -196,13 +219,13 @@ static void retire(struct qmgr *q)
 	if (q->listen_watch.fd >= 0)
 		epoll_ctl(q->epoll_fd, EPOLL_CTL_DEL, q->listen_watch.fd, NULL);
 	q->listen_watch.fd = -1;
-	control_close_all(q); /* who tells of new mail, or asks, connects to the successor now */
-	rest(q, workers_at_rest, REST_SECONDS);
+	control_hear_out(q); /* who tells of new mail, or asks, connects to the successor now */
+	rest(q, false, workers_at_rest, REST_SECONDS);
 	message_hand_over(q);
 	handover_flushes(q);
-	if (link_in_flight(q) > 0 && !service_stopping(q->service) && !handover_leave(q, &err))
+	if (!all_at_rest(q) && !service_stopping(q->service) && !handover_leave(q, &err))
 		log_warning("cannot hand the queue over: %s", err.text);
-	rest(q, all_at_rest, LEAVE_SECONDS);
+	rest(q, true, all_at_rest, LEAVE_SECONDS);
 }
 
 void loop_run(struct qmgr *q)

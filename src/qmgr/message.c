@@ -10,6 +10,7 @@
 
 static void message_free(struct qmgr *q, struct message *m)
 {
+	handover_release(q, m);
 	list_remove(&m->link);
 	q->active_count--;
 	q->active_recipients -= m->route_count;
@@ -21,19 +22,22 @@ static void message_free(struct qmgr *q, struct message *m)
 static void leave(struct qmgr *q, struct message *m)
 {
 	struct known_message *known = m->known;
-	bool again = known->again;
+	struct queue_id id = known->id;
+	bool again = known->again, gone = known->gone;
 
 	/* Who took the file away may have brought it back, and our scan of then passed over what we had in
 	 * hand. */
-	if (known->gone)
+	if (gone)
 		q->next_scan = clock_mono();
-	if (m->end != MESSAGE_DEFERRED || known->gone)
+	if (m->end != MESSAGE_DEFERRED || gone)
 		known_drop(&q->known, known);
 	else
 		known_defer(&q->known, known, m->queue, again ? clock_real() : m->next_us);
 	message_free(q, m);
 	if (again && q->resting)
 		handover_flushes(q);
+	else if (again && gone)
+		intake_flush_id(q, &id);
 }
 
 /* Nothing was tried: the successor finds the file as it was, but does not know of a flush. */
@@ -279,8 +283,10 @@ void message_hand_over(struct qmgr *q)
 
 		if (m->ready)
 			forget_waiting(m);
+		if (message_is_with_worker(m))
+			continue;
 		m->handed_over = true;
-		if (m->ready && m->open == 0 && !message_is_with_worker(m))
+		if (m->ready && m->open == 0)
 			leave_behind(q, m);
 	}
 }

@@ -65,6 +65,7 @@ struct message {
 	bool probe;	  /* counted in qmgr's probes */
 	bool unproved;	  /* a probe that was not let through */
 	bool handed_over; /* after this, what is pending is for another queue manager */
+	size_t listed_at; /* where its id stands in the list of a retiring queue manager; 0: nowhere */
 
 	/* the finisher's result */
 	enum message_end end;
@@ -83,8 +84,8 @@ void message_put_off_dest(struct qmgr *q, struct dest *d);
 void message_put_off_transport(struct qmgr *q, struct transport *t);
 /* The file was taken away (postsuper): forget it as soon as nothing is under way. */
 void message_forget(struct qmgr *q, struct message *m);
-/* Retiring: forgets what waits. Messages that agents have in hand stay, and what is left of them after that
- * is the successor's. */
+/* Retiring: forgets what waits, now or by now. Messages that agents have in hand stay, and what is left of
+ * them after that is the successor's. */
 void message_hand_over(struct qmgr *q);
 /* Builds the request for an entry; strings belong to the message. */
 void message_request(

@@ -57,6 +57,7 @@ struct qmgr {
 	int64_t next_tick; /* nanoseconds */
 	int64_t next_scan;
 	bool resting;	      /* retiring: nothing new is begun */
+	int64_t stop_by;      /* nanoseconds; stopping: when we end at the latest, 0: not stopping */
 	int64_t window_start; /* pacing: see loop.c */
 	int window_events;
 	bool pacing;
@@ -89,6 +90,7 @@ void intake_flush(struct qmgr *q);
 void intake_flush_id(struct qmgr *q, const struct queue_id *id);
 void intake_flush_site(struct qmgr *q, const char *site);
 void intake_forget(struct qmgr *q, const struct queue_id *id);
+void intake_returned(struct qmgr *q); /* what other queue managers had in hand, and list no more */
 
 /* link.c: agents */
 void link_dispatch(struct qmgr *q, struct transport *t); /* gives out what can be given out */
@@ -111,6 +113,7 @@ void probe_tell(const struct message *m);
 
 /* handover.c: what a retiring queue manager still has in hand */
 bool handover_leave(struct qmgr *q, struct err *err);
+void handover_release(const struct qmgr *q, const struct message *m); /* retiring: it is the successor's */
 void handover_flushes(struct qmgr *q); /* retiring: the successor tries what was to be tried at once */
 void handover_flush_site(struct qmgr *q, const char *site);
 void handover_meet(struct qmgr *q); /* at the start, before the first scan */
@@ -119,6 +122,7 @@ void handover_tick(struct qmgr *q);
 /* control.c: public/qmgr */
 void control_accept(struct watch *watch, uint32_t events);
 void control_close_all(struct qmgr *q);
+void control_hear_out(struct qmgr *q); /* retiring: the connections end when all that was sent is read */
 void control_reap(struct qmgr *q);
 
 #endif

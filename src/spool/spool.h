@@ -163,6 +163,9 @@ bool spool_move(struct spool *s, enum spool_queue from, enum spool_queue to, con
 	struct err *err);
 bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id,
 	struct err *err); /* gone already: true */
+/* The same; there: whether it was still there. */
+bool spool_take_away(
+	struct spool *s, enum spool_queue q, const struct queue_id *id, bool *there, struct err *err);
 
 /* Sets flags (ENVELOPE_EXPIRED, ENVELOPE_REQUEUED) for good; durable. */
 bool spool_flag(struct spool *s, enum spool_queue q, const struct queue_id *id, int flags, struct err *err);

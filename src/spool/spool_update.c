@@ -202,10 +202,12 @@ bool spool_move(struct spool *s, enum spool_queue from, enum spool_queue to, con
 		err, "move %s from %s to %s", id->text, spool_queue_name(from), spool_queue_name(to));
 }
 
-bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id, struct err *err)
+bool spool_take_away(
+	struct spool *s, enum spool_queue q, const struct queue_id *id, bool *there, struct err *err)
 {
 	char path[SPOOL_PATH_MAX];
 
+	*there = true;
 	if (!spool_path(s, q, id, path))
 		return err_set(err, "bad queue id");
 	if (q == QUEUE_INCOMING && spool_slot_remove(s, id, false))
@@ -214,7 +216,13 @@ bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id
 		return true;
 	if (errno != ENOENT)
 		return err_errno(err, "remove %s/%s", spool_queue_name(q), id->text);
-	if (q == QUEUE_INCOMING)
-		spool_slot_remove(s, id, true);
+	*there = q == QUEUE_INCOMING && spool_slot_remove(s, id, true);
 	return true;
+}
+
+bool spool_remove(struct spool *s, enum spool_queue q, const struct queue_id *id, struct err *err)
+{
+	bool there;
+
+	return spool_take_away(s, q, id, &there, err);
 }

@@ -104,6 +104,20 @@ def tcp_server(answers, questions=None):
     return Answering(talk)
 
 
+class Patient:
+    """Answers of a tcp: table that knows nothing, and says so of one key only when it may."""
+
+    def __init__(self, key):
+        self.key, self.asked, self.go, self.keys = key, threading.Event(), threading.Event(), []
+
+    def get(self, key):
+        self.keys.append(key)
+        if key == self.key:
+            self.asked.set()
+            self.go.wait(PATIENCE * SLOW)
+        return b"500 unknown\n"
+
+
 def socketmap_server(answers, questions=None):
     def talk(handler):
         while True:
