@@ -77,22 +77,19 @@ static void signals_ready(void *arg)
 	workers_reap(m);
 }
 
+/* Before the lock tells commands of us: what they send from then on waits until we can listen. */
 static bool open_signals(struct master *m, struct err *err)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGCHLD, SIGUSR1};
 	sigset_t set;
-	int fd;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		sigaddset(&set, numbers[i]);
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-	if (fd < 0)
-		return err_errno(err, "signalfd");
-	loop_watch(m->loop, &m->signals, fd, signals_ready, m);
-	return true;
+	m->signals.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return m->signals.fd >= 0 || err_errno(err, "signalfd");
 }
 
 static void raise_limits(void)
@@ -163,12 +160,16 @@ static bool prepare(struct master *m, struct err *err)
 	m->settings = settings_load(m->config_dir, false, err);
 	if (!m->settings || !startup_check(m->settings->config, err))
 		return false;
-	if (!startup_detach(m, err) || !startup_locks(m, err) || !logfile_open(m, err))
+	if (!startup_detach(m, err) || !open_signals(m, err) || !startup_locks(m, err) ||
+		!logfile_open(m, err))
 		return false;
 	raise_limits();
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	m->loop = loop_new(err);
-	return m->loop && open_signals(m, err) && open_shared(m, err) && services_apply(m, true, err);
+	if (!m->loop)
+		return false;
+	loop_watch(m->loop, &m->signals, m->signals.fd, signals_ready, m);
+	return open_shared(m, err) && services_apply(m, true, err);
 }
 
 /* The one who starts us reads standard error, the operator reads the log. */

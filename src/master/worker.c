@@ -70,14 +70,14 @@ static void clear_counters(const struct worker *w)
 	atomic_store(&sw->closed, false);
 }
 
-/* The first process of the new configuration took over: those before it may go. */
-static void retire_older(struct mservice *s)
+/* A process of a newer configuration, if not yet of the newest, took over: those before it may go. */
+static void retire_older(const struct worker *newer)
 {
-	list_each(pos, &s->workers)
+	list_each(pos, &newer->service->workers)
 	{
 		struct worker *w = container_of(pos, struct worker, link);
 
-		if (w->generation != s->master->generation)
+		if (w->generation < newer->generation)
 			worker_retire(w, CHANNEL_RETIRE);
 	}
 }
@@ -86,10 +86,9 @@ static void take_byte(struct worker *w, char byte)
 {
 	if (byte == CHANNEL_READY && w->state != WORKER_LEAVING) {
 		w->state = WORKER_READY;
-		if (w->generation == w->service->master->generation) {
+		if (w->generation == w->service->master->generation)
 			w->service->proved = true;
-			retire_older(w->service);
-		}
+		retire_older(w);
 	} else if (byte == CHANNEL_TAKEN && w->state != WORKER_LEAVING) {
 		w->state = WORKER_TAKEN;
 	} else if (byte == CHANNEL_LEAVING) {

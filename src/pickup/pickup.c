@@ -85,6 +85,7 @@ static bool start(struct service *s, struct err *err)
 		return false;
 	p->notifier = queue_notifier_new(cfg->queue_service_name);
 	p->env.cfg = cfg;
+	p->env.service = s;
 	p->env.spool = service_spool(s);
 	p->env.cleanup = cleanup_env_new(cfg, p->env.spool, p->resolver, p->notifier, err);
 	if (!p->env.cleanup)

@@ -3,12 +3,14 @@
 #define PICKUP_PICKUP_H
 
 #include "bounce/bounce_services.h"
+#include "service/service.h"
 
 struct pickup_env {
 	const struct config *cfg;
 	struct spool *spool;
 	struct cleanup_env *cleanup;
 	struct bounce_services *reports; /* NULL: the settings of cfg */
+	const struct service *service;	 /* retiring: what is not begun is the next process's; NULL: none */
 };
 
 /* Every message that is there now; what cannot be taken now stays for the next time. */

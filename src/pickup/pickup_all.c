@@ -16,6 +16,11 @@ static bool take_note(void *arg, enum spool_queue q, const struct queue_id *id)
 	return f->count < IDS_AT_ONCE;
 }
 
+static bool goes_on(const struct pickup_env *env, enum pickup_result last)
+{
+	return last != PICKUP_STOP && (!env->service || !service_retiring(env->service));
+}
+
 /* The names first: files are removed while we go. Rounds end when one took nothing away. */
 void pickup_all(const struct pickup_env *env)
 {
@@ -30,10 +35,10 @@ void pickup_all(const struct pickup_env *env)
 			log_warning("maildrop: %s", err.text);
 			break;
 		}
-		for (size_t i = 0; i < f->count && result != PICKUP_STOP; i++) {
+		for (size_t i = 0; i < f->count && goes_on(env, result); i++) {
 			result = pickup_message(env, &f->ids[i]);
 			taken += result == PICKUP_TAKEN;
 		}
-	} while (f->count == IDS_AT_ONCE && taken > 0 && result != PICKUP_STOP);
+	} while (f->count == IDS_AT_ONCE && taken > 0 && goes_on(env, result));
 	x_free(&f);
 }

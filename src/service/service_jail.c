@@ -13,7 +13,7 @@
 
 #define TEXTS_MAX (40u << 20)
 #define DESCRIPTORS_MAX 65536
-#define LOCK_PATIENCE 60 /* seconds until the process before us must have gone */
+#define LOCK_PATIENCE 60 /* seconds until a process before us that is still there is worth a warning */
 #define LOCK_POLL_MS 50
 
 /* master keeps the texts it checked in memory, so that a file half written by an editor never reaches a
@@ -135,21 +135,25 @@ bool service_enter_queue_directory(struct service *s, struct err *err)
 	       err_prefix(err, "mail_owner");
 }
 
-/* After a crash of master the process of its time may still be at work. The lock lasts until we exit or give
- * it up. */
+/*
+ * The process before us may have much to finish, and after a crash of master nobody has told it. The lock
+ * lasts until we exit or give it up.
+ */
 bool service_take_lock(struct service *s, struct err *err)
 {
-	int64_t deadline = deadline_in(LOCK_PATIENCE);
+	int64_t warning = deadline_in(LOCK_PATIENCE);
 	char *path = x_asprintf(
 		"%s/%s.%s", s->config->process_id_directory, service_type_name(s->args.type), s->args.name);
-	int fd;
 
-	while ((fd = sys_lock_file(path, err)) < 0 && errno == EAGAIN && clock_mono() < deadline &&
-		!service_retiring(s))
+	while ((s->lock_fd = sys_lock_file(path, err)) < 0 && errno == EAGAIN && !service_retiring(s)) {
+		if (clock_mono() > warning) {
+			log_warning("%s; we go on waiting", err->text);
+			warning = INT64_MAX;
+		}
 		service_control_step(s, LOCK_POLL_MS);
+	}
 	x_free(&path);
-	s->lock_fd = fd;
-	return fd >= 0;
+	return s->lock_fd >= 0;
 }
 
 void service_release_lock(struct service *s)

@@ -1,10 +1,12 @@
 """Start, stop, status and what must not be started twice; processes that die; running as an ordinary user."""
 import contextlib
+import fcntl
 import glob
 import os
 import pwd
 import re
 import signal
+import struct
 import subprocess
 import time
 
@@ -330,6 +332,30 @@ def test_foreground_logs_to_standard_output_and_stops_on_interrupt(mta):
     assert run.returncode == 0
     assert "daemon started" in out and "terminating on signal 2" in out and "connect from" in out
     wait_for(lambda: not processes(a), 1, "end of all processes")
+
+
+def holder(file):
+    """The process that has the lock, or 0."""
+    lock = fcntl.fcntl(file, fcntl.F_GETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+    kind, _, _, _, pid = struct.unpack("hhqqi4x", lock)
+    return pid if kind != fcntl.F_UNLCK else 0
+
+
+def test_reload_as_soon_as_it_starts(mta):
+    """Commands know a mail system by its lock; what they send from then on is no danger to it."""
+    a = mta(main={"maillog_file": "/dev/stdout"})
+    a.control("check")
+    with open(os.path.join(a.queue, "pid/master.pid"), "a") as file:
+        for _ in range(5):
+            run = subprocess.Popen([os.path.join(LIBEXEC, "master"), "-i", "-c", a.config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            while not holder(file):
+                assert run.poll() is None
+            os.kill(run.pid, signal.SIGHUP)
+            wait_for(lambda: listens(a.port) or run.poll() is not None, what="a listener")
+            run.send_signal(signal.SIGTERM)
+            out, _ = run.communicate(timeout=PATIENCE * SLOW)
+            assert run.returncode == 0 and "reload -- version" in out
+            wait_for(lambda: not processes(a), what="end of all processes")
 
 
 def name(pid):

@@ -6,7 +6,8 @@ import signal
 import threading
 import time
 
-from postern import Sink, listens, processes, wait_for
+from postern import PATIENCE, SLOW, Sink, listens, processes, wait_for
+from table_servers import Patient, tcp_server
 
 
 def through(sink):
@@ -96,3 +97,24 @@ def test_killed_agent_loses_nothing(mta):
     send(a, 10, 10)
     wait_for(lambda: set(arrived(sink)) == set(range(20)), 60, "all messages")
     wait_for(lambda: not a.queued(), 30, "empty queue")
+
+
+def test_pickup_leaves_what_it_has_not_begun_to_the_next(mta):
+    """A pickup that is held up does not keep the others' mail from a mended configuration, and nobody fails for waiting."""
+    answers = Patient("one@test.example")
+    with tcp_server(answers) as server:
+        m = mta(main={"virtual_alias_domains": "", "virtual_alias_maps": "tcp:127.0.0.1:%d" % server.port, "local_transport": "discard:"}).start()
+        m.command("sendmail", "one@test.example", input="Subject: one\n\nx\n")
+        assert answers.asked.wait(PATIENCE * SLOW)
+        old, = processes(m, "pickup")
+        for name in ("two", "three"):
+            m.command("sendmail", name + "@test.example", input="Subject: x\n\nx\n")
+        m.set(virtual_alias_maps="")
+        m.reload()
+        second, = wait_for(lambda: set(processes(m, "pickup")) - {old}, what="the next one, which waits")
+        m.reload()
+        wait_for(lambda: set(processes(m, "pickup")) - {old, second} and second not in processes(m, "pickup"), what="the one after that")
+        answers.go.set()
+        m.wait_log("removed", count=3)
+    assert not [key for key in answers.keys if key.startswith(("two", "three"))]
+    assert "fatal" not in m.log() and "warning" not in m.log()
