@@ -37,6 +37,9 @@ bool net_cidr_match(const struct net_cidr *net, const struct net_addr *a);
 
 int net_listen(
 	const struct net_addr *a, int backlog, struct err *err); /* SO_REUSEADDR, IPV6_V6ONLY, nonblocking */
+/* Even where a socket listens that net_share lets others be beside. */
+int net_listen_beside(const struct net_addr *a, int backlog, struct err *err);
+void net_share(int fd, bool share); /* of one user's sockets */
 int net_listen_unix(const char *path, int mode, int backlog,
 	struct err *err); /* replaces a stale socket, sets its mode */
 int net_connect(const struct net_addr *a, const struct net_addr *source, int64_t deadline,

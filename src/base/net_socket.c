@@ -32,7 +32,14 @@ static void listener_options(int fd, int family)
 		set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 }
 
-int net_listen(const struct net_addr *a, int backlog, struct err *err)
+void net_share(int fd, bool share)
+{
+	int value = share;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
+}
+
+static int listen_at(const struct net_addr *a, int backlog, bool beside, struct err *err)
 {
 	int fd = socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	char text[NET_TEXT_MAX];
@@ -42,11 +49,24 @@ int net_listen(const struct net_addr *a, int backlog, struct err *err)
 		return -1;
 	}
 	listener_options(fd, a->ss.ss_family);
+	net_share(fd, beside);
 	if (bind(fd, generic(a), a->len) < 0 || listen(fd, backlog) < 0) {
 		err_errno(err, "bind %s", net_text(a, text));
 		sys_close(&fd);
+		return -1;
 	}
+	net_share(fd, false);
 	return fd;
+}
+
+int net_listen(const struct net_addr *a, int backlog, struct err *err)
+{
+	return listen_at(a, backlog, false, err);
+}
+
+int net_listen_beside(const struct net_addr *a, int backlog, struct err *err)
+{
+	return listen_at(a, backlog, true, err);
 }
 
 static bool unix_address(const char *path, struct net_addr *out, struct err *err)

@@ -57,16 +57,51 @@ static struct address_settings address_settings(const struct master *m)
 	return (struct address_settings){cfg->inet_interfaces, cfg->inet_protocols, cfg->known_tcp_ports};
 }
 
-static int bind_patiently(const struct net_addr *a, int window, struct err *err)
+/* Ours of this port that no service of the new configuration uses, so far; how many. */
+static int share_leaving(struct master *m, const struct net_addr *a, bool share)
+{
+	struct net_addr local;
+	int count = 0;
+
+	list_each(pos, &m->listeners)
+	{
+		const struct listener *l = container_of(pos, struct listener, link);
+
+		if (l->used || l->path || !net_local(l->fd, &local) || net_port(&local) != net_port(a))
+			continue;
+		net_share(l->fd, share);
+		count++;
+	}
+	return count;
+}
+
+/* One port at another address, or at all: the sockets at the old one are still there, and serve until the
+ * first process of the new configuration is ready. */
+static int bind_beside_leaving(struct master *m, const struct net_addr *a, struct err *err)
+{
+	int fd = -1, error = EADDRINUSE;
+
+	if (share_leaving(m, a, true) > 0) {
+		fd = net_listen_beside(a, BACKLOG, err);
+		error = errno;
+		share_leaving(m, a, false);
+	}
+	errno = error;
+	return fd;
+}
+
+static int bind_patiently(struct master *m, const struct net_addr *a, struct err *err)
 {
 	int fd = net_listen(a, BACKLOG, err);
 
+	if (fd < 0 && errno == EADDRINUSE)
+		fd = bind_beside_leaving(m, a, err);
 	for (int i = 1; fd < 0 && errno == EADDRINUSE && i < BIND_ATTEMPTS; i++) {
 		usleep(BIND_PAUSE_US);
 		fd = net_listen(a, BACKLOG, err);
 	}
 	if (fd >= 0)
-		net_set_window(fd, window);
+		net_set_window(fd, m->settings->config->tcp_windowsize);
 	return fd;
 }
 
@@ -84,7 +119,7 @@ static bool listen_address(struct mservice *s, const struct net_addr *a, struct 
 	int fd = -1;
 
 	if (!l) {
-		fd = bind_patiently(a, s->master->settings->config->tcp_windowsize, err);
+		fd = bind_patiently(s->master, a, err);
 		if (fd >= 0)
 			l = add(s->master, x_strdup(key), NULL, fd);
 	}
@@ -101,8 +136,8 @@ static bool listen_inet(struct mservice *s, struct err *err)
 	bool ok;
 
 	ok = address_resolve(&settings, s->name, &list, err);
-	for (size_t i = 0; ok && i < list.count; i++)
-		ok = listen_address(s, &list.list[i], err);
+	for (size_t i = 0; i < list.count; i++)
+		ok = listen_address(s, &list.list[i], err) && ok;
 	address_list_free(&list);
 	return ok && (s->listener_count > 0 || err_set(err, "no address to listen on"));
 }

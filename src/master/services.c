@@ -123,8 +123,20 @@ static bool program_present(struct mservice *s)
 	return false;
 }
 
-static bool adopt(
-	struct master *m, const struct master_service *entry, const struct program *program, struct err *err)
+/* While the system runs, a service of several addresses goes on with those that can be had. */
+static bool listen_anywhere(struct mservice *s, bool first, struct err *err)
+{
+	if (listen_service(s, err))
+		return true;
+	err_prefix(err, "service %s", s->name);
+	if (first || s->type != SERVICE_INET || s->listener_count == 0)
+		return false;
+	log_error("%s", err->text);
+	return true;
+}
+
+static bool adopt(struct master *m, const struct master_service *entry, const struct program *program,
+	bool first, struct err *err)
 {
 	struct mservice *s = find(m, entry->name, entry->type);
 
@@ -139,9 +151,9 @@ static bool adopt(
 	s->program = program;
 	if (!program_present(s))
 		return true;
-	if (!listen_service(s, err)) {
+	if (!listen_anywhere(s, first, err)) {
 		s->listener_count = 0;
-		return err_prefix(err, "service %s", s->name);
+		return false;
 	}
 	set_limits(s);
 	s->kept = true;
@@ -177,7 +189,7 @@ static bool adopt_all(struct master *m, bool first, struct err *err)
 
 		if (program->kind == PROGRAM_LIBRARY || disabled(m->settings->config, entry))
 			continue;
-		if (adopt(m, entry, program, err))
+		if (adopt(m, entry, program, first, err))
 			continue;
 		if (first)
 			return false;

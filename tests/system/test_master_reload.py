@@ -3,11 +3,12 @@ import glob
 import gzip
 import os
 import re
+import socket
 import subprocess
 import threading
 import time
 
-from postern import BIN, PATIENCE, SLOW, Client, exercises, processes, wait_for
+from postern import BIN, PATIENCE, SLOW, Client, exercises, free_port, listens, processes, wait_for
 
 
 class Load(threading.Thread):
@@ -160,6 +161,49 @@ def test_listener_is_added_and_removed(mta):
     a.write_config()
     a.reload()
     wait_for(lambda: not refused(), 10, "port open again")
+
+
+@exercises("inet_interfaces")
+def test_listener_moves_to_other_addresses_of_its_port(mta):
+    """From one address to all and back, under one name of a service or another; who is connected stays."""
+    a = mta(services={})
+    port = free_port()
+    one, every = "127.0.0.1:%d inet n - n - - smtpd\n" % port, "%d inet n - n - - smtpd\n" % port
+
+    def listening():
+        found = []
+        for line in open("/proc/net/tcp"):
+            local, state = line.split()[1:4:2]
+            if state == "0A" and local.endswith(":%04X" % port):
+                found.append(local.split(":")[0])
+        return found
+    a.extra = one
+    a.write_config()
+    a.start()
+    wait_for(lambda: listening() == ["0100007F"], what="one address")
+    held = Client(port)
+    for extra, interfaces, address in ((every, "all", "00000000"), (every, "127.0.0.1", "0100007F"), (every, "all", "00000000"), (one, "all", "0100007F")):
+        a.extra = extra
+        a.set(inet_interfaces=interfaces)
+        a.reload()
+        wait_for(lambda: listening() == [address], what="%s alone" % address)
+        assert Client(port).greeting.startswith("220")
+    held.expect(250, "NOOP")
+    assert "error" not in a.log() and "warning" not in a.log()
+
+
+def test_address_that_cannot_be_had_costs_the_others_nothing(mta):
+    a = mta(services={})
+    port = free_port()
+    a.extra = "%d inet n - n - - smtpd\n" % port
+    a.set(inet_interfaces="127.0.0.1")
+    a.start()
+    wait_for(lambda: listens(port), what="a listener")
+    with socket.create_server(("127.0.0.2", port)):
+        a.set(inet_interfaces="127.0.0.2, 127.0.0.1")
+        a.reload()
+        a.wait_log(r"error: service %d: bind \[127.0.0.2\]:%d: Address already in use" % (port, port))
+        wait_for(lambda: Client(port).greeting.startswith("220"), what="service")
 
 
 def test_descriptors_do_not_leak_over_reloads(mta):
