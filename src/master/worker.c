@@ -62,6 +62,7 @@ static void clear_counters(const struct worker *w)
 	if (w->service->index < 0 || w->index < 0)
 		return;
 	sw = &w->service->master->shared->services[w->service->index].workers[w->index];
+	atomic_store(&sw->pid, 0);
 	atomic_store(&sw->slots, 0);
 	atomic_store(&sw->running, 0);
 	atomic_store(&sw->queued, 0);

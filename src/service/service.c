@@ -107,6 +107,23 @@ void *service_shared_clients(struct service *s, size_t *size)
 	return s->area->clients;
 }
 
+/* Where its counters are, and which process it is. */
+uint64_t service_identity(const struct service *s)
+{
+	uint64_t place = (uint64_t)s->args.service * SHARED_WORKERS + (uint64_t)s->args.worker;
+
+	return s->worker ? place << 32 | (uint32_t)getpid() : 0;
+}
+
+bool service_is_alive(const struct service *s, uint64_t identity)
+{
+	uint64_t place = identity >> 32, service = place / SHARED_WORKERS;
+
+	return service < SHARED_SERVICES &&
+	       atomic_load(&s->area->services[service].workers[place % SHARED_WORKERS].pid) ==
+		       (int32_t)identity;
+}
+
 size_t service_ticket_keys(struct service *s, unsigned char out[SERVICE_TICKET_KEYS][32])
 {
 	_Static_assert(
@@ -134,6 +151,7 @@ static bool map_shared(struct service *s, struct err *err)
 	s->shared = &s->area->services[s->args.service];
 	if (s->args.worker >= 0 && s->args.worker < SHARED_WORKERS) {
 		s->worker = &s->shared->workers[s->args.worker];
+		atomic_store(&s->worker->pid, getpid());
 		atomic_store(&s->worker->slots, service_slot_limit(s));
 	}
 	return true;

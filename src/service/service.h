@@ -77,6 +77,9 @@ void service_session_end(struct service *s);
  * across workers. Whoever uses it lays it out and must expect any content: a process may have died anywhere.
  */
 void *service_shared_clients(struct service *s, size_t *size);
+/* Of this process among all of the instance, those that ended included; 0: it has none. */
+uint64_t service_identity(const struct service *s);
+bool service_is_alive(const struct service *s, uint64_t identity);
 /* What session tickets are sealed with in all processes of the instance, newest first: how many there are. */
 #define SERVICE_TICKET_KEYS 2
 size_t service_ticket_keys(struct service *s, unsigned char out[SERVICE_TICKET_KEYS][32]);

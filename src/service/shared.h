@@ -37,6 +37,7 @@ enum service_fd {
 #define SHARED_CLIENTS_BYTES (8u << 20)
 
 struct shared_worker {
+	_Atomic int32_t pid; /* 0: nobody */
 	_Atomic int32_t slots, running, queued, parked, sessions;
 	_Atomic bool closed; /* takes no connections now, whatever slots it has */
 };

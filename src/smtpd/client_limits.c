@@ -1,8 +1,11 @@
 #include "smtpd/client_limits.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "smtpd/reply.h"
 #include "smtpd/session.h"
+
+#define RECLAIM_NS NS_PER_SEC
 
 struct kind {
 	const char *what; /* in the log: "... limit exceeded" */
@@ -57,6 +60,30 @@ static bool is_limited(struct session *s)
 	       !session_client_in(s, &s->server->xclient_hosts);
 }
 
+static void lost(void *limits, uint64_t key)
+{
+	limits_disconnect(limits, key);
+}
+
+void client_limits_reclaim(struct server *server)
+{
+	int64_t next = atomic_load(&server->next_reclaim), now = clock_mono();
+
+	if (now >= next && atomic_compare_exchange_strong(&server->next_reclaim, &next, now + RECLAIM_NS))
+		holds_reclaim(&server->holds, lost, &server->limits);
+}
+
+static bool too_many(struct session *s)
+{
+	const unsigned limit = (unsigned)s->cfg->smtpd_client_connection_count_limit;
+
+	if (limit == 0 || s->connections <= limit)
+		return false;
+	client_limits_reclaim(s->server);
+	s->connections = limits_open(&s->server->limits, s->limit_key);
+	return s->connections > limit;
+}
+
 bool client_limits_connect(struct session *s)
 {
 	const struct config *cfg = s->cfg;
@@ -67,10 +94,10 @@ bool client_limits_connect(struct session *s)
 		return true;
 	s->limit_key = limits_key(limits, service_of(s), &s->client.addr,
 		cfg->smtpd_client_ipv4_prefix_length, cfg->smtpd_client_ipv6_prefix_length);
-	count = s->connections = limits_connect(limits, s->limit_key);
-	if (cfg->smtpd_client_connection_count_limit > 0 &&
-		count > (unsigned)cfg->smtpd_client_connection_count_limit)
-		return refuse_connection(s, "Connection concurrency", count);
+	s->hold = holds_take(&s->server->holds, s->limit_key);
+	s->connections = limits_connect(limits, s->limit_key);
+	if (too_many(s))
+		return refuse_connection(s, "Connection concurrency", s->connections);
 	count = limits_count(limits, s->limit_key, LIMIT_CONNECTIONS);
 	if (limit_of(cfg, LIMIT_CONNECTIONS) > 0 && count > limit_of(cfg, LIMIT_CONNECTIONS))
 		return refuse_connection(s, kinds[LIMIT_CONNECTIONS].what, count);
@@ -81,7 +108,8 @@ void client_limits_disconnect(struct session *s)
 {
 	if (s->limit_key)
 		limits_disconnect(&s->server->limits, s->limit_key);
-	s->limit_key = 0;
+	holds_give(&s->server->holds, s->hold);
+	s->limit_key = s->hold = 0;
 }
 
 bool client_limits_allow(struct session *s, enum limit_event event)

@@ -191,3 +191,10 @@ void limits_disconnect(const struct limits *l, uint64_t key)
 	if (e)
 		atomic_store(&e->touched_us, now_us());
 }
+
+unsigned limits_open(const struct limits *l, uint64_t key)
+{
+	struct entry *e = find(l, key);
+
+	return e ? atomic_load(&e->open) : 0;
+}

@@ -4,7 +4,7 @@
  *
  * The counts live in memory that all processes share (service_shared_clients), as a table of fixed size
  * without locks: entries that are in nobody's use give way to newer ones, and whatever a process leaves
- * behind that died in between ages out. Counts are as exact as limits need.
+ * behind that died in between is taken back (holds.h), or ages out. Counts are as exact as limits need.
  */
 #ifndef SMTPD_LIMITS_H
 #define SMTPD_LIMITS_H
@@ -38,5 +38,7 @@ unsigned limits_seen(const struct limits *l, uint64_t key, enum limit_event even
 /* A connection begins: how many there are now. Each is ended by limits_disconnect. */
 unsigned limits_connect(const struct limits *l, uint64_t key);
 void limits_disconnect(const struct limits *l, uint64_t key);
+/* How many there are. */
+unsigned limits_open(const struct limits *l, uint64_t key);
 
 #endif

@@ -12,6 +12,7 @@
 #include "rewrite/resolve.h"
 #include "service/service.h"
 #include "smtpd/expansion.h"
+#include "smtpd/holds.h"
 #include "smtpd/limits.h"
 #include "smtpd/rules.h"
 #include "tls/tls.h"
@@ -84,6 +85,8 @@ struct server {
 		verp_clients, limit_exceptions;
 	struct expansion_filter expansion_filter;
 	struct limits limits; /* table NULL: nothing is counted */
+	struct holds holds;
+	_Atomic int64_t next_reclaim; /* clock_mono() */
 	struct rules_env rules;
 	_Atomic uint64_t proxy_files;	/* made so far, for their names */
 	_Atomic uint64_t policy_owners; /* messages that policy servers were asked about */

@@ -42,6 +42,7 @@ struct session {
 	/* authentication */
 	char *sasl_method, *sasl_username;
 	uint64_t limit_key; /* smtpd_client_*_limit; 0: none apply */
+	size_t hold;	    /* its place in the server's holds */
 	int debug_level;    /* debug_peer_level for clients in debug_peer_list; 0: as usual */
 	bool may_xforward;  /* decided when the connection opens, about the host that is connected */
 	bool tls;

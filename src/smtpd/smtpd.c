@@ -2,9 +2,12 @@
 #include "base/log.h"
 #include "sasl/sasl_server.h"
 #include "service/service.h"
+#include "smtpd/client_limits.h"
 #include "smtpd/server.h"
 #include "smtpd/session.h"
 #include "smtpd/standalone.h"
+
+#define HOLDS_SIZE ((size_t)1 << 20)
 
 static bool smtpd_before_jail(struct service *s, struct err *err)
 {
@@ -30,16 +33,24 @@ static void tidy_policy(struct policy_client *client, void *arg)
 	policy_client_tidy(client);
 }
 
+static bool is_alive(void *service, uint64_t identity)
+{
+	return service_is_alive(service, identity);
+}
+
 static bool smtpd_start(struct service *s, struct err *err)
 {
 	struct server *server = service_data(s);
-	void *counters;
+	unsigned char *counters;
 	size_t size;
 	int slots = service_slot_limit(s);
 
 	server->slots = service_slots(s);
 	counters = service_shared_clients(s, &size);
-	limits_init(&server->limits, counters, size, service_config(s)->anvil_rate_time_unit);
+	holds_init(&server->holds, counters, HOLDS_SIZE, service_identity(s), is_alive, s);
+	limits_init(&server->limits, counters + HOLDS_SIZE, size - HOLDS_SIZE,
+		service_config(s)->anvil_rate_time_unit);
+	client_limits_reclaim(server);
 	rules_each_policy(&server->rules, limit_policy, &slots);
 	return true;
 }

@@ -1,5 +1,6 @@
 """SMTP sessions: limits, time limits, order of commands, what EHLO offers, the log of a session."""
 import re
+import signal
 import socket
 import time
 
@@ -333,6 +334,30 @@ def test_when_the_queue_file_is_made(mta):
             c.expect(250, "MAIL FROM:<a@b.example>")
         instance.wait_log("disconnect", since=mark)
         assert len(re.findall(": client=", instance.log(mark))) == lines
+
+
+@pytest.mark.parametrize("reload", (False, True))
+@exercises("smtpd_client_connection_count_limit")
+def test_connections_of_a_process_that_died_count_no_more(mta, reload):
+    """Whether another takes its place at once, or it was on its way out after a reload."""
+    a = mta(main={"smtpd_client_event_limit_exceptions": "", "smtpd_client_connection_count_limit": "2", "worker_processes": "1"}).start()
+    first = [a.client() for _ in range(2)]
+    for c in first:
+        assert c.greeting.startswith("220")
+    old, = processes(a, "smtpd")
+    if reload:
+        a.reload()
+        wait_for(lambda: "421 4.7.0" in a.client().greeting and len(processes(a, "smtpd")) == 2, what="a new process, which counts those of the old one")
+    os.kill(old, signal.SIGKILL)
+    a.wait_log(r"smtpd pid %d killed by signal 9" % old)
+    held = []
+
+    def admitted():
+        c = a.client()
+        held.extend([c] * c.greeting.startswith("220"))
+        return len(held) == 2
+    wait_for(admitted, what="two connections")  # a process looks for dead ones once a second
+    assert a.client().greeting.startswith("421 4.7.0")
 
 
 @exercises("smtpd_client_connection_count_limit", "smtpd_client_connection_rate_limit", "smtpd_client_message_rate_limit",
