@@ -67,14 +67,16 @@ static int create_exclusively(struct spool_writer *w)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	int dir = w->spool->dirs[w->queue];
-	int fd = openat(dir, w->path, flags, 0600);
+	mode_t mode = w->queue == QUEUE_MAILDROP ? 0644 : 0600;
+	int fd = openat(dir, w->path, flags, mode);
 
 	if (fd < 0 && errno == ENOENT && spool_make_parents(w->spool, w->queue, w->path))
-		fd = openat(dir, w->path, flags, 0600);
+		fd = openat(dir, w->path, flags, mode);
 	return fd;
 }
 
-/* pickup is neither the owner nor in the group of what a user drops; the directory keeps others out. */
+/* pickup is neither the owner nor in the group of what a user drops, and looks at it at any time; the
+ * directory keeps others out. */
 static bool set_access(const struct spool_writer *w)
 {
 	if (w->queue == QUEUE_MAILDROP && fchmod(w->fd, 0644) < 0)

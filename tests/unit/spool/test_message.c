@@ -7,9 +7,11 @@
 #include <cmocka.h>
 
 #include "spool_fixture.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -474,6 +476,56 @@ static void test_damage(void **state)
 	close(fd);
 }
 
+struct watcher {
+	struct fixture *f;
+	_Atomic bool end;
+	unsigned closed; /* files that pickup could not have read */
+};
+
+static void look(struct watcher *w, const char *directory)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+	struct stat st;
+
+	while (dir && (entry = readdir(dir)))
+		w->closed += fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && S_ISREG(st.st_mode) &&
+			     !(st.st_mode & S_IROTH);
+	if (dir)
+		closedir(dir);
+}
+
+static void *watch(void *arg)
+{
+	struct watcher *w = arg;
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s/maildrop", w->f->directory);
+	while (!w->end)
+		look(w, path);
+	return NULL;
+}
+
+/* pickup may come between any two steps. */
+static void test_maildrop_is_readable_from_the_first(void **state)
+{
+	struct fixture *f = *state;
+	struct watcher w = {.f = f};
+	pthread_t thread;
+	mode_t old = umask(022);
+
+	assert_int_equal(pthread_create(&thread, NULL, watch, &w), 0);
+	for (int i = 0; i < 500; i++) {
+		struct queue_id id = fixture_write(f, QUEUE_MAILDROP, STR("x\n"));
+
+		assert_true(spool_remove(f->spool, QUEUE_MAILDROP, &id, NULL));
+	}
+	w.end = true;
+	pthread_join(thread, NULL);
+	umask(old);
+	assert_int_equal(w.closed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +545,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile_names, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_files, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_damage, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_maildrop_is_readable_from_the_first, fixture_setup, fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
