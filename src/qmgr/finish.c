@@ -5,6 +5,8 @@
 #include "mail/event.h"
 #include "qmgr/qmgr.h"
 
+#define FOLLOW_ATTEMPTS 5
+
 int64_t backoff_next(int64_t now_us, int64_t arrival_us, int minimal, int maximal)
 {
 	int64_t wait = now_us - arrival_us;
@@ -119,20 +121,33 @@ static bool defer_file(struct message *m, int64_t warned_us, struct err *err)
 	return true;
 }
 
-/* Somebody moved the file: what was decided is recorded where it is on hold, or was released to, so that
- * nothing is delivered twice. */
-static bool follow(struct message *m)
+/* Where postsuper left the file; false: nowhere that is ours to write. */
+static bool locate(struct message *m)
 {
-	struct err err = {""};
 	enum spool_queue where;
 
-	m->end = MESSAGE_LOST;
 	if (!spool_find(m->qmgr->spool, &m->id, &where) || (where != QUEUE_HOLD && where != QUEUE_DEFERRED))
 		return false;
 	m->queue = where;
-	if (!record(m, m->recorded, m->decided, true, &err))
-		log_warning("%s: cannot record deliveries: %s", m->id.text, err.text);
 	return true;
+}
+
+/* Somebody moved the file: what was decided is recorded where it is on hold, or was released to, so that
+ * nothing is delivered twice. It may be moved once more meanwhile. */
+static bool follow(struct message *m)
+{
+	struct err err = {""};
+	bool found = false;
+
+	m->end = MESSAGE_LOST;
+	for (int i = 0; i < FOLLOW_ATTEMPTS && locate(m); i++) {
+		found = true;
+		if (record(m, m->recorded, m->decided, true, &err))
+			return true;
+	}
+	if (found)
+		log_warning("%s: cannot record deliveries: %s", m->id.text, err.text);
+	return found;
 }
 
 /* If the file cannot be written, memory still knows when to try again. */
@@ -234,6 +249,7 @@ static void settle_failures(struct message *m, const struct selection *failed)
 {
 	struct spool_update *updates = x_alloc((failed->count + 1) * sizeof(*updates));
 	struct err err = {""};
+	int attempts = 0;
 
 	for (size_t i = 0; i < failed->count; i++) {
 		struct spool_recipient *r = &m->env->recipients[failed->indexes[i]];
@@ -243,8 +259,11 @@ static void settle_failures(struct message *m, const struct selection *failed)
 	}
 	for (size_t i = 0; i < m->decided; i++)
 		m->decisions[i].state = m->env->recipients[m->decisions[i].index].state;
-	if (!spool_record(m->qmgr->spool, m->queue, &m->id, updates, failed->count, true, &err))
-		log_warning("%s: cannot record the report: %s", m->id.text, err.text);
+	while (!spool_record(m->qmgr->spool, m->queue, &m->id, updates, failed->count, true, &err))
+		if (attempts++ == FOLLOW_ATTEMPTS || !locate(m)) {
+			log_warning("%s: cannot record the report: %s", m->id.text, err.text);
+			break;
+		}
 	x_free(&updates);
 }
 
