@@ -273,13 +273,15 @@ static bool may_start(const struct mservice *s)
 	       service_live_workers(s) < s->workers_wanted;
 }
 
+/* One that is told to go may hang in its start, on a table or a server that the new configuration does
+ * without. */
 static bool somebody_free(const struct mservice *s)
 {
 	list_each(pos, &s->workers)
 	{
 		const struct worker *w = container_of(pos, struct worker, link);
 
-		if (w->state == WORKER_READY || w->state == WORKER_STARTING)
+		if (!w->told && (w->state == WORKER_READY || w->state == WORKER_STARTING))
 			return true;
 	}
 	return false;

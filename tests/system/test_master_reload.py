@@ -1,14 +1,16 @@
 """A changed configuration: taken up without a refused connection or a cut session, by itself, and only when it is valid."""
+import contextlib
 import glob
 import gzip
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
 import time
 
-from postern import BIN, PATIENCE, SLOW, Client, exercises, free_port, listens, processes, wait_for
+from postern import BIN, LIBEXEC, PATIENCE, SLOW, Client, exercises, free_port, listens, processes, wait_for
 
 
 class Load(threading.Thread):
@@ -204,6 +206,29 @@ def test_address_that_cannot_be_had_costs_the_others_nothing(mta):
         a.reload()
         a.wait_log(r"error: service %d: bind \[127.0.0.2\]:%d: Address already in use" % (port, port))
         wait_for(lambda: Client(port).greeting.startswith("220"), what="service")
+
+
+def test_agent_that_hangs_in_its_start_holds_up_nothing_after_a_reload(mta, tmp_path):
+    daemons, sound = tmp_path / "libexec", tmp_path / "sound"
+    daemons.mkdir()
+    for name in os.listdir(LIBEXEC):
+        os.symlink(os.path.realpath(os.path.join(LIBEXEC, name)), daemons / name)
+    (daemons / "discard").unlink()
+    (daemons / "discard").write_text("#!/bin/sh\n[ -e %s ] || exec sleep 1000\nexec %s/discard \"$@\"\n" % (sound, LIBEXEC))
+    (daemons / "discard").chmod(0o755)
+    a = mta(main={"daemon_directory": str(daemons), "local_transport": "discard:"}).start()
+    qid = a.send()
+
+    def hanging():
+        with contextlib.suppress(OSError):
+            for pid in open("/proc/%d/task/%d/children" % (a.pid(), a.pid())).read().split():
+                if open("/proc/%s/comm" % pid).read().strip() == "sleep":
+                    return int(pid)
+    pid = wait_for(hanging, what="an agent that does not get ready")
+    sound.touch()
+    a.reload()
+    a.wait_log(r"%s: removed" % qid)
+    os.kill(pid, signal.SIGKILL)
 
 
 def test_descriptors_do_not_leak_over_reloads(mta):
