@@ -31,6 +31,8 @@ struct cleanup *cleanup_begin(struct cleanup_env *env, const struct cleanup_opti
 	c->writer = writer;
 	c->id = *spool_writer_id(writer);
 	c->arrival_us = spool_writer_time(writer);
+	if (options->arrival_us > 0 && options->arrival_us < c->arrival_us)
+		c->arrival_us = options->arrival_us;
 	c->known = hash_new(NULL);
 	buf_init(&c->header,
 		(size_t)env->cfg->header_size_limit + (size_t)env->cfg->line_length_limit + TABLE_VALUE_MAX);
@@ -38,6 +40,7 @@ struct cleanup *cleanup_begin(struct cleanup_env *env, const struct cleanup_opti
 	buf_init(&c->replacement, TABLE_VALUE_MAX);
 	buf_init(&c->scratch, SIZE_MAX / 2);
 	c->envelope.sender = "";
+	c->envelope.arrival_us = c->arrival_us;
 	if (env->follow_mime && !cleanup_is_trusted(options))
 		c->mime = mime_new(&(struct mime_options){
 			env->cfg->mime_nesting_limit, (size_t)env->cfg->mime_boundary_length_limit});

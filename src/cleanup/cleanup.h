@@ -38,6 +38,7 @@ struct cleanup_options {
 	struct milters *milters; /* of the session that brings it, told of the envelope already; or NULL */
 	bool no_session;	 /* came without one: non_smtpd_milters see it */
 	const char *origin;	 /* its word in smtputf8_autodetect_classes; NULL: none */
+	int64_t arrival_us;	 /* when it came, for one that waited outside this queue since; 0: now */
 };
 
 struct cleanup_result {

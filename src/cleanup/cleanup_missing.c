@@ -26,7 +26,7 @@ static bool add_message_id(struct cleanup *c, const char *prefix)
 	struct buf id = BUF(1000);
 	bool ok;
 
-	message_id_make(c->id.text, c->env->cfg->myhostname, c->arrival_us, &id);
+	message_id_make(c->id.text, c->env->cfg->myhostname, spool_writer_time(c->writer), &id);
 	ok = write_header(c, prefix, "Message-Id", buf_slice(&id));
 	cleanup_log_id(c, buf_slice(&id), prefix[0] != '\0');
 	buf_free(&id);

@@ -219,7 +219,8 @@ static enum pickup_result take_over(struct intake *in)
 		.origin = is_requeued(in) ? NULL : "sendmail",
 		.queue = QUEUE_INCOMING,
 		.client = "local",
-		.no_session = true};
+		.no_session = true,
+		.arrival_us = in->e->arrival_us};
 	struct err err = {""};
 	enum spool_status status;
 

@@ -110,7 +110,8 @@ struct spool_writer;
 struct spool_writer *spool_create(struct spool *s, enum spool_queue q,
 	struct err *err); /* id is fixed now, the file is made when needed */
 const struct queue_id *spool_writer_id(const struct spool_writer *w);
-int64_t spool_writer_time(const struct spool_writer *w); /* arrival_us */
+/* When it was made, microseconds: the arrival, unless the envelope has another. */
+int64_t spool_writer_time(const struct spool_writer *w);
 bool spool_content(struct spool_writer *w,
 	struct str data); /* appended; any split; wire form without dot-stuffing. Sticky failure. */
 uint64_t spool_content_size(const struct spool_writer *w);
@@ -125,7 +126,8 @@ ssize_t spool_former(const struct spool_writer *w, uint64_t offset, void *out, s
 /* The message will be in q instead of the queue it was made for. */
 bool spool_writer_move(struct spool_writer *w, enum spool_queue q, struct err *err);
 /* Writes envelope and content and forces them to stable storage: true, the message is safe and may be
- * acknowledged. Frees the writer either way. The envelope's id, arrival and content_size are set by the call.
+ * acknowledged. Frees the writer either way. The envelope's id and content_size are set by the call, and its
+ * arrival where it is 0.
  */
 bool spool_commit(struct spool_writer **w, struct envelope *e, struct err *err);
 void spool_abort(struct spool_writer **w); /* removes what was written */

@@ -257,7 +257,7 @@ static bool fill_header(
 
 	reserve_header(w);
 	before = w->pending.len;
-	h->arrival_us = w->number;
+	h->arrival_us = (uint64_t)e->arrival_us;
 	h->content_offset = w->offset;
 	h->content_size = w->size;
 	h->content_crc = w->crc;
@@ -318,7 +318,8 @@ static bool commit(struct spool_writer *w, struct envelope *e, struct err *err)
 	struct spool_header h = {0};
 
 	e->id = w->id;
-	e->arrival_us = (int64_t)w->number;
+	if (e->arrival_us == 0)
+		e->arrival_us = spool_writer_time(w);
 	e->content_size = w->size;
 	errno = w->failed;
 	if (w->failed)

@@ -1,6 +1,9 @@
 """postcat and postsuper: on a queue at rest, and beside a running queue manager."""
+import email.utils
+import json
 import os
 import re
+import time
 
 import pytest
 
@@ -200,6 +203,28 @@ def test_requeue(mta):
     instance.wait_log(r"pickup\[\d+\]: \w+: uid=.* from=<s@client.example> orig_id=%s" % queue_id)
     wait_for(lambda: not instance.queued("maildrop", "deferred", "incoming"))
     sink.close()
+
+
+def test_arrival(mta):
+    """Is when the message was handed over, whatever it waited for in the maildrop, and however often it goes through cleanup."""
+    instance = mta(main=HELD).start()
+    instance.stop()
+    start = int(time.time())
+    instance.command("sendmail", "-f", "s@client.example", "user@elsewhere.example", input="Subject: x\n\ny\n")
+    end = time.time()
+    wait_for(lambda: time.time() > end + 2)
+    instance.start()
+
+    def arrival():
+        queue_id = wait_for(lambda: instance.queued("deferred"))[0]
+        return queue_id, json.loads(instance.command("postqueue", "-j").stdout)["arrival_time"]
+    first, arrived = arrival()
+    assert start <= arrived <= end
+    assert "Date: %s" % email.utils.formatdate(arrived)[:25] in postcat(instance, "-q", first).stdout
+    postsuper(instance, "-r", first)
+    instance.wait_log(r"orig_id=%s" % first)
+    wait_for(lambda: instance.queued("deferred") not in ([], [first]))
+    assert arrival()[1] == arrived
 
 
 def test_repair(queue):
