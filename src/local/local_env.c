@@ -61,9 +61,9 @@ static bool open_tables(struct local_env *env, struct err *err)
 	       open_one(&env->command_maps, "mailbox_command_maps", cfg->mailbox_command_maps,
 		       TABLE_FOLD | TABLE_NO_UNAUTH, err) &&
 	       open_one(&env->transport_maps, "mailbox_transport_maps", cfg->mailbox_transport_maps,
-		       TABLE_FOLD | TABLE_NO_SUBST | TABLE_NO_UNAUTH, err) &&
+		       TABLE_FOLD | TABLE_NO_SUBST, err) &&
 	       open_one(&env->fallback_maps, "fallback_transport_maps", cfg->fallback_transport_maps,
-		       TABLE_FOLD | TABLE_NO_SUBST | TABLE_NO_UNAUTH, err) &&
+		       TABLE_FOLD | TABLE_NO_SUBST, err) &&
 	       open_one(&env->filter, "local_delivery_status_filter", cfg->local_delivery_status_filter, 0,
 		       err);
 }

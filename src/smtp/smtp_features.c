@@ -52,30 +52,30 @@ static void log_discarded(int bits)
 	buf_free(&text);
 }
 
-/* The table's entry for the server's address takes the place of the general list; a table that fails says
- * nothing. */
-static int discarded(struct smtp_session *s)
+/* The table's entry for the server's address takes the place of the general list. False with why: the table
+ * fails. It may be there lest mail be lost, so nothing is guessed. */
+static bool discarded(struct smtp_session *s, struct pool *pool, int *bits, struct dsn **why)
 {
+	const char *parameter = s->client->lmtp ? "lmtp_discard_lhlo_keyword_address_maps"
+						: "smtp_discard_ehlo_keyword_address_maps";
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	struct err err = {""};
-	int bits = s->client->discard;
+	enum table_status status;
 	char text[NET_HOST_MAX];
 	struct net_addr peer;
 
+	*bits = s->client->discard;
 	if (maps_empty(s->client->discard_maps) || !net_peer(stream_fd(s->stream), &peer))
-		return bits;
-	switch (maps_lookup(s->client->discard_maps, str_c(net_host(&peer, text)), &value, &err)) {
-	case TABLE_FOUND:
-		bits = smtp_features_mask(buf_slice(&value));
-		break;
-	case TABLE_NOT_FOUND:
-		break;
-	case TABLE_RETRY:
-	case TABLE_MISCONFIGURED:
-		log_warning("smtp_discard_ehlo_keyword_address_maps: %s", err.text);
-	}
+		return true;
+	status = maps_lookup(s->client->discard_maps, str_c(net_host(&peer, text)), &value, &err);
+	if (status == TABLE_FOUND)
+		*bits = smtp_features_mask(buf_slice(&value));
 	buf_free(&value);
-	return bits;
+	if (status == TABLE_FOUND || status == TABLE_NOT_FOUND)
+		return true;
+	log_warning("%s: %s: %s", s->qid, parameter, err.text);
+	*why = dsn_make(pool, DSN_DELAYED, "4.3.0", "local data error while talking to %s", s->label);
+	return false;
 }
 
 /* "AUTH PLAIN LOGIN", and the old form "AUTH=LOGIN PLAIN", of which there may be both. */
@@ -131,12 +131,15 @@ static void read_keyword(struct smtp_session *s, struct str line, int discard)
 		set_size_limit(s, line);
 }
 
-void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
+bool smtp_features_read(
+	struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, struct dsn **why)
 {
 	struct str rest = str_c(reply->text), line;
-	int discard = discarded(s);
 	bool first = true;
+	int discard;
 
+	if (!discarded(s, pool, &discard, why))
+		return false;
 	log_discarded(discard);
 	s->features = FEATURE_ESMTP;
 	s->size_limit = 0;
@@ -149,4 +152,5 @@ void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply)
 	}
 	if (s->features & FEATURE_SMTPUTF8 && !(s->features & FEATURE_8BITMIME))
 		log_info("host %s offers SMTPUTF8 support, but not 8BITMIME", s->label);
+	return true;
 }

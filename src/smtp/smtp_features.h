@@ -5,8 +5,9 @@
 #include "smtp/smtp.h"
 
 /* Sets features and size_limit by the answer to EHLO or LHLO, without what smtp_discard_ehlo_keywords or the
- * address's table rules out. */
-void smtp_features_read(struct smtp_session *s, const struct smtp_reply *reply);
+ * address's table rules out. False with why: the table fails. */
+bool smtp_features_read(
+	struct smtp_session *s, struct pool *pool, const struct smtp_reply *reply, struct dsn **why);
 /* The FEATURE_ bits of a list of keywords (unknown ones give none). */
 int smtp_features_mask(struct str list);
 

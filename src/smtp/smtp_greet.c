@@ -118,8 +118,10 @@ static bool introduce_ourselves(
 	if (esmtp) {
 		got = introduce(s, verb, &reply);
 		if (got == 1) {
-			smtp_features_read(s, &reply);
-			return introduced(s, pool, nexthop, &reply, why);
+			if (smtp_features_read(s, pool, &reply, why))
+				return introduced(s, pool, nexthop, &reply, why);
+			smtp_reply_free(&reply);
+			return false;
 		}
 		if (got < 0 || s->leaving || s->client->lmtp)
 			return introduction_failed(s, pool, verb, got, &reply, why);

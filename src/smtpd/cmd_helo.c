@@ -75,6 +75,5 @@ bool cmd_ehlo(struct session *s, struct str rest)
 
 	if (!helo_accept(s, "EHLO", rest, &reduced))
 		return false;
-	ehlo_reply(s, reduced);
-	return true;
+	return ehlo_reply(s, reduced);
 }

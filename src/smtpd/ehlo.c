@@ -51,25 +51,23 @@ unsigned ehlo_parse_keywords(const char *list, void (*unknown)(struct str word))
 	return bits;
 }
 
-static unsigned hidden_for_client(struct session *s)
+/* false: the table fails, and only the general list is known. */
+static bool look_up_hidden(struct session *s)
 {
 	struct buf value = BUF(4096);
+	enum table_status status = TABLE_NOT_FOUND;
 	struct err err = {0};
-	unsigned bits = s->server->ehlo_discard;
 
-	if (!s->server->ehlo_discard_maps)
-		return bits;
-	switch (maps_lookup(s->server->ehlo_discard_maps, str_c(s->client.address), &value, &err)) {
-	case TABLE_FOUND:
-		bits = ehlo_parse_keywords(buf_cstr(&value), NULL);
-		break;
-	case TABLE_NOT_FOUND:
-		break;
-	default:
+	s->ehlo_hidden = s->server->ehlo_discard;
+	s->ehlo_hidden_known = true;
+	if (s->server->ehlo_discard_maps)
+		status = maps_lookup(s->server->ehlo_discard_maps, str_c(s->client.address), &value, &err);
+	if (status == TABLE_FOUND)
+		s->ehlo_hidden = ehlo_parse_keywords(buf_cstr(&value), NULL);
+	else if (status != TABLE_NOT_FOUND)
 		log_warning("%s", err.text);
-	}
 	buf_free(&value);
-	return bits;
+	return status == TABLE_FOUND || status == TABLE_NOT_FOUND;
 }
 
 static void log_hidden(unsigned bits)
@@ -90,10 +88,8 @@ static void log_hidden(unsigned bits)
 
 unsigned ehlo_hidden(struct session *s)
 {
-	if (!s->ehlo_hidden_known) {
-		s->ehlo_hidden = hidden_for_client(s);
-		s->ehlo_hidden_known = true;
-	}
+	if (!s->ehlo_hidden_known)
+		look_up_hidden(s);
 	return s->ehlo_hidden;
 }
 
@@ -171,11 +167,15 @@ static void offer_all(struct session *s, unsigned shown, struct buf *out)
 		offer(out, "CHUNKING");
 }
 
-void ehlo_reply(struct session *s, bool reduced)
+bool ehlo_reply(struct session *s, bool reduced)
 {
 	struct buf lines = BUF(4096);
 	struct str rest, line;
 
+	if (!s->ehlo_hidden_known && !look_up_hidden(s)) {
+		reply(s, "421 4.3.0 %s Server local data error", s->cfg->myhostname);
+		return false;
+	}
 	log_hidden(ehlo_hidden(s));
 	offer(&lines, "%s", s->cfg->myhostname);
 	offer_all(s, (reduced ? EHLO_STATUS_CODES : ~0U) & ~ehlo_hidden(s), &lines);
@@ -183,4 +183,5 @@ void ehlo_reply(struct session *s, bool reduced)
 	while (str_word(&rest, "\n", &line))
 		reply_line(s, 250, rest.n > 1, line);
 	buf_free(&lines);
+	return true;
 }

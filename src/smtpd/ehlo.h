@@ -11,8 +11,9 @@ struct session;
 unsigned ehlo_parse_keywords(const char *list, void (*unknown)(struct str word));
 /* EHLO_ bits left out for the session's client. */
 unsigned ehlo_hidden(struct session *s);
-/* reduced: nothing but what replies look like: no mail will be taken. */
-void ehlo_reply(struct session *s, bool reduced);
+/* reduced: nothing but what replies look like: no mail will be taken. False: a table fails, and the client
+ * was told to come back. */
+bool ehlo_reply(struct session *s, bool reduced);
 /* Whether AUTH is to be had now. */
 bool ehlo_auth_offered(struct session *s);
 

@@ -57,9 +57,11 @@ def test_choice_of_workarounds(sending, settings, esmtp, said):
     assert said in log if said else "workarounds:" not in log
 
 
-@exercises("smtp_pix_workaround_maps")
-def test_workaround_table_that_fails(sending):
-    instance, sink = sending({"CONNECT": "220 *****"}, smtp_pix_workaround_maps="fail:x")
+@exercises("smtp_pix_workaround_maps", "smtp_discard_ehlo_keyword_address_maps")
+@pytest.mark.parametrize("greeting, parameter", [("220 *****", "smtp_pix_workaround_maps"), ("220 hello", "smtp_discard_ehlo_keyword_address_maps")])
+def test_table_of_addresses_that_fails(sending, greeting, parameter):
+    instance, sink = sending({"CONNECT": greeting}, **{parameter: "fail:x"})
+    assert re.search(r"warning: \w+: %s: fail:x lookup error" % parameter, instance.log())
     assert not sink.mails and "dsn=4.3.0, status=deferred (local data error while talking to 127.0.0.1[127.0.0.1])" in instance.log()
 
 

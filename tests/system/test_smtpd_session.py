@@ -24,7 +24,7 @@ def last_counts(instance, since=0):
 def test_ehlo(mta):
     services = {"all": {}, "few": {"smtpd_discard_ehlo_keywords": "dsn, Chunking, silent-discard", "disable_vrfy_command": "yes", "smtputf8_enable": "no"},
                 "map": {"smtpd_discard_ehlo_keyword_address_maps": "inline:{ {127.0.0.1=pipelining etrn} }"},
-                "size": {"message_size_limit": "0"},
+                "size": {"message_size_limit": "0"}, "broken": {"smtpd_discard_ehlo_keyword_address_maps": "fail:x"},
                 "proxy": {"smtpd_authorized_xclient_hosts": "127.0.0.1", "smtpd_authorized_xforward_hosts": "127.0.0.1"}}
     instance = mta(services=services).start()
 
@@ -35,6 +35,9 @@ def test_ehlo(mta):
     assert offered("few") == [k for k in KEYWORDS if k not in ("DSN", "CHUNKING", "VRFY", "SMTPUTF8")]
     assert offered("map") == [k for k in KEYWORDS if k not in ("PIPELINING", "ETRN")]
     assert offered("size")[1] == "SIZE"
+    with instance.client("broken") as c:
+        c.expect(250, "HELO c")
+        assert c.command("EHLO c") == "421 4.3.0 mail.test.example Server local data error" and c.reply() == ""
     assert [k.split()[0] for k in offered("proxy")][4:6] == ["XCLIENT", "XFORWARD"]
     instance.wait_log("discarding EHLO keywords: ETRN PIPELINING")
 

@@ -479,6 +479,18 @@ def test_ldap_other_hosts_and_time_limit(tables, slapd):
 
 # ---- in a daemon
 
+@pytest.mark.parametrize("parameter, user", [("mailbox_transport_maps", "nobody"), ("fallback_transport_maps", "nosuchuser")])
+def test_server_that_says_the_transport(mta, parameter, user):
+    """What only chooses a transport may come from anywhere, as in transport_maps."""
+    def talk(handler):
+        for line in handler.rfile:
+            handler.wfile.write(b"200 discard:\n")
+    with Answering(talk) as server:
+        mail = mta(main={parameter: "tcp:127.0.0.1:%d" % server.port, "local_recipient_maps": ""}).start()
+        mail.send(recipients=[user + "@test.example"])
+        mail.wait_log(r"discard\[\d+\]: \w+: to=<%s@test.example>.*status=sent" % user)
+
+
 def test_ldap_in_a_restriction(mta, slapd, tables):
     """Connections of a daemon's threads that are gone are made again; nobody notices."""
     os.chmod(tables.directory, 0o755)
