@@ -357,7 +357,8 @@ static bool tries(const struct message *m, const char *site)
 	return false;
 }
 
-/* What is being tried now may fail for a reason that is gone. site NULL: all. */
+/* What is being tried now may fail for a reason that is gone. site NULL: all. What another queue manager has
+ * in hand is little, and tried again as soon as it is ours. */
 static void hurry_active(struct qmgr *q, const char *site)
 {
 	list_each(node, &q->active)
@@ -367,6 +368,7 @@ static void hurry_active(struct qmgr *q, const char *site)
 		if (site == NULL || tries(m, site))
 			hurry(q, m->known);
 	}
+	list_each(node, &q->known.foreign) hurry(q, container_of(node, struct known_message, line));
 }
 
 void intake_flush(struct qmgr *q)

@@ -84,19 +84,19 @@ def test_held_while_its_report_is_made(mta, sink):  # noqa: F811
     assert len(home.mails) == 1
 
 
-@pytest.mark.parametrize("flush", (False, True))
+@pytest.mark.parametrize("flush", (None, ["-i", None], ["-f"], ["-s", "near.example"]))
 def test_retry_does_not_wait_for_the_delivery_of_another_message(mta, sink, flush):  # noqa: F811
     """The new queue manager has a message as soon as the old one is done with it, and knows of the flush that came before that."""
     slow, gate = Gate(), Gate("450 4.2.0 not now")
     far, near = sink(rules={"DOT": slow}), sink(rules={"RCPT": lambda argument: "250 2.1.5 ok" if gate.event.is_set() and not gate.waiting else gate(argument)})
-    main = LATE if flush else dict(LATE, minimal_backoff_time="1s", maximal_backoff_time="1s")
+    main = dict(LATE, fast_flush_domains="near.example") if flush else dict(LATE, minimal_backoff_time="1s", maximal_backoff_time="1s")
     m = mta(main=dict(main, transport_maps="inline:{ {far.example = smtp:[127.0.0.1]:%d}, {near.example = smtp:[127.0.0.1]:%d} }" % (far.port, near.port))).start()
     m.send(recipients=["u@far.example"])
     qid = m.send(recipients=["u@near.example"])
     wait_for(lambda: slow.waiting == 1 and gate.waiting == 1, what="two deliveries")
     replaced(m)
     if flush:
-        m.command("postqueue", "-i", qid)
+        m.command("postqueue", *[word or qid for word in flush])
     gate.event.set()
     m.wait_log(r"%s: .*status=deferred" % qid)
     near.wait(1)
