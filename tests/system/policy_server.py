@@ -81,7 +81,10 @@ class PolicyServer:
         """Ends the connections that are open."""
         with self.condition:
             for connection in self.open:
-                connection.shutdown(socket.SHUT_RDWR)
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:  # the other side was faster
+                    pass
 
     def close(self):
         if self.thread.is_alive():

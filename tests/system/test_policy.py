@@ -61,6 +61,8 @@ def test_servers_that_fail(mta, policy):
     }).start()
     for name in ("silent", "slow", "lines", "ends"):
         assert ask(instance, name) == DEFAULT, name
+    for server, count in ((silent, 2), (slow, 1), (lines, 1), (ends, 3)):
+        server.wait(count)
     assert len(silent.requests) == 2 and len(ends.requests) == 3 and len(slow.requests) == len(lines.requests) == 1
     assert ask(instance, "dead") == "450 4.7.1 <u@test.example>: Recipient address rejected: come back"
     assert ask(instance, "option") == "250 2.1.5 Ok"

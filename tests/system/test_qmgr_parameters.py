@@ -92,11 +92,13 @@ def test_when_small_mail_passes(mta, sink, options, position):  # noqa: F811
     names = {"slot_loan": "default_delivery_slot_loan", "slot_discount": "default_delivery_slot_discount", "slot_cost": "default_delivery_slot_cost",
              "minimum": "default_minimum_delivery_slots"}
     m = mta(main=dict(OPEN, transport_maps=to(far, "far.example"), smtp_destination_recipient_limit="2", smtp_destination_concurrency_limit="1",
-                      **{names[k]: v for k, v in options.items()})).start()
+                      default_transport="discard:", **{names[k]: v for k, v in options.items()})).start()
     put(m, "-n", 1, "-r", 40, "-d", "far.example")
     wait_for(lambda: gate.waiting == 1, 15, "the first delivery")
-    qid = m.send(recipients=["small@far.example"])
-    m.wait_log(r"%s: from=.*\(queue active\)" % qid)
+    for address in ("small@far.example", "later@near.example"):  # when the second has gone the first is in line
+        qid = m.send(recipients=[address])
+        m.wait_log(r"%s: from=.*\(queue active\)" % qid)
+    m.wait_log(r"%s: removed" % qid)
     gate.event.set()
     far.wait(21)
     order = [mail["recipients"][0].startswith("<small@") for mail in far.mails]

@@ -106,9 +106,11 @@ def test_bare_newlines_never_end_a_message(mta):
             client.raw(smuggled)
             reply = client.reply()
             assert reply.startswith("550" if name == "reject" else "250"), (name, reply)
-    mails = sink.wait(2)
-    assert len(mails) == 2
-    for mail in mails:
+    sink.wait(2)
+    instance.wait_log(r" disconnect from| lost connection", count=3)
+    wait_for(lambda: not instance.queued(), what="an empty queue")
+    assert len(sink.mails) == 2
+    for mail in sink.mails:
         assert b"\n" not in mail["data"].replace(b"\r\n", b"")
         assert b"evil@client.example" in mail["data"]
     sink.close()
@@ -166,8 +168,8 @@ def test_pflogsumm_counts_our_log(mta):
         client.expect(250, "MAIL FROM:<three@client.example>")
         client.expect(554, "RCPT TO:<r@far.example>")
         client.expect(221, "QUIT")
-    instance.wait_log(r": removed", count=6)
     instance.wait_log(r"sender non-delivery notification")
+    instance.wait_log(r": removed", count=7)  # with the report
     report = subprocess.run(["pflogsumm", instance.logfile], stdout=subprocess.PIPE, text=True, check=True).stdout
     found = counts(report)
     assert found["received"] == 6 and found["bounced"] == 1 and found["rejected"] == 1, report

@@ -156,4 +156,5 @@ def test_trouble(mta):
 def test_mail_goes_there(mta):
     instance = mta(main=dict(MAIN, smtpd_relay_restrictions="permit_mynetworks, reject", local_transport="discard:here")).start()
     instance.send(recipients=["team@test.example"])
-    instance.wait_log(r"to=<b@other\.example>, orig_to=<team@test\.example>, relay=none|to=<b@other\.example>.*relay=discard|to=<b@other\.example>.*\(far\)")
+    instance.wait_log(r"to=<b@other\.example>, orig_to=<team@test\.example>, relay=none, .*status=sent \(far\)\n")
+    instance.wait_log(r"to=<a@test\.example>, orig_to=<team@test\.example>, relay=none, .*status=sent \(here\)\n")

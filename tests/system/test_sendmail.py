@@ -5,7 +5,6 @@ import re
 import signal
 import struct
 import subprocess
-import time
 
 import pytest
 
@@ -49,7 +48,7 @@ def test_simple(system):
     assert b"\nFrom: Some Body <s@client.example>\n" in mail
     assert mail.endswith(b"\n\nbody\nFrom x\n.\n")
     mta.wait_log(r"%s: removed" % qid)
-    assert not mta.queued("maildrop")
+    wait_for(lambda: not mta.queued("maildrop"), what="an empty maildrop")
 
 
 @pytest.mark.parametrize("text,body", [
@@ -209,16 +208,15 @@ def test_report_of_what_was(system):
     mark = mta.log_size()
     assert sendmail(mta, "-q").returncode == 0
     mta.wait_log("to=<y@far.example>.*status=deferred", since=mark)
-    sendmail(mta, "-f", HERE, HERE)
-    delivered(mta, 3)
-    assert sum(b"Subject: Mail Delivery Status Report" in mail for mail in mta.maildir(USER)) == 1
+    wait_for(lambda: re.fullmatch(rb".*\n\w+ .*\n.*later\)\n.*\n\n-- .*1 Request.\n", sendmail(mta, "-bp").stdout), what="the end of the attempt\n" + mta.log())
+    assert len(mta.maildir(USER)) == 2 and sum(b"Subject: Mail Delivery Status Report" in mail for mail in mta.maildir(USER)) == 1
 
 
 def test_queue_listing_and_mailq(system):
     mta = system(transport_maps="inline:{{far.example=retry:4.2.2 later}}")
     accepted(mta, "-f", "s@client.example", "a@far.example")
     mta.wait_log("status=deferred")
-    listing = wait_for(lambda: b"later" in sendmail(mta, "-bp").stdout and sendmail(mta, "-bp").stdout)
+    listing = wait_for(lambda: re.search(rb"(?s)\n\w+ .*later.*", sendmail(mta, "-bp").stdout), what="the end of the attempt").string
     assert b"s@client.example" in listing and b"a@far.example" in listing
     link = os.path.join(mta.directory, "mailq")
     os.symlink(os.path.join(BIN, "sendmail"), link)
@@ -300,7 +298,7 @@ def test_interrupted_helper_leaves_nothing(system):
                                  env=dict(os.environ, MAIL_CONFIG=mta.config))
         child.stdin.write(b"".join(frame(CONTENT, (1, b"x" * 60000)) for _ in range(20)))
         child.stdin.flush()
-        time.sleep(0.2)
+        wait_for(lambda: os.listdir(os.path.join(mta.queue, "maildrop")), what="the beginning of a file")
         child.send_signal(number)
         assert child.wait(PATIENCE * SLOW) == 75
         child.stdin.close()

@@ -175,8 +175,9 @@ def deliver(instance, *domains):
     found = []
     for domain in domains:
         mark = instance.log_size()
-        instance.send(recipients=["u@" + domain])
+        queue_id = instance.send(recipients=["u@" + domain])
         found.append(outcome(instance, "u@" + domain, since=mark)[:3])
+        wait_for(lambda: "%s: removed" % queue_id in instance.log() or queue_id in instance.queued("deferred"), what="the end of the attempt")
     return found
 
 

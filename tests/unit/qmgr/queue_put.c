@@ -5,8 +5,8 @@
  * [-D]
  * [-Q]
  *
- * Recipients are uN.M@domain (message N, recipient M); %d in the domain is the message's number. -a: seconds
- * since arrival. -D: deferred, due at once. -Q: no notification. Prints the queue ids.
+ * Recipients are uN.M@domain (message N, recipient M); %d in the domain is the message's number.
+ * -D: deferred, due at once. -Q: no notification. Prints the queue ids.
  */
 #include <unistd.h>
 
