@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_servers_that_fail(mta, policy):
     slow = policy(lambda request: b"x" * 200000)
     lines = policy(lambda request: b"x=y\n" * 200)
     ends = policy(None)
-    instance = mta(dict(BASIC, smtpd_policy_service_timeout="1s", smtpd_policy_service_try_limit="2", smtpd_policy_service_retry_delay="1s"), {
+    instance = mta(dict(BASIC, smtpd_policy_service_timeout="1s", smtpd_policy_service_try_limit="2", smtpd_policy_service_retry_delay="2s"), {
         "silent": recipients("check_policy_service " + silent.endpoint),
         "slow": recipients("check_policy_service " + slow.endpoint, smtpd_policy_service_try_limit="1"),
         "lines": recipients("check_policy_service " + lines.endpoint, smtpd_policy_service_try_limit="1"),
@@ -59,8 +60,11 @@ def test_servers_that_fail(mta, policy):
         "dead": recipients("check_policy_service " + dead, smtpd_policy_service_default_action="450 4.7.1 come back"),
         "option": recipients("check_policy_service { %s, default_action=DUNNO, try_limit=1 }" % dead),
     }).start()
-    for name in ("silent", "slow", "lines", "ends"):
+    for name in ("silent", "slow", "lines"):
         assert ask(instance, name) == DEFAULT, name
+    begin = time.monotonic()
+    assert ask(instance, "ends") == DEFAULT
+    assert time.monotonic() - begin > 3.9  # two pauses
     for server, count in ((silent, 2), (slow, 1), (lines, 1), (ends, 3)):
         server.wait(count)
     assert len(silent.requests) == 2 and len(ends.requests) == 3 and len(slow.requests) == len(lines.requests) == 1

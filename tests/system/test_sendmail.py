@@ -158,10 +158,12 @@ def test_options(system):
 
 
 @exercises("sendmail_fix_line_endings")
-@pytest.mark.parametrize("value,body", [("always", b"\n\na\nb\n"), ("strict", b"\n\na\nb\n")])
-def test_line_endings(system, value, body):
+@pytest.mark.parametrize("value,end,body", [
+    ("always", "\r\n", b"\n\na\nb\n"), ("always", "\n", b"\n\na\nb\n"), ("strict", "\r\n", b"\n\na\nb\n"), ("strict", "\n", b"\n\na \nb \n"), ("never", "\n", b"\n\na \nb \n")])
+def test_line_endings(system, value, end, body):
+    """end: that of the first line."""
     mta = system(sendmail_fix_line_endings=value)
-    accepted(mta, HERE, text="Subject: x\r\n\r\na\r\nb\r\n")
+    accepted(mta, HERE, text="Subject: x" + end + end + "a\r\nb\r\n")
     assert delivered(mta)[0].endswith(body)
 
 
