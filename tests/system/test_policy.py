@@ -247,7 +247,7 @@ def started():
     processes = []
     yield processes
     for process in processes:
-        process.terminate()
+        process.kill()  # Perl's handler of SIGTERM waits for the next event when the signal comes just before select()
         process.wait()
 
 
