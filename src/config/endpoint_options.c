@@ -39,19 +39,27 @@ static bool take_endpoint(
 	return true;
 }
 
-bool endpoint_options_parse(struct str text, const char *what, struct pool *pool, const char **endpoint,
-	endpoint_setting_fn *set, void *arg, struct err *err)
+bool item_options_parse(struct str text, const char *what, struct str *item, endpoint_setting_fn *set,
+	void *arg, struct err *err)
 {
 	struct str rest = in_braces(text) ? without_braces(text) : text, word;
 
+	*item = text;
 	if (!in_braces(text))
-		return take_endpoint(text, what, pool, endpoint, err);
-	if (!str_group(&rest, SEPARATORS, &word))
-		return err_set(err, "%s \"" STR_FMT "\": no endpoint in the list", what, STR_ARG(text));
-	if (!take_endpoint(word, what, pool, endpoint, err))
-		return false;
+		return true;
+	if (!str_group(&rest, SEPARATORS, item))
+		return err_set(err, "%s \"" STR_FMT "\": the list is empty", what, STR_ARG(text));
 	while (str_group(&rest, SEPARATORS, &word))
 		if (!take_setting(word, what, set, arg, err))
 			return false;
 	return true;
+}
+
+bool endpoint_options_parse(struct str text, const char *what, struct pool *pool, const char **endpoint,
+	endpoint_setting_fn *set, void *arg, struct err *err)
+{
+	struct str item;
+
+	return item_options_parse(text, what, &item, set, arg, err) &&
+	       take_endpoint(item, what, pool, endpoint, err);
 }

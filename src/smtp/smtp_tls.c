@@ -38,7 +38,7 @@ static void list_fingerprints(struct pool *pool, const struct smtp_tls_policy *p
 {
 	struct str rest = str_c(p->match), word;
 
-	while (str_word(&rest, " \t\r\n,|", &word))
+	while (str_word(&rest, SMTP_TLS_PRINTS, &word))
 		add(out, pool_strndup(pool, word.p, word.n));
 }
 
@@ -51,13 +51,17 @@ static const char *servername(const struct smtp_session *s, const struct smtp_tl
 	return p->servername;
 }
 
-static void log_session(const struct smtp_session *s, const struct tls_info *info)
+static void log_session(const struct smtp_session *s, const struct tls_info *info, bool checked)
 {
 	const char *kind = info->matched	    ? "Verified"
 			   : info->trusted	    ? "Trusted"
 			   : info->peer_certificate ? "Untrusted"
 						    : "Anonymous";
 
+	if (checked && *info->problem)
+		log_info("%s verification failed for %s: %s", info->problem_of, s->relay, info->problem);
+	else if (checked && info->trusted && !info->matched)
+		log_info("server certificate verification failed for %s: num=62:hostname mismatch", s->relay);
 	if (s->client->cfg->smtp_tls_loglevel > 0)
 		log_info("%s TLS connection established to %s: %s%s%s", kind, s->relay, info->summary,
 			info->details[0] ? " " : "", info->details);
@@ -76,7 +80,7 @@ static bool acceptable(
 	if (!checks(p) || info->matched)
 		return true;
 	*why = dsn_make(pool, DSN_DELAYED, "4.7.5", "%s",
-		(p->level >= SMTP_TLS_VERIFY || p->tlsa_base) && !info->trusted
+		(p->level >= SMTP_TLS_VERIFY || p->tlsa_base) && !info->trusted && !info->other_name
 			? "Server certificate not trusted"
 			: "Server certificate not verified");
 	return false;
@@ -85,12 +89,14 @@ static bool acceptable(
 static bool shake_hands(
 	struct smtp_session *s, struct pool *pool, const struct tls_rules *rules, struct dsn **why)
 {
-	struct err err = {""};
+	struct tls_failure failure = {0};
 
 	smtp_set_timeout(s, s->client->cfg->smtp_starttls_timeout);
-	if (tls_connect(s->stream, s->client->tls, rules, &err))
+	if (tls_connect(s->stream, s->client->tls, rules, &failure))
 		return true;
-	log_info("SSL_connect error to %s: %s", s->relay, err.text);
+	log_info("SSL_connect error to %s: %s", s->relay, failure.reason.text);
+	if (failure.library.text[0])
+		log_warning("TLS library problem: %s", failure.library.text);
 	s->failed = true;
 	*why = dsn_make(pool, DSN_DELAYED, "4.7.5", "Cannot start TLS: handshake failure");
 	return false;
@@ -151,6 +157,6 @@ enum smtp_tls_end smtp_tls_begin(
 	if (!connect_by(s, pool, p, &rules, why))
 		return SMTP_TLS_HANDSHAKE;
 	info = tls_session_info(s->stream);
-	log_session(s, info);
+	log_session(s, info, p->level >= SMTP_TLS_VERIFY || p->tlsa_base);
 	return acceptable(info, pool, p, why) ? SMTP_TLS_OK : SMTP_TLS_UNVERIFIED;
 }

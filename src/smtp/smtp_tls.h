@@ -26,6 +26,9 @@ struct smtp_tls_policy {
 	enum smtp_tls_level level;
 	enum smtp_tls_site site; /* found so far */
 	const char *protocols, *grade, *exclude;
+	struct {
+		bool protocols, grade, exclude, servername;
+	} said;		   /* by the table, for any level that the policy comes to */
 	const char *match; /* strategies, names or fingerprints, separated by blanks, commas, colons ('|' for
 			      fingerprints) */
 	const char *anchor_files; /* tafile, separated by blanks; "": those of main.cf */
@@ -36,13 +39,15 @@ struct smtp_tls_policy {
 	size_t tlsa_count;
 };
 
+#define SMTP_TLS_PRINTS " \t\r\n,|" /* between fingerprints */
+
 /* Reads the configuration: context and default level of the client; before privileges drop. */
 bool smtp_tls_open(struct smtp_client *c, struct err *err);
 /* The policy for a destination as its text says it. false: *why; mail waits rather than go out with less than
  * was demanded. */
 bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp_destination *to,
 	struct smtp_tls_policy *out, struct dsn **why);
-/* Sets the level, with main.cf's settings for it. */
+/* Sets the level, with main.cf's settings for it where the table says nothing. */
 void smtp_tls_set_level(
 	const struct config *cfg, struct pool *pool, struct smtp_tls_policy *p, enum smtp_tls_level level);
 /* What dane means without DNSSEC, and any level with implicit TLS. */

@@ -1,4 +1,7 @@
+#include <ctype.h>
+
 #include "base/log.h"
+#include "mail/address.h"
 #include "smtp/smtp_tls.h"
 #include "tls/tls_cache.h"
 
@@ -109,60 +112,147 @@ void smtp_tls_set_level(
 
 	p->level = level;
 	p->anchor_files = "";
-	p->protocols = mandatory ? cfg->smtp_tls_mandatory_protocols : cfg->smtp_tls_protocols;
-	p->grade = mandatory ? cfg->smtp_tls_mandatory_ciphers : cfg->smtp_tls_ciphers;
-	p->exclude = mandatory ? pool_printf(pool, "%s %s", cfg->smtp_tls_exclude_ciphers,
-					 cfg->smtp_tls_mandatory_exclude_ciphers)
-			       : cfg->smtp_tls_exclude_ciphers;
-	p->servername = cfg->smtp_tls_servername;
+	if (!p->said.protocols)
+		p->protocols = mandatory ? cfg->smtp_tls_mandatory_protocols : cfg->smtp_tls_protocols;
+	if (!p->said.grade)
+		p->grade = mandatory ? cfg->smtp_tls_mandatory_ciphers : cfg->smtp_tls_ciphers;
+	if (!p->said.exclude)
+		p->exclude = mandatory ? pool_printf(pool, "%s %s", cfg->smtp_tls_exclude_ciphers,
+						 cfg->smtp_tls_mandatory_exclude_ciphers)
+				       : cfg->smtp_tls_exclude_ciphers;
+	if (!p->said.servername)
+		p->servername = cfg->smtp_tls_servername;
 	p->match = p->level == SMTP_TLS_FINGERPRINT ? cfg->smtp_tls_fingerprint_cert_match
 		   : p->level == SMTP_TLS_VERIFY    ? cfg->smtp_tls_verify_cert_match
 						    : cfg->smtp_tls_secure_cert_match;
 }
 
-static bool attribute(struct pool *pool, struct str word, struct smtp_tls_policy *p)
-{
-	ptrdiff_t equals = str_find(word, '=');
-	struct str name = str_first(word, equals < 0 ? 0 : (size_t)equals);
-	const char *value =
-		equals < 0 ? "" : pool_strndup(pool, word.p + equals + 1, word.n - (size_t)equals - 1);
+/* An entry of the table while it is read. */
+struct entry {
+	struct pool *pool;
+	struct smtp_tls_policy *p;
+	bool match; /* said already */
+};
 
-	if (!value[0])
+static bool first_time(bool *said)
+{
+	bool first = !*said;
+
+	*said = true;
+	return first;
+}
+
+static bool take_grade(struct entry *e, struct str value)
+{
+	static const char *const grades[] = {"export", "low", "medium", "high", "null"};
+
+	for (size_t i = 0; i < sizeof(grades) / sizeof(*grades); i++)
+		if (str_case_is(value, grades[i])) {
+			e->p->grade = grades[i];
+			return first_time(&e->p->said.grade);
+		}
+	return false;
+}
+
+/* All that are named count; main.cf's do not when there are some. */
+static bool take_match(struct entry *e, const char *value)
+{
+	bool prints = e->p->level == SMTP_TLS_FINGERPRINT;
+
+	if (!value[0] || e->p->level < SMTP_TLS_FINGERPRINT)
 		return false;
-	if (str_case_is(name, "protocols"))
-		p->protocols = value;
-	else if (str_case_is(name, "ciphers"))
-		p->grade = value;
-	else if (str_case_is(name, "exclude"))
-		p->exclude = value;
-	else if (str_case_is(name, "match"))
-		p->match = p->level == SMTP_TLS_FINGERPRINT && p->match[0]
-				   ? pool_printf(pool, "%s|%s", p->match, value)
-				   : value;
-	else if (str_case_is(name, "servername"))
-		p->servername = value;
-	else if (str_case_is(name, "tafile") && p->level >= SMTP_TLS_VERIFY)
-		p->anchor_files = pool_printf(pool, "%s %s", p->anchor_files, value);
-	else
-		return false;
+	e->p->match = first_time(&e->match)
+			      ? value
+			      : pool_printf(e->pool, "%s%c%s", e->p->match, prints ? '|' : ':', value);
 	return true;
 }
 
-/* A table's entry: the level, then attributes. */
+static bool take_servername(struct entry *e, struct str value, const char *text)
+{
+	e->p->servername = text;
+	e->p->said.servername = true;
+	return str_is(value, "hostname") || str_is(value, "nexthop") || address_valid_hostname(value);
+}
+
+static bool attribute(struct entry *e, struct str word)
+{
+	ptrdiff_t equals = str_find(word, '=');
+	struct str name = str_first(word, equals < 0 ? 0 : (size_t)equals);
+	struct str value = equals < 0 ? STR("") : str_from(word, (size_t)equals + 1);
+	const char *text = pool_strndup(e->pool, value.p, value.n);
+	struct smtp_tls_policy *p = e->p;
+
+	if (str_case_is(name, "protocols")) {
+		p->protocols = text;
+		return first_time(&p->said.protocols);
+	}
+	if (str_case_is(name, "exclude")) {
+		p->exclude = text;
+		return first_time(&p->said.exclude);
+	}
+	if (str_case_is(name, "ciphers"))
+		return take_grade(e, value);
+	if (str_case_is(name, "match"))
+		return take_match(e, text);
+	if (str_case_is(name, "servername"))
+		return take_servername(e, value, text);
+	if (str_case_is(name, "connection_reuse")) /* connections are kept in any case */
+		return str_case_is(value, "yes") || str_case_is(value, "no");
+	if (str_case_is(name, "tafile") && p->level >= SMTP_TLS_VERIFY && value.n > 0) {
+		p->anchor_files = pool_printf(e->pool, "%s %s", p->anchor_files, text);
+		return true;
+	}
+	return false;
+}
+
+/* A table's entry: the level, then attributes, which mean nothing where there is no TLS. */
 static bool parse_entry(
 	const struct config *cfg, struct pool *pool, struct str entry, struct smtp_tls_policy *p)
 {
+	struct entry e = {.pool = pool, .p = p};
 	struct str word;
 
 	if (!str_word(&entry, SEPARATORS, &word) || !find_level(word, &p->level))
 		return false;
 	smtp_tls_set_level(cfg, pool, p, p->level);
-	if (p->level == SMTP_TLS_FINGERPRINT)
-		p->match = "";
-	while (str_word(&entry, SEPARATORS, &word))
-		if (!attribute(pool, word, p))
+	while (p->level != SMTP_TLS_NONE && str_word(&entry, SEPARATORS, &word))
+		if (!attribute(&e, word))
 			return false;
-	return p->level != SMTP_TLS_FINGERPRINT || p->match[0] || cfg->smtp_tls_fingerprint_cert_match[0];
+	return true;
+}
+
+static bool is_fingerprint(struct str word)
+{
+	size_t digits = 0;
+
+	for (size_t i = 0; i < word.n; i++) {
+		if (word.p[i] == ':')
+			continue;
+		if (!isxdigit((unsigned char)word.p[i]))
+			return false;
+		digits++;
+	}
+	return digits > 0 && digits % 2 == 0;
+}
+
+/* Whether the policy can be followed at all; what cannot is not begun. */
+static bool usable(const struct smtp_tls_policy *p, struct err *err)
+{
+	struct str rest = str_c(p->match), word;
+	struct tls_anchors *anchors;
+
+	if (p->anchor_files[0]) {
+		anchors = tls_anchors_read(p->anchor_files, err);
+		if (!anchors)
+			return err_prefix(err, "tafile");
+		tls_anchors_free(&anchors);
+	}
+	if (p->level != SMTP_TLS_FINGERPRINT)
+		return true;
+	while (str_word(&rest, SMTP_TLS_PRINTS, &word))
+		if (is_fingerprint(word))
+			return true;
+	return err_set(err, "fingerprint security level, but with no fingerprints to match");
 }
 
 static struct str without_type(struct str text)
@@ -218,6 +308,7 @@ bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp
 	struct smtp_tls_policy *out, struct dsn **why)
 {
 	const struct config *cfg = d->client->cfg;
+	struct err err = {""};
 
 	*out = (struct smtp_tls_policy){.level = (enum smtp_tls_level)d->client->tls_level};
 	out->nexthop = to->path ? cfg->myhostname : to->host;
@@ -228,7 +319,11 @@ bool smtp_tls_policy(struct smtp_delivery *d, struct str text, const struct smtp
 	if (!smtp_tls_site(d, pool_strndup(d->pool, text.p, text.n), out, why))
 		return false;
 	smtp_tls_adjust(d, out);
-	return true;
+	if (usable(out, &err))
+		return true;
+	log_warning("TLS policy for " STR_FMT ": %s", STR_ARG(text), err.text);
+	*why = dsn_make(d->pool, DSN_DELAYED, "4.7.5", "client TLS configuration problem");
+	return false;
 }
 
 void smtp_tls_adjust(struct smtp_delivery *d, struct smtp_tls_policy *p)

@@ -60,16 +60,19 @@ void check_sender_login(const struct rule *rule, struct access *a, struct answer
 	buf_free(&owners);
 }
 
-static const struct tls_info *client_certificate(const struct access *a)
+/* Who asks about certificates that nobody was asked for has forgotten something. */
+static const struct tls_info *client_certificate(const struct access *a, const struct rule *rule)
 {
 	const struct tls_info *info = a->session->tls ? tls_session_info(a->session->io) : NULL;
 
+	if (!a->session->cfg->smtpd_tls_ask_ccert && !a->session->server->tls_demands_certificate)
+		log_warning("%s is requested, but \"smtpd_tls_ask_ccert = no\"", rule->name);
 	return info && info->peer_certificate ? info : NULL;
 }
 
 void check_trusted_certificate(const struct rule *rule, struct access *a, struct answer *out)
 {
-	const struct tls_info *info = client_certificate(a);
+	const struct tls_info *info = client_certificate(a, rule);
 
 	if (info && info->trusted)
 		out->verdict = VERDICT_PERMIT;
@@ -77,7 +80,7 @@ void check_trusted_certificate(const struct rule *rule, struct access *a, struct
 
 void check_known_certificate(const struct rule *rule, struct access *a, struct answer *out)
 {
-	const struct tls_info *info = client_certificate(a);
+	const struct tls_info *info = client_certificate(a, rule);
 	struct maps *maps = a->session->server->relay_clientcerts;
 	struct buf value = BUF(TABLE_VALUE_MAX);
 	struct err err = {0};
@@ -98,8 +101,13 @@ void check_known_certificate(const struct rule *rule, struct access *a, struct a
 void check_certificate_access(const struct rule *rule, struct access *a, struct answer *out)
 {
 	static const char class[] = "Client certificate";
-	const struct tls_info *info = client_certificate(a);
+	const struct tls_info *info = client_certificate(a, rule);
 
-	if (info && !access_lookup_key(a, rule, info->peer_fingerprint, a->session->client.text, class, out))
-		access_lookup_key(a, rule, info->peer_key_fingerprint, a->session->client.text, class, out);
+	for (size_t i = 0; info && i < CERTIFICATE_KEYS && rule->search[i] != CERTIFICATE_KEY_NONE; i++) {
+		const char *key = rule->search[i] == CERTIFICATE_FINGERPRINT ? info->peer_fingerprint
+									     : info->peer_key_fingerprint;
+
+		if (access_lookup_key(a, rule, key, a->session->client.text, class, out))
+			break;
+	}
 }

@@ -21,7 +21,8 @@ void access_log_permitted(struct access *a, const struct rule *rule)
 {
 	access_check *check = rule->row->check;
 
-	if (rule->row->argument == ARG_TABLE || rule->row->argument == ARG_POLICY)
+	if (rule->row->argument == ARG_TABLE || rule->row->argument == ARG_CERTIFICATE_TABLE ||
+		rule->row->argument == ARG_POLICY)
 		return;
 	if (check == check_permit)
 		access_log_permit(a, rule->name, a->subject_class, a->subject, NULL);

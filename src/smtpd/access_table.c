@@ -101,7 +101,7 @@ static const struct restriction restrictions[] = {
 	{"reject_unauthenticated_sender_login_mismatch", check_sender_login, ARG_NONE, LOGIN_UNKNOWN, false},
 	{"permit_tls_all_clientcerts", check_trusted_certificate, ARG_NONE, 0, false},
 	{"permit_tls_clientcerts", check_known_certificate, ARG_NONE, 0, false},
-	{"check_ccert_access", check_certificate_access, ARG_TABLE, 0, false},
+	{"check_ccert_access", check_certificate_access, ARG_CERTIFICATE_TABLE, 0, false},
 	/* ETRN */
 	{"check_etrn_access", check_etrn_access, ARG_TABLE, 0, false},
 };

@@ -54,7 +54,8 @@ static bool helo_accept(struct session *s, const char *verb, struct str rest, bo
 		return false;
 	}
 	notify_flush(s);
-	s->protocol = strcmp(verb, "EHLO") == 0 ? "ESMTP" : "SMTP";
+	if (strcmp(verb, "EHLO") == 0)
+		s->protocol = "ESMTP";
 	neuter(s->helo);
 	return filters_helo(s, verb, reduced);
 }

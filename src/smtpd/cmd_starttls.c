@@ -11,7 +11,7 @@
 
 bool tls_can_start(const struct session *s)
 {
-	return s->server->tls && s->server->tls_level != TLS_OFF && !s->tls && !s->cfg->smtpd_tls_wrappermode;
+	return s->server->tls_level != TLS_OFF && !s->tls && !s->cfg->smtpd_tls_wrappermode;
 }
 
 static const char *trust(const struct tls_info *info)
@@ -25,11 +25,13 @@ bool tls_start(struct session *s)
 {
 	const struct tls_names names = {server_name_find, s};
 	const struct tls_info *info;
-	struct err err = {0};
+	struct tls_failure why = {0};
 
 	stream_set_timeout(s->io, s->cfg->smtpd_starttls_timeout, true);
-	if (!tls_accept_by_name(s->io, s->server->tls, s->server->tls_names ? &names : NULL, &err)) {
-		log_info("SSL_accept error from %s: %s", s->client.text, err.text);
+	if (!tls_accept_by_name(s->io, s->server->tls, s->server->tls_names ? &names : NULL, &why)) {
+		log_info("SSL_accept error from %s: %s", s->client.text, why.reason.text);
+		if (why.library.text[0])
+			log_warning("TLS library problem: %s", why.library.text);
 		return false;
 	}
 	stream_set_timeout(s->io, s->cfg->smtpd_timeout, s->cfg->smtpd_per_request_deadline);
@@ -37,11 +39,26 @@ bool tls_start(struct session *s)
 	info = tls_session_info(s->io);
 	if (!info->reused)
 		client_limits_new_tls(s);
+	if (s->server->tls_demands_certificate && *info->problem)
+		log_info(
+			"%s verification failed for %s: %s", info->problem_of, s->client.text, info->problem);
 	if (s->cfg->smtpd_tls_loglevel > 0)
 		log_info("%s TLS connection established from %s%s%s: %s%s%s", trust(info), s->client.text,
 			*info->server_name ? " to " : "", info->server_name, info->summary,
 			*info->details ? " " : "", info->details);
 	return true;
+}
+
+const char *tls_client_fault(struct session *s)
+{
+	const struct tls_info *info = tls_session_info(s->io);
+	const char *why =
+		info->peer_certificate ? "Client certificate not trusted" : "No client certificate presented";
+
+	if (!s->server->tls_demands_certificate || (info->peer_certificate && info->trusted))
+		return NULL;
+	log_info("NOQUEUE: abort: TLS from %s: %s", s->client.text, why);
+	return why;
 }
 
 bool cmd_starttls(struct session *s, struct str rest)
@@ -64,6 +81,10 @@ bool cmd_starttls(struct session *s, struct str rest)
 		s->hangup = true;
 		return false;
 	}
+	if (!s->server->tls) {
+		reply(s, "454 4.7.0 TLS not available due to local problem");
+		return false;
+	}
 	if (!client_limits_allow_tls(s))
 		return false;
 	transaction_end(s);
@@ -74,5 +95,6 @@ bool cmd_starttls(struct session *s, struct str rest)
 		return false;
 	}
 	session_forget_helo(s);
+	s->farewell = tls_client_fault(s);
 	return true;
 }

@@ -107,11 +107,17 @@ static bool command_allowed(struct session *s, const struct command *c)
 		reply(s, "503 5.7.0 Error: access denied for %s", s->client.text);
 		return false;
 	}
-	if (s->server->tls_level == TLS_REQUIRED && !s->tls && !(c->flags & FLAG_BEFORE_TLS)) {
-		notify_note(s, 0);
-		reply(s, "530 5.7.0 Must issue a STARTTLS command first");
+	return true;
+}
+
+/* Such a command is as if it had not been: the log tells of the one before it. */
+static bool needs_tls(struct session *s, const struct command *c)
+{
+	if (s->server->tls_level != TLS_REQUIRED || s->tls || (c->flags & FLAG_BEFORE_TLS))
 		return false;
-	}
+	notify_note(s, 0);
+	reply(s, "530 5.7.0 Must issue a STARTTLS command first");
+	s->errors++;
 	return true;
 }
 
@@ -119,9 +125,11 @@ static void run_command(struct session *s, enum command_id id, struct str rest)
 {
 	const struct command *c = &commands[id];
 
-	s->where = c->verb;
 	s->counts.total[id]++;
 	s->notify.noted = false;
+	if (needs_tls(s, c))
+		return;
+	s->where = c->verb;
 	if (command_allowed(s, c) && c->run(s, rest)) {
 		s->counts.good[id]++;
 	} else {
@@ -170,7 +178,6 @@ static struct str without_blanks(struct str line)
 /* What is no command at all. */
 static void bad_line(struct session *s, const char *text)
 {
-	s->where = command_name(CMD_UNKNOWN);
 	client_error(s);
 	notify_note(s, NOTICE_PROTOCOL);
 	reply(s, "%s", text);
@@ -181,6 +188,11 @@ void command_run(struct session *s, struct str line)
 	struct str verb, rest, said;
 	enum command_id id;
 
+	if (s->farewell) {
+		reply(s, "421 4.7.1 %s Error: %s", s->cfg->myhostname, s->farewell);
+		s->hangup = true;
+		return;
+	}
 	if (str_has_nul(line) || str_find(line, '\r') >= 0) {
 		bad_line(s, "500 5.5.2 Error: bad syntax");
 		return;

@@ -85,6 +85,24 @@ static bool refuse_open(struct session *s, const char *text)
 	return false;
 }
 
+/* TLS before anything is said. */
+static bool start_wrapped(struct session *s)
+{
+	const char *fault;
+
+	if (s->server->tls && tls_start(s)) {
+		fault = tls_client_fault(s);
+		return !fault || refuse_open(s, pool_printf(session_scratch(s), "421 4.7.1 %s Error: %s",
+							s->cfg->myhostname, fault));
+	}
+	if (s->server->tls)
+		s->protocol_end = "lost connection";
+	else
+		log_warning("Wrapper-mode request dropped from %s: TLS is not available", s->client.text);
+	s->hangup = true;
+	return false;
+}
+
 static bool open_steps(struct session *s)
 {
 	bool proxied = s->server->standalone || read_proxy_header(s);
@@ -99,11 +117,8 @@ static bool open_steps(struct session *s)
 					      s->cfg->myhostname));
 	if (!client_limits_connect(s))
 		return false;
-	if (s->cfg->smtpd_tls_wrappermode && !s->server->standalone && (!s->server->tls || !tls_start(s))) {
-		s->protocol_end = "lost connection";
-		s->hangup = true;
+	if (s->cfg->smtpd_tls_wrappermode && !s->server->standalone && !start_wrapped(s))
 		return false;
-	}
 	if (spoke_first(s))
 		return refuse_open(s, "554 5.5.0 Error: SMTP protocol synchronization");
 	return true;

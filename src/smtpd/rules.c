@@ -1,5 +1,6 @@
 #include "smtpd/rules.h"
 
+#include "config/endpoint_options.h"
 #include "smtpd/access.h"
 #include <errno.h>
 
@@ -80,6 +81,51 @@ static void rule_set_table(struct rules_env *env, struct pool *pool, struct rule
 	rule->table = rules_table(env, pool, rule->argument, &rule->error);
 }
 
+static bool add_key(struct rule *rule, struct str word)
+{
+	enum certificate_key key = str_case_is(word, "cert_fingerprint")     ? CERTIFICATE_FINGERPRINT
+				   : str_case_is(word, "pubkey_fingerprint") ? PUBLIC_KEY_FINGERPRINT
+									     : CERTIFICATE_KEY_NONE;
+
+	for (size_t i = 0; i < CERTIFICATE_KEYS && key != CERTIFICATE_KEY_NONE; i++) {
+		if (rule->search[i] == CERTIFICATE_KEY_NONE)
+			rule->search[i] = key;
+		if (rule->search[i] == key)
+			return true;
+	}
+	return false;
+}
+
+static bool take_search_order(void *arg, struct str name, struct str value, struct err *err)
+{
+	struct str word;
+
+	if (!str_is(name, "search_order"))
+		return err_set(err, "unknown option \"" STR_FMT "\"", STR_ARG(name));
+	while (str_word(&value, LIST_SEPARATORS, &word)) {
+		if (!add_key(arg, word))
+			return err_set(err, "search_order: unknown key \"" STR_FMT "\"", STR_ARG(word));
+	}
+	return true;
+}
+
+static void rule_set_certificate_table(
+	struct rules_env *env, struct pool *pool, struct rule *rule, struct str text)
+{
+	struct str spec;
+	struct err err = {0};
+
+	if (!item_options_parse(text, rule->name, &spec, take_search_order, rule, &err)) {
+		rule->error = pool_printf(pool, "restriction %s: %s", rule->name, err.text);
+		return;
+	}
+	if (rule->search[0] == CERTIFICATE_KEY_NONE) {
+		rule->search[0] = CERTIFICATE_FINGERPRINT;
+		rule->search[1] = PUBLIC_KEY_FINGERPRINT;
+	}
+	rule_set_table(env, pool, rule, spec);
+}
+
 static void rule_set_seconds(struct pool *pool, struct rule *rule, struct str text)
 {
 	uint64_t seconds;
@@ -146,6 +192,8 @@ static void rule_argument(struct rules_env *env, struct pool *pool, struct rule 
 		rule->error = pool_printf(pool, "restriction %s: argument is missing", rule->name);
 	else if (rule->row->argument == ARG_TABLE)
 		rule_set_table(env, pool, rule, word);
+	else if (rule->row->argument == ARG_CERTIFICATE_TABLE)
+		rule_set_certificate_table(env, pool, rule, word);
 	else if (rule->row->argument == ARG_POLICY)
 		rule_set_policy(env, pool, rule, word);
 	else if (rule->row->argument == ARG_WORD)

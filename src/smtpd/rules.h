@@ -29,7 +29,8 @@ struct rule;
 
 enum rule_argument {
 	ARG_NONE,
-	ARG_TABLE, /* type:table */
+	ARG_TABLE,	       /* type:table */
+	ARG_CERTIFICATE_TABLE, /* the same, or in braces with { search_order = ... } */
 	ARG_SECONDS,
 	ARG_WORD,  /* a DNS list */
 	ARG_POLICY /* a policy service */
@@ -43,6 +44,10 @@ struct restriction {
 	bool final_no; /* counts as the control that refuses unauthorised relaying */
 };
 
+/* What of a client's certificate a table is asked about. */
+enum certificate_key { CERTIFICATE_KEY_NONE, CERTIFICATE_FINGERPRINT, PUBLIC_KEY_FINGERPRINT };
+#define CERTIFICATE_KEYS 2
+
 struct rule_list {
 	const char *parameter; /* where it is from, for messages */
 	struct rule *rules;
@@ -53,9 +58,10 @@ struct rule {
 	const struct restriction *row;	    /* NULL: class or error */
 	const struct rule_list *class_list; /* restriction class */
 	const char *name;
-	const char *argument;	      /* text of the argument, or NULL */
-	struct table *table;	      /* ARG_TABLE */
-	struct policy_client *policy; /* ARG_POLICY */
+	const char *argument;			       /* text of the argument, or NULL */
+	struct table *table;			       /* ARG_TABLE */
+	enum certificate_key search[CERTIFICATE_KEYS]; /* ARG_CERTIFICATE_TABLE, in this order */
+	struct policy_client *policy;		       /* ARG_POLICY */
 	int seconds;
 	const char *error; /* why the rule cannot be used */
 };

@@ -272,8 +272,10 @@ struct server *server_new(const struct config *cfg, struct spool *spool, struct 
 		cleanup_env_warnings(v->cleanup, log_warn, NULL);
 	if (v->cleanup)
 		v->verify = verify_open(cfg, spool ? spool_since(spool) : 0, err);
-	if (!v->verify || !open_all_maps(v, err) || !server_tls_open(v, err) || !refuses_relaying(v, err))
+	if (!v->verify || !open_all_maps(v, err) || !refuses_relaying(v, err))
 		server_free(&v);
+	else
+		server_tls_open(v);
 	return v;
 }
 

@@ -63,12 +63,13 @@ struct server {
 	struct verify *verify;		    /* what is known of addresses */
 	struct dns *dns;		    /* origin of the slots' resolvers; NULL: none could be made */
 	const char *banner, *stress_banner; /* smtpd_banner, expanded; under overload */
-	struct tls_context *tls;	    /* NULL: no TLS */
-	struct maps *tls_names;		    /* keys by server name; NULL: none */
-	struct tls_cache *tls_cache;	    /* sessions of clients without tickets; NULL: none */
+	struct tls_context *tls;     /* NULL: no TLS, or, where tls_level says otherwise, trouble with it */
+	struct maps *tls_names;	     /* keys by server name; NULL: none */
+	struct tls_cache *tls_cache; /* sessions of clients without tickets; NULL: none */
 	enum tls_level tls_level;
-	bool standalone; /* sendmail -bs: no access control, mail goes to postdrop */
-	bool sasl;	 /* smtpd_sasl_auth_enable */
+	bool tls_demands_certificate; /* of clients, and that it is trusted */
+	bool standalone;	      /* sendmail -bs: no access control, mail goes to postdrop */
+	bool sasl;		      /* smtpd_sasl_auth_enable */
 	enum bare_newline bare_newline;
 	unsigned notices;      /* notify_classes, as enum notice_class; the stand-alone server sends none */
 	unsigned ehlo_discard; /* EHLO_ bits for clients without an entry of their own */

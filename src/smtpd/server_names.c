@@ -28,8 +28,7 @@ enum tls_name server_name_find(void *session, const char *name, struct buf *pem)
 	case TABLE_FOUND:
 		return TLS_NAME_FOUND;
 	case TABLE_NOT_FOUND:
-		if (s->cfg->smtpd_tls_loglevel > 0)
-			log_info("TLS SNI %s from %s not matched, using default chain", name, s->client.text);
+		log_info("TLS SNI %s from %s not matched, using default chain", name, s->client.text);
 		return TLS_NAME_DEFAULT;
 	default:
 		log_warning("tls_server_sni_maps: %s map lookup problem: %s", name, err.text);

@@ -24,12 +24,11 @@ static enum tls_level configured_level(const struct config *cfg)
 	return cfg->smtpd_use_tls ? TLS_OFFERED : TLS_OFF;
 }
 
-static const char *exclusions(struct server *v, bool mandatory)
+/* No certificate comes with an anonymous key exchange. */
+static const char *exclusions(struct server *v, bool mandatory, bool ask)
 {
-	if (!mandatory)
-		return v->cfg->smtpd_tls_exclude_ciphers;
-	return pool_printf(v->pool, "%s %s", v->cfg->smtpd_tls_exclude_ciphers,
-		v->cfg->smtpd_tls_mandatory_exclude_ciphers);
+	return pool_printf(v->pool, "%s %s%s", v->cfg->smtpd_tls_exclude_ciphers,
+		mandatory ? v->cfg->smtpd_tls_mandatory_exclude_ciphers : "", ask ? " aNULL" : "");
 }
 
 static bool has_certificate(const struct config *cfg)
@@ -87,11 +86,12 @@ static struct tls_context *make_context(struct server *v, struct tls_server_opti
 	return tls_server_context(o, err);
 }
 
-bool server_tls_open(struct server *v, struct err *err)
+void server_tls_open(struct server *v)
 {
 	const struct config *cfg = v->cfg;
 	enum tls_level level = cfg->smtpd_tls_wrappermode ? TLS_REQUIRED : configured_level(cfg);
 	bool mandatory = level == TLS_REQUIRED;
+	bool ask = cfg->smtpd_tls_ask_ccert || (mandatory && cfg->smtpd_tls_req_ccert);
 	struct tls_server_options o = {.chain_files = cfg->smtpd_tls_chain_files,
 		.cert_file = cfg->smtpd_tls_cert_file,
 		.key_file = cfg->smtpd_tls_key_file,
@@ -107,21 +107,23 @@ bool server_tls_open(struct server *v, struct err *err)
 		.protocols = mandatory ? cfg->smtpd_tls_mandatory_protocols : cfg->smtpd_tls_protocols,
 		.cipher_list = tls_cipher_list(
 			cfg, mandatory ? cfg->smtpd_tls_mandatory_ciphers : cfg->smtpd_tls_ciphers),
-		.exclude_ciphers = exclusions(v, mandatory),
-		.ask_certificate = cfg->smtpd_tls_ask_ccert || cfg->smtpd_tls_req_ccert,
-		.require_certificate = mandatory && cfg->smtpd_tls_req_ccert,
+		.exclude_ciphers = exclusions(v, mandatory, ask),
+		.ask_certificate = ask,
+		.demand_certificate = mandatory && cfg->smtpd_tls_req_ccert,
 		.verify_depth = cfg->smtpd_tls_ccert_verifydepth,
 		.fingerprint_digest = cfg->smtpd_tls_fingerprint_digest};
+	struct err err = {""};
 
 	v->tls_level = level;
+	v->tls_demands_certificate = mandatory && cfg->smtpd_tls_req_ccert;
 	if (level == TLS_OFF)
-		return true;
+		return;
+	if (cfg->smtpd_tls_req_ccert && !mandatory)
+		log_warning("smtpd_tls_req_ccert has no effect where TLS is not required");
 	if (has_certificate(cfg))
-		v->tls = make_context(v, &o, err);
+		v->tls = make_context(v, &o, &err);
 	else
-		err_set(err, "no server certificates in use");
-	if (v->tls)
-		return true;
-	log_warning("TLS is not available: %s", err->text);
-	return cfg->smtpd_tls_wrappermode ? false : true;
+		err_set(&err, "no server certificates in use");
+	if (!v->tls)
+		log_warning("TLS is not available: %s", err.text);
 }

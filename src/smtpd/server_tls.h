@@ -2,11 +2,10 @@
 #ifndef SMTPD_SERVER_TLS_H
 #define SMTPD_SERVER_TLS_H
 
-#include "base/err.h"
-
 struct server;
 
-/* Fills the server's tls_level and tls. Keys are read here. false: TLS is required and cannot be had. */
-bool server_tls_open(struct server *v, struct err *err);
+/* Fills the server's tls_level and tls. Keys are read here. TLS that cannot be had is warned of; clients that
+ * ask for it are told. */
+void server_tls_open(struct server *v);
 
 #endif

@@ -135,12 +135,12 @@ void session_forget_helo(struct session *s)
 	session_set(&s->helo, NULL);
 	session_set(&s->sasl_method, NULL);
 	session_set(&s->sasl_username, NULL);
-	s->protocol = "SMTP";
 }
 
 void session_forget_client(struct session *s)
 {
 	session_forget_helo(s);
+	s->protocol = "SMTP";
 	filters_free(s);
 	s->denied = (struct refusal){0};
 	s->if_permit = (struct deferral){0};

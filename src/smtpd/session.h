@@ -56,8 +56,10 @@ struct session {
 	struct notify notify;
 	/* errors, and what is kept for the log */
 	int errors, junk;
-	bool hangup;		  /* after the reply in the buffer the connection ends */
-	bool bad_pipelining;	  /* the client sent ahead without being allowed to */
+	const char
+		*farewell;   /* what the next command is answered with, and the session ends; NULL: nothing */
+	bool hangup;	     /* after the reply in the buffer the connection ends */
+	bool bad_pipelining; /* the client sent ahead without being allowed to */
 	bool line_ended_bare;	  /* the command line ended in a bare LF */
 	int64_t penalty_until;	  /* replies wait until then (clock_mono); 0: no */
 	int64_t command_deadline; /* until then there must be more of the command line */

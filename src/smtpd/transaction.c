@@ -70,6 +70,19 @@ static const char *received_protocol(const struct session *s)
 	return names[s->tx->options.smtputf8][s->tls][s->sasl_username != NULL];
 }
 
+/* What is known of the client's signature has a line of its own. */
+static const char *folded_details(struct session *s, const struct tls_info *info)
+{
+	const char *client = strstr(info->details, " client-signature ");
+
+	if (!*info->details)
+		return "";
+	if (!client)
+		return pool_printf(s->tx->pool, "\r\n\t %s", info->details);
+	return pool_printf(
+		s->tx->pool, "\r\n\t %.*s\r\n\t%s", (int)(client - info->details), info->details, client);
+}
+
 /* The TLS part of Received, as smtpd_tls_received_header asks for it. */
 static const char *received_tls(struct session *s)
 {
@@ -78,11 +91,10 @@ static const char *received_tls(struct session *s)
 	if (!info || !s->cfg->smtpd_tls_received_header)
 		return NULL;
 	if (info->peer_certificate)
-		return pool_printf(s->tx->pool, "using %s%s%s)\r\n\t(Client CN \"%s\", Issuer \"%s\" (%s)",
-			info->summary, *info->details ? "\r\n\t " : "", info->details, info->peer_name,
-			info->peer_issuer, info->trusted ? "verified OK" : "not verified");
-	return pool_printf(s->tx->pool, "using %s%s%s)\r\n\t(%s", info->summary,
-		*info->details ? "\r\n\t " : "", info->details,
+		return pool_printf(s->tx->pool, "using %s%s)\r\n\t(Client CN \"%s\", Issuer \"%s\" (%s)",
+			info->summary, folded_details(s, info), info->peer_name, info->peer_issuer,
+			info->trusted ? "verified OK" : "not verified");
+	return pool_printf(s->tx->pool, "using %s%s)\r\n\t(%s", info->summary, folded_details(s, info),
 		s->cfg->smtpd_tls_ask_ccert ? "Client did not present a certificate"
 					    : "No client certificate requested");
 }

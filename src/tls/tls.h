@@ -38,7 +38,7 @@ struct tls_server_options {
 	struct tls_common common;
 	const char *chain_files; /* smtpd_tls_chain_files; "" uses the pairs below */
 	const char *cert_file,
-		*key_file; /* cert_file "none": anonymous key exchange only. NULL is "" everywhere */
+		*key_file; /* cert_file "none": no certificate of this kind is meant. NULL is "" everywhere */
 	const char *eccert_file, *eckey_file, *dcert_file, *dkey_file;
 	const char *ca_file, *ca_path;
 	bool prefer_own_ciphers;
@@ -46,7 +46,8 @@ struct tls_server_options {
 	const char *protocols;	 /* ">=TLSv1.2", "!SSLv2, !SSLv3" */
 	const char *cipher_list; /* OpenSSL syntax, already chosen by grade */
 	const char *exclude_ciphers;
-	bool ask_certificate, require_certificate;
+	bool ask_certificate,
+		demand_certificate; /* whether it came and is trusted is for the caller to see */
 	int verify_depth;
 	const char *fingerprint_digest; /* NULL: sha256 */
 	/* Sessions that clients take up again. */
@@ -66,11 +67,15 @@ struct tls_info {	      /* of an established session; strings live as long as th
 	const char *details;   /* "key-exchange X25519 server-signature RSA-PSS ..." */
 	bool peer_certificate; /* presented */
 	bool trusted;	       /* its chain verified */
+	bool other_name;       /* DANE: it did, but the certificate is somebody else's */
 	const char *peer_name; /* subject CN or first DNS name, printable; "" */
 	const char *peer_issuer;
 	const char *peer_fingerprint;	  /* of the certificate, by the configured digest */
 	const char *peer_key_fingerprint; /* of its public key */
 	const char *server_name;	  /* that the client asked for and got the keys of; "" */
+	/* "client certificate" and "certificate has expired": the first problem of the chain; "" when there
+	 * is none, and in a session that was taken up again. */
+	const char *problem_of, *problem;
 	bool reused;
 	bool matched; /* client: trusted and with one of the names, or with one of the fingerprints, of the
 			 rules */
@@ -81,7 +86,12 @@ struct tls_context *tls_server_context(
 void tls_context_free(struct tls_context **c);
 /* The handshake, within the stream's timeout; the process ignores SIGPIPE. Plaintext input that is still
  * buffered is an attack: false, err says so (STARTTLS injection). */
-bool tls_accept(struct stream *s, struct tls_context *c, struct err *err);
+/* Why there is no session, in words that logs have: "lost connection", a reason of the system, or "-1" and
+ * what the library said of it ("" otherwise). */
+struct tls_failure {
+	struct err reason, library;
+};
+bool tls_accept(struct stream *s, struct tls_context *c, struct tls_failure *why);
 
 /* Keys by the name that the client asks for. find() answers for a name as the client sent it, of any bytes
  * but NUL: the default keys, or these keys with their chains (PEM), or trouble: then the handshake fails. */
@@ -92,7 +102,7 @@ struct tls_names {
 };
 #define TLS_NAME_PEM_MAX 100000 /* bytes */
 bool tls_accept_by_name(
-	struct stream *s, struct tls_context *c, const struct tls_names *names, struct err *err);
+	struct stream *s, struct tls_context *c, const struct tls_names *names, struct tls_failure *why);
 
 /* ---- client */
 
@@ -150,7 +160,8 @@ struct tls_context *tls_client_context(
 	const struct tls_client_options *o, struct err *err); /* reads keys: before privileges drop */
 /* The handshake, within the stream's timeout. Input that is still buffered is an attack (response injection).
  */
-bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules *rules, struct err *err);
+bool tls_connect(
+	struct stream *s, struct tls_context *c, const struct tls_rules *rules, struct tls_failure *why);
 
 const struct tls_info *tls_session_info(const struct stream *s); /* NULL: plain */
 

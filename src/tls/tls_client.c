@@ -15,7 +15,7 @@ static bool set_up_client(struct tls_context *c, const struct tls_client_options
 	tls_set_behaviour(c->ssl);
 	/* A certificate that does not verify is the caller's to judge: at most levels mail goes through
 	 * nevertheless. */
-	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_verify(c->ssl, SSL_VERIFY_NONE, tls_note_problem);
 	if (o->verify_depth > 0)
 		SSL_CTX_set_verify_depth(c->ssl, o->verify_depth);
 	c->wildcards = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
@@ -69,16 +69,24 @@ static bool apply_dane(SSL *ssl, const struct tls_context *c, const struct tls_r
 	return usable > 0 || err_set(err, "no usable TLSA record");
 }
 
+bool tls_demanding(const struct tls_rules *rules)
+{
+	return rules->tlsa_base || rules->name_count + rules->fingerprint_count > 0;
+}
+
 bool tls_apply_rules(SSL *ssl, const struct tls_context *c, const struct tls_rules *rules, struct err *err)
 {
 	const struct tls_anchors *anchors = rules->anchors ? rules->anchors : c->anchors;
 
+	if (!tls_demanding(rules))
+		SSL_set_security_level(ssl, 0);
 	if (!tls_set_session_protocols(ssl, rules->protocols, err) ||
 		!tls_set_session_ciphers(ssl, rules->cipher_list, rules->exclude_ciphers, err))
 		return false;
 	if (rules->tlsa_base)
 		return apply_dane(ssl, c, rules, err);
-	if (anchors && !tls_anchors_apply(ssl, anchors, err))
+	/* Elsewhere nothing depends on trust, and the log tells of the authorities'. */
+	if (anchors && rules->name_count > 0 && !tls_anchors_apply(ssl, anchors, err))
 		return false;
 	if (rules->servername && rules->servername[0] && !SSL_set_tlsext_host_name(ssl, rules->servername))
 		return tls_error(err, "server name %s", rules->servername);

@@ -30,15 +30,20 @@ bool tls_load_authorities(SSL_CTX *ctx, const char *ca_file, const char *ca_path
 
 static bool load_server_keys(SSL_CTX *ctx, const struct tls_server_options *o, struct err *err)
 {
-	const char *const pairs[] = {
-		o->cert_file, o->key_file, o->eccert_file, o->eckey_file, o->dcert_file, o->dkey_file};
+	bool none = is_set(o->cert_file) && strcmp(o->cert_file, "none") == 0;
+	const char *const pairs[] = {none ? "" : o->cert_file, o->key_file, o->eccert_file, o->eckey_file,
+		o->dcert_file, o->dkey_file};
 
 	if (is_set(o->chain_files))
 		return tls_load_keys(ctx, o->chain_files, pairs, err);
-	if (is_set(o->cert_file) && strcmp(o->cert_file, "none") == 0)
-		return true;
-	if (!is_set(o->cert_file) && !is_set(o->eccert_file) && !is_set(o->dcert_file))
-		return err_set(err, "no certificate is configured");
+	if (!is_set(pairs[0]) && !is_set(pairs[2]) && !is_set(pairs[4])) {
+		if (!none)
+			return err_set(err, "no certificate is configured");
+		/* Without one, the key exchange is anonymous, and that of TLS 1.3 never is. */
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TLSv1_3);
+		return !o->ask_certificate ||
+		       err_set(err, "clients cannot be asked for certificates without one of the server");
+	}
 	return tls_load_keys(ctx, NULL, pairs, err);
 }
 
@@ -59,14 +64,13 @@ static bool name_authorities(SSL_CTX *ctx, const char *ca_file, struct err *err)
 /* Lets every certificate pass: whether it is trusted is judged, and logged, afterwards. */
 static int accept_any(int ok, X509_STORE_CTX *store)
 {
+	tls_note_problem(ok, store);
 	return 1;
 }
 
 static void set_verification(SSL_CTX *ctx, const struct tls_server_options *o)
 {
-	if (o->require_certificate)
-		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	else if (o->ask_certificate)
+	if (o->ask_certificate)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, accept_any);
 	if (o->verify_depth > 0)
 		SSL_CTX_set_verify_depth(ctx, o->verify_depth);
@@ -84,6 +88,9 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* The library's security level is one of ciphers and of keys. Where nobody is to be verified, the settings
+ * say what is good enough: the handshake has no level of its own then. Whoever counts as trusted has keys and
+ * signatures of the library's level in any case. */
 void tls_set_behaviour(SSL_CTX *ctx)
 {
 	SSL_CTX_set_options(
@@ -91,6 +98,7 @@ void tls_set_behaviour(SSL_CTX *ctx)
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	X509_VERIFY_PARAM_set_auth_level(SSL_CTX_get0_param(ctx), SSL_CTX_get_security_level(ctx));
 }
 
 const EVP_MD *tls_find_digest(const char *name, struct err *err)
@@ -157,6 +165,8 @@ static bool set_up_server(struct tls_context *c, const struct tls_server_options
 	SSL_CTX_set_alpn_select_cb(c->ssl, choose_protocol, NULL);
 	SSL_CTX_set_tlsext_servername_callback(c->ssl, choose_name);
 	set_verification(c->ssl, o);
+	if (!o->demand_certificate)
+		SSL_CTX_set_security_level(c->ssl, 0);
 	if (o->prefer_own_ciphers)
 		SSL_CTX_set_options(c->ssl, SSL_OP_CIPHER_SERVER_PREFERENCE);
 	c->wait_for_end = o->common.wait_for_end;

@@ -88,6 +88,7 @@ static void describe_peer(struct tls_session *t, const EVP_MD *digest)
 		return;
 	info->peer_certificate = true;
 	info->trusted = SSL_get_verify_result(t->ssl) == X509_V_OK;
+	info->other_name = SSL_get_verify_result(t->ssl) == X509_V_ERR_HOSTNAME_MISMATCH;
 	info->peer_name = name_part(t->pool, X509_get_subject_name(cert), NID_commonName);
 	if (!info->peer_name[0])
 		info->peer_name = first_dns_name(t->pool, cert);

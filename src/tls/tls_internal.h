@@ -39,6 +39,8 @@ struct tls_session {
 	SSL_SESSION *fresh; /* to be kept if it is */
 };
 
+/* The library's oldest reason with the place in its source, "" without one; empties its queue. */
+void tls_library_said(struct err *err);
 /* Sets err to the text, then the library's oldest reason, and empties the library's queue. Returns false. */
 bool tls_error(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* ">=TLSv1.2", "!SSLv3 !TLSv1", "TLSv1.2 TLSv1.3": the versions that a context or session may use. */
@@ -54,6 +56,8 @@ bool tls_set_ciphers(SSL_CTX *ctx, const char *list, const char *exclude, struct
 bool tls_set_session_ciphers(SSL *ssl, const char *list, const char *exclude, struct err *err);
 /* What contexts of servers and clients have in common: modes, options, own certificate, authorities. */
 void tls_set_behaviour(SSL_CTX *ctx);
+/* tls_verify.c: a callback for the library, which keeps the first problem of the chain; the verdict stays. */
+int tls_note_problem(int ok, X509_STORE_CTX *store);
 bool tls_set_common(SSL_CTX *ctx, const struct tls_common *c, struct err *err);
 #define TLS_PAIRS 3 /* certificate and key files: RSA or any, ECDSA, DSA */
 bool tls_load_keys(
@@ -70,8 +74,9 @@ bool tls_load_pair(SSL_CTX *ctx, const char *cert_file, const char *key_file, st
  * it. */
 struct tls_session *tls_session_new(struct tls_context *c, const struct stream *s, struct err *err);
 void tls_session_free(struct tls_session *t);
-bool tls_handshake(struct stream *s, struct tls_session *t, struct err *err);
+bool tls_handshake(struct stream *s, struct tls_session *t, struct tls_failure *why);
 /* tls_client.c: before the handshake, and what became of it. */
+bool tls_demanding(const struct tls_rules *rules); /* the certificate decides */
 bool tls_apply_rules(SSL *ssl, const struct tls_context *c, const struct tls_rules *rules, struct err *err);
 bool tls_peer_matches(
 	const struct tls_session *t, const struct tls_context *c, const struct tls_rules *rules);

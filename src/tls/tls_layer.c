@@ -107,19 +107,25 @@ static void layer_close(void *ctx)
 
 static const struct stream_layer layer = {layer_read, layer_write, layer_pending, layer_close};
 
-static bool handshake_failed(SSL *ssl, int error, struct err *err)
+static bool system_failed(struct tls_failure *why, int error)
 {
-	if (error == SSL_ERROR_SSL && SSL_get_verify_result(ssl) != X509_V_OK)
-		return tls_error(err, "TLS handshake failed (certificate: %s)",
-			X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
-	if (error == SSL_ERROR_SSL)
-		return tls_error(err, "TLS handshake failed");
-	if (error == SSL_ERROR_SYSCALL && errno)
-		return err_errno(err, "TLS handshake failed");
-	return err_set(err, "TLS handshake failed: lost connection");
+	char text[128];
+
+	return err_set(&why->reason, "%s", strerror_r(error, text, sizeof(text)));
 }
 
-static bool handshake(SSL *ssl, int fd, int64_t deadline, struct err *err)
+static bool handshake_failed(int error, struct tls_failure *why)
+{
+	if (error == SSL_ERROR_SSL) {
+		tls_library_said(&why->library);
+		return err_set(&why->reason, "-1");
+	}
+	if (error == SSL_ERROR_SYSCALL && errno)
+		return system_failed(why, errno);
+	return err_set(&why->reason, "lost connection");
+}
+
+static bool handshake(SSL *ssl, int fd, int64_t deadline, struct tls_failure *why)
 {
 	for (;;) {
 		int result, error, ready;
@@ -131,12 +137,12 @@ static bool handshake(SSL *ssl, int fd, int64_t deadline, struct err *err)
 			return true;
 		error = SSL_get_error(ssl, result);
 		if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-			return handshake_failed(ssl, error, err);
+			return handshake_failed(error, why);
 		ready = net_wait(fd, error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline);
 		if (ready == 0)
-			return err_set(err, "TLS handshake failed: timed out");
+			return system_failed(why, ETIMEDOUT);
 		if (ready < 0)
-			return err_errno(err, "TLS handshake failed");
+			return system_failed(why, errno);
 	}
 }
 
@@ -145,9 +151,11 @@ struct tls_session *tls_session_new(struct tls_context *c, const struct stream *
 	struct tls_session *t = x_alloc(sizeof(*t));
 
 	t->pool = pool_new(1024);
-	t->info.server_name = "";
+	t->info.server_name = t->info.problem = t->info.problem_of = "";
 	t->wait_for_end = c->wait_for_end;
 	t->ssl = SSL_new(c->ssl);
+	if (t->ssl)
+		SSL_set_app_data(t->ssl, t);
 	if (t->ssl && net_nonblock(stream_fd(s), true) && SSL_set_fd(t->ssl, stream_fd(s)) == 1)
 		return t;
 	tls_error(err, "cannot start a TLS session");
@@ -155,74 +163,72 @@ struct tls_session *tls_session_new(struct tls_context *c, const struct stream *
 	return NULL;
 }
 
-bool tls_handshake(struct stream *s, struct tls_session *t, struct err *err)
+bool tls_handshake(struct stream *s, struct tls_session *t, struct tls_failure *why)
 {
-	if (handshake(t->ssl, stream_fd(s), stream_deadline(s), err)) {
+	if (handshake(t->ssl, stream_fd(s), stream_deadline(s), why)) {
 		stream_set_layer(s, &layer, t);
 		return true;
 	}
 	if (t->name_trouble.text[0])
-		*err = t->name_trouble;
+		why->library = t->name_trouble;
 	tls_resume_failed(t);
 	tls_session_free(t);
 	return false;
 }
 
 /* Nothing of what was said in the clear may count as said under TLS. */
-static bool ready(struct stream *s, struct err *err)
+static bool ready(struct stream *s, struct tls_failure *why)
 {
 	if (stream_buffered(s) > 0)
-		return err_set(err, "plaintext was sent ahead of the TLS handshake");
-	return stream_flush(s) || err_set(err, "TLS handshake failed: lost connection");
+		return err_set(&why->reason, "plaintext was sent ahead of the TLS handshake");
+	return stream_flush(s) || err_set(&why->reason, "lost connection");
 }
 
-bool tls_accept(struct stream *s, struct tls_context *c, struct err *err)
+bool tls_accept(struct stream *s, struct tls_context *c, struct tls_failure *why)
 {
-	return tls_accept_by_name(s, c, NULL, err);
+	return tls_accept_by_name(s, c, NULL, why);
 }
 
 bool tls_accept_by_name(
-	struct stream *s, struct tls_context *c, const struct tls_names *names, struct err *err)
+	struct stream *s, struct tls_context *c, const struct tls_names *names, struct tls_failure *why)
 {
 	struct tls_session *t;
 
-	if (!ready(s, err))
+	if (!ready(s, why))
 		return false;
-	t = tls_session_new(c, s, err);
+	t = tls_session_new(c, s, &why->reason);
 	if (!t)
 		return false;
 	SSL_set_accept_state(t->ssl);
 	t->names = names;
-	SSL_set_app_data(t->ssl, t);
-	if (!tls_handshake(s, t, err))
+	if (!tls_handshake(s, t, why))
 		return false;
 	t->names = NULL;
 	tls_describe(t, c->digest, true);
 	return true;
 }
 
-bool tls_connect(struct stream *s, struct tls_context *c, const struct tls_rules *rules, struct err *err)
+bool tls_connect(
+	struct stream *s, struct tls_context *c, const struct tls_rules *rules, struct tls_failure *why)
 {
 	struct tls_session *t;
-	bool demanding;
 
-	if (!ready(s, err))
+	if (!ready(s, why))
 		return false;
-	t = tls_session_new(c, s, err);
+	t = tls_session_new(c, s, &why->reason);
 	if (!t)
 		return false;
 	SSL_set_connect_state(t->ssl);
-	if (!tls_apply_rules(t->ssl, c, rules, err)) {
+	if (!tls_apply_rules(t->ssl, c, rules, &why->reason)) {
 		tls_session_free(t);
 		return false;
 	}
 	tls_resume_offer(t, c, rules);
-	if (!tls_handshake(s, t, err))
+	if (!tls_handshake(s, t, why))
 		return false;
 	tls_describe(t, c->digest, false);
 	t->info.matched = tls_peer_matches(t, c, rules);
-	demanding = rules->tlsa_base || rules->name_count + rules->fingerprint_count > 0;
-	tls_resume_settle(t, t->info.matched || !demanding);
+	tls_resume_settle(t, t->info.matched || !tls_demanding(rules));
 	return true;
 }
 

@@ -103,7 +103,6 @@ void tls_resume_offer(struct tls_session *t, struct tls_context *c, const struct
 	if (!c->cache || !rules->server || !make_key(c, rules, t->key))
 		return;
 	t->cache = c->cache;
-	SSL_set_app_data(t->ssl, t);
 	session = tls_cache_load(c->cache, str_c(t->key));
 	if (session && still_valid(session)) {
 		t->offered = SSL_set_session(t->ssl, session) == 1;

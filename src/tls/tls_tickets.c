@@ -204,7 +204,7 @@ static void enable_cache(struct tls_context *c, const struct tls_server_options 
 
 bool tls_tickets_enable(struct tls_context *c, const struct tls_server_options *o, struct err *err)
 {
-	const int switches[] = {o->ask_certificate, o->require_certificate, o->verify_depth};
+	const int switches[] = {o->ask_certificate, o->demand_certificate, o->verify_depth};
 	EVP_MD_CTX *md = tls_identity_begin();
 
 	tls_identity_text(md, o->service);

@@ -10,7 +10,7 @@ import pytest
 
 from postern import Client, exercises
 
-V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+V10, V12, V13 = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 MAIN = {"smtpd_relay_restrictions": "permit_mynetworks, reject_unauth_destination", "mynetworks": "192.0.2.1", "smtpd_tls_loglevel": "1", "smtpd_tls_security_level": "may",
         "worker_processes": "1", "smtpd_tls_cert_file": "$keys/rsa.pem", "smtpd_tls_key_file": "$keys/rsa.key", "local_recipient_maps": ""}
 
@@ -27,18 +27,20 @@ def keys(tmp_path_factory):
     def run(*argv):
         subprocess.run(["openssl", *argv], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def certificate(name, issuer=None, authority=False, rsa=False):
+    def certificate(name, issuer=None, authority=False, rsa=False, days=3):
         run(*(["genrsa", "-out", name + ".key", "2048"] if rsa else ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", name + ".key"]))
         (folder / "ext").write_text("basicConstraints=CA:%s\nsubjectAltName=DNS:%s.example" % ("TRUE" if authority else "FALSE", name))
         run("req", "-new", "-key", name + ".key", "-subj", "/CN=" + name, "-out", "csr")
         signer = ["-signkey", name + ".key"] if issuer is None else ["-CA", issuer + ".pem", "-CAkey", issuer + ".key", "-CAcreateserial"]
-        run("x509", "-req", "-in", "csr", *signer, "-days", "3", "-extfile", "ext", "-out", name + ".pem")
+        run("x509", "-req", "-in", "csr", *signer, "-days", str(days), "-extfile", "ext", "-out", name + ".pem")
 
     certificate("ca", authority=True)
     certificate("ca1", "ca", authority=True)
     certificate("ca2", "ca1", authority=True)
     certificate("rsa", "ca", rsa=True)
     certificate("ec", "ca")
+    certificate("expired", "ca", days=-1)
+    (folder / "expired.chain").write_text((folder / "expired.pem").read_text())
     for name, chain in (("client", ["ca"]), ("deep", ["ca1", "ca"]), ("deeper", ["ca2", "ca1", "ca"]), ("alone", [])):
         certificate(name, chain[0] if chain else None)
         text = "".join((folder / (c + ".pem")).read_text() for c in [name, *chain[:-1]])
@@ -66,7 +68,11 @@ def fingerprint(keys, name, digest="sha256", public=False):
 AES128, AES256 = "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384"
 BOTH = AES128 + ":" + AES256
 OLD = {"max": V12, "ciphers": BOTH}
+ANCIENT = {"max": V10, "ciphers": "ALL:@SECLEVEL=0"}
+NO_CERTIFICATE = {"smtpd_tls_cert_file": "none", "smtpd_tls_key_file": ""}
+UNAVAILABLE = "454 4.7.0 TLS not available due to local problem"
 ASK = {"smtpd_tls_ask_ccert": "yes", "smtpd_tls_CAfile": "$keys/ca.pem"}
+DEMAND = dict(ASK, smtpd_tls_req_ccert="yes", smtpd_tls_security_level="encrypt")
 LISTS = {"tls_medium_cipherlist": BOTH, "tls_high_cipherlist": AES256, "tls_low_cipherlist": AES128, "tls_export_cipherlist": AES128, "tls_null_cipherlist": AES256}
 FULL = r"TLSv1\.3 TLS_\w+ rsa Anonymous 554"
 
@@ -99,6 +105,14 @@ ROWS = [
     ({"smtpd_tls_mandatory_protocols": ">=TLSv1.3"}, {"max": V12}, r"TLSv1\.2 \S+ rsa Anonymous 554"),
     ({"smtpd_tls_security_level": "encrypt", "smtpd_tls_mandatory_protocols": ">=TLSv1.3"}, {"max": V12}, "failed"),
     ({"smtpd_tls_security_level": "encrypt", "smtpd_tls_protocols": ">=TLSv1.3"}, {"max": V12}, r"TLSv1\.2 \S+ rsa Anonymous 554"),
+    # The settings decide how old or weak it may be, unless certificates are demanded.
+    ({}, ANCIENT, r"TLSv1 \S+ rsa Anonymous 554"),
+    ({"smtpd_tls_security_level": "encrypt"}, ANCIENT, r"TLSv1 \S+ rsa Anonymous 554"),
+    (ASK, ANCIENT, r"TLSv1 \S+ rsa Anonymous 554"),
+    (DEMAND, ANCIENT, "failed"),
+    ({"smtpd_tls_protocols": ">=TLSv1.2"}, ANCIENT, "failed"),
+    ({}, {"max": V12, "ciphers": "aNULL:@SECLEVEL=0"}, r"TLSv1\.2 \S+ nobody Anonymous 554"),
+    (ASK, {"max": V12, "ciphers": "aNULL:@SECLEVEL=0"}, "failed"),
     # Ciphers: each grade has its list.
     *((ciphers("may", smtpd_tls_ciphers=grade), dict(OLD, ciphers=cipher), with_cipher(cipher) if cipher in good else "failed")
       for grade, good in (("medium", [AES128, AES256]), ("high", [AES256]), ("low", [AES128]), ("export", [AES128]), ("null", [AES256]))
@@ -120,6 +134,14 @@ ROWS = [
      r"TLSv1\.2 ECDHE-ECDSA-AES256-GCM-SHA384 ec Anonymous 554"),
     ({"smtpd_tls_chain_files": "$keys/ec.all"}, {}, r"TLSv1\.3 \S+ ec Anonymous 554"),
     ({"smtpd_tls_chain_files": "$keys/ec.all, $keys/rsa.all"}, dict(OLD, ciphers=AES256), with_cipher(AES256)),
+    (dict(NO_CERTIFICATE, smtpd_tls_eccert_file="$keys/ec.all"), {}, r"TLSv1\.3 \S+ ec Anonymous 554"),
+    (NO_CERTIFICATE, {}, "failed"),
+    (NO_CERTIFICATE, {"ciphers": "aNULL:@SECLEVEL=0"}, r"TLSv1\.2 \S+ nobody Anonymous 554"),
+    # TLS that cannot be had.
+    (dict(NO_CERTIFICATE, smtpd_tls_ask_ccert="yes"), {}, UNAVAILABLE),
+    ({"smtpd_tls_cert_file": "", "smtpd_tls_key_file": ""}, {}, UNAVAILABLE),
+    ({"smtpd_tls_key_file": "$keys/ec.key"}, {}, UNAVAILABLE),
+    ({"smtpd_tls_CAfile": "$keys/nothing", "smtpd_tls_security_level": "encrypt"}, {}, UNAVAILABLE),
     # The client's certificate.
     ({"smtpd_tls_CAfile": "$keys/ca.pem"}, {"certificate": "client"}, client_is("Anonymous")),
     (ASK, {}, client_is("Anonymous")),
@@ -131,9 +153,11 @@ ROWS = [
     (dict(ASK, smtpd_tls_ccert_verifydepth="1"), {"certificate": "client"}, client_is("Trusted")),
     (dict(ASK, smtpd_tls_ccert_verifydepth="1"), {"certificate": "deep"}, client_is("Trusted")),
     (dict(ASK, smtpd_tls_ccert_verifydepth="1"), {"certificate": "deeper"}, client_is("Untrusted")),
-    (dict(ASK, smtpd_tls_req_ccert="yes", smtpd_tls_security_level="encrypt"), {}, "failed"),
-    (dict(ASK, smtpd_tls_req_ccert="yes", smtpd_tls_security_level="encrypt"), {"certificate": "alone"}, "failed"),
-    (dict(ASK, smtpd_tls_req_ccert="yes", smtpd_tls_security_level="encrypt"), {"certificate": "client"}, client_is("Trusted")),
+    *((DEMAND, client, "421 4.7.1 mail.test.example Error: No client certificate presented") for client in ({}, OLD)),
+    *((DEMAND, dict(client, certificate=name), "421 4.7.1 mail.test.example Error: Client certificate not trusted")
+      for client in ({}, OLD) for name in ("alone", "expired")),
+    (DEMAND, {"certificate": "client"}, client_is("Trusted")),
+    ({"smtpd_tls_CAfile": "$keys/ca.pem", "smtpd_tls_req_ccert": "yes"}, {"certificate": "client"}, client_is("Anonymous")),
     (dict(ASK, smtpd_tls_req_ccert="yes"), {}, client_is("Anonymous")),
     # What it may.
     (dict(ASK, smtpd_recipient_restrictions="permit_tls_all_clientcerts, reject", smtpd_relay_restrictions="permit"), {"certificate": "client"},
@@ -146,7 +170,16 @@ ROWS = [
     *((dict(ASK, smtpd_recipient_restrictions="check_ccert_access inline:{ {%s=OK} }, reject" % mark, smtpd_relay_restrictions="permit",
             smtpd_tls_fingerprint_digest="sha256"), {"certificate": "alone"}, client_is("Untrusted", reply))
       for mark, reply in (("$alone_sha256", 250), ("$alone_key", 250), ("$alone_sha1", 554))),
+    *((dict(ASK, smtpd_recipient_restrictions="check_ccert_access { inline:{ {%s=OK} }, { search_order = %s } }, reject" % (mark, order), smtpd_relay_restrictions="permit",
+            smtpd_tls_fingerprint_digest="sha256"), {"certificate": "alone"}, client_is("Untrusted", reply))
+      for mark, order, reply in (("$alone_sha256", "cert_fingerprint", 250), ("$alone_key", "cert_fingerprint", 554), ("$alone_key", "pubkey_fingerprint", 250),
+                                 ("$alone_sha256", "pubkey_fingerprint", 554), ("$alone_key", "cert_fingerprint, pubkey_fingerprint", 250), ("$alone_key", "subject", 451))),
+    (dict(ASK, smtpd_recipient_restrictions="check_ccert_access { inline:{ {$alone_key=OK} } }, reject", smtpd_relay_restrictions="permit", smtpd_tls_fingerprint_digest="sha256"),
+     {"certificate": "alone"}, client_is("Untrusted", 250)),
 ]
+
+
+NOBODY = {"subject": [(("commonName", "nobody"),)]}
 
 
 def listeners(rows, keys):
@@ -174,6 +207,8 @@ def talk(instance, listener, keys, mark, clear=False, max=V13, ciphers=None, cer
     context.check_hostname = False
     context.load_verify_locations(keys / "ca.pem")
     context.maximum_version = max
+    if max < V12:
+        context.minimum_version = max
     if ciphers:
         context.set_ciphers(ciphers)
     if certificate:
@@ -183,14 +218,17 @@ def talk(instance, listener, keys, mark, clear=False, max=V13, ciphers=None, cer
             return "not offered"
         if clear:
             return c.command("MAIL FROM:<a@c.example>")
-        c.expect(220, "STARTTLS")
+        answer = c.command("STARTTLS")
+        if not answer.startswith("220"):
+            return answer
         try:
             c.socket = context.wrap_socket(c.socket)
-            if not c.command("EHLO c.example").startswith("250"):
-                return "failed"
+            answer = c.command("EHLO c.example")
+            if not answer.startswith("250"):
+                return answer or "failed"
         except OSError:
             return "failed"
-        server = dict(pair[0] for pair in c.socket.getpeercert()["subject"])["commonName"]
+        server = dict(pair[0] for pair in (c.socket.getpeercert() or NOBODY)["subject"])["commonName"]
         found = (c.socket.version(), c.socket.cipher()[0], server)
         c.expect(250, "MAIL FROM:<a@c.example>")
         reply = c.command("RCPT TO:<x@elsewhere.example>")
