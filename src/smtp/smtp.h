@@ -85,6 +85,7 @@ struct smtp_session {
 	const char *mechanisms; /* of AUTH, separated by blanks; "" none */
 	int xforward;		/* attributes that XFORWARD takes */
 	int pix;		/* PIX_ bits */
+	bool verified;		/* over TLS, with a server that is proved to be the one that was demanded */
 	bool logged_in;
 	int64_t made;		      /* clock_mono() */
 	int uses;		      /* transactions begun */

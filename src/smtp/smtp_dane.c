@@ -65,6 +65,7 @@ static bool settle(struct smtp_delivery *d, const struct smtp_host *host, enum f
 	struct smtp_tls_policy *p, struct dsn **why)
 {
 	bool only = p->level == SMTP_TLS_DANE_ONLY;
+	const char *base = p->tlsa_base;
 
 	if (found == FOUND_ERROR)
 		return fail(d, host, "TLSA lookup error", why);
@@ -77,6 +78,8 @@ static bool settle(struct smtp_delivery *d, const struct smtp_host *host, enum f
 			why);
 	smtp_tls_set_level(
 		d->client->cfg, d->pool, p, found == FOUND_UNUSABLE ? SMTP_TLS_ENCRYPT : SMTP_TLS_MAY);
+	if (base && !p->said.servername)
+		p->servername = base;
 	return true;
 }
 
@@ -89,6 +92,11 @@ bool smtp_dane(struct smtp_delivery *d, const struct smtp_host *host, bool mx_se
 
 	if (p->level != SMTP_TLS_DANE && p->level != SMTP_TLS_DANE_ONLY)
 		return true;
+	if (p->level == SMTP_TLS_DANE_ONLY && !mx_secure) {
+		*why = dsn_make(d->pool, DSN_DELAYED, "4.7.5", "non DNSSEC destination");
+		return false;
+	}
+	p->forgeable = !mx_secure;
 	if (host && host->secure && (mx_secure || strcmp(insecure, "may") != 0))
 		found = find(d, host, p);
 	if (found == FOUND_USABLE && !mx_secure && strcmp(insecure, "encrypt") == 0)

@@ -131,8 +131,8 @@ static const char *security_options(const struct smtp_session *s)
 
 	if (!info)
 		return s->client->cfg->smtp_sasl_security_options;
-	return info->matched ? s->client->cfg->smtp_sasl_tls_verified_security_options
-			     : s->client->cfg->smtp_sasl_tls_security_options;
+	return s->verified ? s->client->cfg->smtp_sasl_tls_verified_security_options
+			   : s->client->cfg->smtp_sasl_tls_security_options;
 }
 
 static bool cannot(

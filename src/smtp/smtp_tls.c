@@ -53,7 +53,7 @@ static const char *servername(const struct smtp_session *s, const struct smtp_tl
 
 static void log_session(const struct smtp_session *s, const struct tls_info *info, bool checked)
 {
-	const char *kind = info->matched	    ? "Verified"
+	const char *kind = s->verified		    ? "Verified"
 			   : info->trusted	    ? "Trusted"
 			   : info->peer_certificate ? "Untrusted"
 						    : "Anonymous";
@@ -157,6 +157,7 @@ enum smtp_tls_end smtp_tls_begin(
 	if (!connect_by(s, pool, p, &rules, why))
 		return SMTP_TLS_HANDSHAKE;
 	info = tls_session_info(s->stream);
+	s->verified = info->matched && !p->forgeable;
 	log_session(s, info, p->level >= SMTP_TLS_VERIFY || p->tlsa_base);
 	return acceptable(info, pool, p, why) ? SMTP_TLS_OK : SMTP_TLS_UNVERIFIED;
 }

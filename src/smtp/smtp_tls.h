@@ -34,7 +34,8 @@ struct smtp_tls_policy {
 	const char *anchor_files; /* tafile, separated by blanks; "": those of main.cf */
 	const char *servername;	  /* "", "hostname", "nexthop" or a name */
 	const char *nexthop;	  /* name for certificates */
-	const char *tlsa_base;	  /* DANE decides, by these records; NULL: it does not */
+	bool forgeable; /* the host's name is not from a validated answer, whatever its records prove */
+	const char *tlsa_base; /* DANE decides, by these records; NULL: it does not */
 	const struct tls_tlsa *tlsa;
 	size_t tlsa_count;
 };

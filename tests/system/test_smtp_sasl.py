@@ -195,6 +195,25 @@ def test_options_with_tls(mta, keys, main, expected):  # noqa: F811
     assert sink.mails == expected
 
 
+@exercises("smtp_sasl_tls_verified_security_options", "smtp_tls_dane_insecure_mx_policy")
+@pytest.mark.parametrize("secure, expected", [(True, ["me"]), (False, [])])
+def test_forged_mail_hosts_are_not_verified(mta, keys, secure, expected):  # noqa: F811
+    """A host with good TLSA records, whose name came from an answer that anybody may have made, gets no more than any other."""
+    from test_smtp_tls import SecureDns, tlsa
+    sink = AuthSink(mechanisms="PLAIN", folder=keys)
+    resolver = SecureDns({"relay.example": {"MX": [(10, "mx.example")], "SECURE": secure}, "mx.example": {"A": ["127.0.0.1"], "SECURE": True},
+                          "_%d._tcp.mx.example" % sink.port: {"TLSA": [tlsa(keys, "self")], "SECURE": True}})
+    try:
+        instance = run(mta, sink, "", relayhost="relay.example:%d" % sink.port, smtp_tls_security_level="dane", smtp_dns_support_level="dnssec", smtp_tls_loglevel="1",
+                       smtp_tls_dane_insecure_mx_policy="dane", smtp_sasl_password_maps="static:me:secret", smtp_sasl_security_options="noplaintext",
+                       smtp_sasl_tls_security_options="noplaintext", smtp_sasl_tls_verified_security_options="noanonymous")
+        assert deliver(instance)[1] == ("sent" if expected else "deferred")
+        assert sink.mails == expected
+        instance.wait_log(r"%s TLS connection established to mx.example" % ("Verified" if secure else "Trusted"))
+    finally:
+        resolver.close()
+
+
 @exercises("smtp_sender_dependent_authentication")
 def test_by_sender(mta):
     """Each sender has a login, and no sender's mail goes over another's connection."""

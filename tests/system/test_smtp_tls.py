@@ -351,6 +351,9 @@ def lookup_error(name="mx.example"):
     ("insecure", "self", TAKEN, "Untrusted"),
     ("wrong, insecure host", "self", TAKEN, "Untrusted"),
     ("wrong, insecure mx", "self", UNTRUSTED, "Untrusted"),
+    ("3-1-1, insecure mx", "self", TAKEN, "Trusted"),
+    ("only, 3-1-1, insecure mx", "self", ("4.7.5", "deferred", "non DNSSEC destination"), None),
+    ("only, 3-1-1, insecure mx, dane", "self", ("4.7.5", "deferred", "non DNSSEC destination"), None),
     ("wrong, insecure mx, may", "self", TAKEN, "Untrusted"),
     ("wrong, insecure mx, encrypt", "self", TAKEN, "Untrusted"),
     ("only, none", "self", ("4.7.5", "deferred", "no TLSA records found for mx.example:25"), None),
@@ -390,7 +393,7 @@ def test_dane(mta, keys, server, records, certificate, expected, verified):
     if "insecure mx" in records:
         del zone["dest.example"]["SECURE"]
     main = {"smtp_dns_support_level": "" if "not asked" in records else "dnssec", "smtp_tls_security_level": "dane-only" if "only" in records else "dane"}
-    if records.endswith((", may", ", encrypt")):
+    if records.endswith((", may", ", encrypt", ", dane")):
         main["smtp_tls_dane_insecure_mx_policy"] = records.split()[-1]
     resolver = SecureDns(zone)
     try:
