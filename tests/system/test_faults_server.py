@@ -205,12 +205,10 @@ def test_client_without_certificate_is_refused_at_once(mta, certificate):
     instance = mta(dict(certificate, smtpd_tls_wrappermode="yes", smtpd_tls_req_ccert="yes", smtpd_tls_security_level="encrypt")).start()
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         with Client(instance.port, greeting=False) as c:
-            try:
-                wrap(c, version)
-                assert c.reply() == ""
-            except ssl.SSLError:
-                pass
-    instance.wait_log("peer did not return a certificate", count=2)
+            wrap(c, version)
+            assert c.reply() == "421 4.7.1 mail.test.example Error: No client certificate presented"
+            assert c.reply() == ""
+    instance.wait_log("NOQUEUE: abort: TLS from .*: No client certificate presented", count=2)
 
 
 def test_connection_that_ends_without_a_tls_farewell(mta, certificate):

@@ -101,7 +101,7 @@ static void test_problems(void **state)
 		const char *list, *wanted;
 	} rows[] = {{"foo", "milter \"foo\": inet:host:port or unix:path is wanted"},
 		{"inet:", "milter \"inet:\": inet:host:port or unix:path is wanted"},
-		{"{}", "milter \"{}\": no endpoint in the list"},
+		{"{}", "milter \"{}\": the list is empty"},
 		{"{inet:h:1 default_action=foo}", "bad value of milter option \"default_action\": \"foo\""},
 		{"{inet:h:1 connect_timeout=0}", "bad value of milter option \"connect_timeout\": \"0\""},
 		{"{inet:h:1 foo=1}", "unknown milter option \"foo\""},
