@@ -60,6 +60,14 @@ bool str_has_nul(struct str s)
 	return str_find(s, '\0') >= 0;
 }
 
+bool str_all_digits(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < '0' || s.p[i] > '9')
+			return false;
+	return s.n > 0;
+}
+
 ptrdiff_t str_find(struct str s, char c)
 {
 	const char *p = s.n ? memchr(s.p, c, s.n) : NULL;

@@ -32,6 +32,7 @@ bool str_starts(struct str s, struct str prefix);
 bool str_case_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 bool str_has_nul(struct str s);
+bool str_all_digits(struct str s);	  /* false: empty */
 ptrdiff_t str_find(struct str s, char c); /* index or -1 */
 ptrdiff_t str_rfind(struct str s, char c);
 struct str str_until(struct str s, char c);	 /* what stands before the first c; all if there is none */

@@ -45,15 +45,6 @@ bool compare_take(struct str *s, struct compare_op *op, struct err *err)
 		STR_ARG(*s));
 }
 
-static bool all_digits(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] < '0' || s.p[i] > '9')
-			return false;
-	}
-	return s.n > 0;
-}
-
 static bool holds(enum compare_sign sign, int order)
 {
 	switch (sign) {
@@ -116,7 +107,7 @@ bool compare(struct compare_op op, struct str left, struct str right, bool *resu
 	if (op.level) {
 		if (!level_order(left, right, &order, err))
 			return false;
-	} else if (all_digits(left) && all_digits(right)) {
+	} else if (str_all_digits(left) && str_all_digits(right)) {
 		if (!number_order(left, right, &order, err))
 			return false;
 	} else {

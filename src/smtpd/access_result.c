@@ -272,18 +272,10 @@ static const struct {
 	{"INFO", act_info},
 };
 
-static bool all_digits(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!isdigit((unsigned char)s.p[i]))
-			return false;
-	return s.n > 0;
-}
-
 /* "4NN text" and "5NN text". */
 static bool reply_code(struct str word, int *code)
 {
-	if (word.n != 3 || !all_digits(word) || (word.p[0] != '4' && word.p[0] != '5'))
+	if (word.n != 3 || !str_all_digits(word) || (word.p[0] != '4' && word.p[0] != '5'))
 		return false;
 	*code = (word.p[0] - '0') * 100 + (word.p[1] - '0') * 10 + word.p[2] - '0';
 	return true;
@@ -328,7 +320,7 @@ void access_result(struct access *a, const struct rule *rule, const char *key, c
 	struct str rest = str_trim(str_c(value)), word;
 	int code;
 
-	if (all_digits(rest)) {
+	if (str_all_digits(rest)) {
 		out->verdict = VERDICT_PERMIT;
 		log_permit(&r, rest, out);
 		return;

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 #include "table/database_pool.h"
+#include "table/settings.h"
 #include "table/table_outside.h"
 #include "table/table_watch.h"
 
@@ -174,6 +175,12 @@ void table_warn(struct table *t, const char *fmt, ...)
 	va_end(ap);
 	t->warnings = x_realloc(t->warnings, (t->warning_count + 1) * sizeof(*t->warnings));
 	t->warnings[t->warning_count++] = buf_take(&text);
+}
+
+void table_warn_settings(struct table *t, const struct settings *s)
+{
+	for (size_t i = 0; settings_warning(s, i); i++)
+		table_warn(t, "%s: %s", t->spec, settings_warning(s, i));
 }
 
 bool table_tick(struct buf *which)

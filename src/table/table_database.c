@@ -100,8 +100,8 @@ static bool database_open(struct table *t, const char *name, struct err *err)
 		return false;
 	s = settings_open(name, config_latest_text, err);
 	ok = s && open_settings(t, db, s, err) && open_driver(t, db, s, err);
-	for (size_t i = 0; ok && settings_warning(s, i); i++)
-		table_warn(t, "%s: %s", t->spec, settings_warning(s, i));
+	if (ok)
+		table_warn_settings(t, s);
 	settings_close(&s);
 	if (ok && db->driver->files_only)
 		table_ask_outside(t);

@@ -95,8 +95,8 @@ static bool memcache_open(struct table *t, const char *name, struct err *err)
 		ok = template_check("key_format", m->key_format, err) && open_numbers(m, s, err) &&
 		     open_tables(t, m, s, err);
 	}
-	for (size_t i = 0; ok && settings_warning(s, i); i++)
-		table_warn(t, "%s: %s", t->spec, settings_warning(s, i));
+	if (ok)
+		table_warn_settings(t, s);
 	settings_close(&s);
 	return ok || err_prefix(err, "%s", t->spec);
 }

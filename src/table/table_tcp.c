@@ -63,16 +63,11 @@ static enum database_status give(
 	return result;
 }
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /* The first digit of the three decides, as in all such protocols. */
 static enum database_status take_answer(struct str line, struct database_answer *answer, struct err *err)
 {
-	if (line.n < 4 || (line.p[3] != ' ' && line.p[3] != '\t') || !is_digit(line.p[1]) ||
-		!is_digit(line.p[2]) || (line.p[0] != '2' && line.p[0] != '4' && line.p[0] != '5'))
+	if (line.n < 4 || (line.p[3] != ' ' && line.p[3] != '\t') || !str_all_digits(str_first(line, 3)) ||
+		(line.p[0] != '2' && line.p[0] != '4' && line.p[0] != '5'))
 		return server_table_confused(err, "neither 200, 400 nor 500 and a text");
 	return give(line.p[0], str_from(line, 4), answer, err);
 }

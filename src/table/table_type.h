@@ -66,6 +66,9 @@ struct table {
 const struct table_type *table_type_find(struct str name); /* NULL: none */
 /* A line for table_warnings. */
 void table_warn(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What the settings of the table were warned of, under its name. */
+struct settings;
+void table_warn_settings(struct table *t, const struct settings *s);
 /* From now on lookups are made outside, if this process goes into a jail. */
 void table_ask_outside(struct table *t);
 /* Warns of a line that begins with a blank and continues nothing. */
